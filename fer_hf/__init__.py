@@ -1,0 +1,1 @@
+"""Facial-expression classifiers, fine-tuned and measured with the Hugging Face stack."""
