@@ -1,0 +1,209 @@
+"""The command line: each command in a few lines, its errors as one line, its help as a lesson.
+
+The imports stand inside the commands: torch and transformers take seconds, `--help` must not.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_EPILOG = """\
+a first tour, with no data of your own and no network:
+  fer-hf data drawn --contact_sheet drawn.png    look at the faces this project draws
+  fer-hf train                                   train three models on them, and compare
+  fer-hf train --data my_faces                   the same with a folder of pictures per label
+  fer-hf compare runs/my_faces/*                 the comparison again, from the saved reports
+
+`accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
+"""
+
+# Wrong calls end with 2, failed runs with 1, as argparse and most commands have it.
+_WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `fer-hf`; return its exit status."""
+    args = list(sys.argv[1:] if args is None else args)
+    if args and args[0] == "train":
+        return train(args[1:])
+    parser = argparse.ArgumentParser(
+        prog="fer-hf",
+        description="Facial-expression classifiers: look at data, train, compare.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands.add_parser("train", help="train models and compare them", add_help=False)
+    _add_data(commands)
+    _add_compare(commands)
+    parsed = parser.parse_args(args)
+    return _run(lambda: parsed.command(parsed), debug=parsed.debug)
+
+
+def train(args: Sequence[str]) -> int:
+    """Run `train.py`: train the models of one or more recipes, and compare them."""
+    # Progress bars of loading a few tensors drown what people want to see; ours stay.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
+    debug = "--debug" in args
+    return _run(lambda: _train([arg for arg in args if arg != "--debug"]), debug=debug)
+
+
+def _train(args: Sequence[str]) -> None:
+    from accelerate import PartialState
+    from transformers.utils import logging as transformers_logging
+
+    from fer_hf.arguments import parse_runs
+    from fer_hf.evaluation.comparison import render_comparison
+    from fer_hf.training import fine_tune_all
+
+    transformers_logging.disable_progress_bar()
+    runs = parse_runs(args)
+    folder, reports, comparison = fine_tune_all(runs)
+    if not PartialState().is_main_process:
+        return
+    print()
+    best = str(folder)
+    if comparison is None:
+        (report,) = reports
+        for split, evaluation in report.evaluations.items():
+            shown = evaluation.accuracy
+            print(
+                f"{split:<10}  accuracy {shown.value:.3f} ({shown.low:.3f}–{shown.high:.3f})  "
+                f"balanced {evaluation.balanced_accuracy.value:.3f}  "
+                f"macro-F1 {evaluation.f1_macro.value:.3f}  NLL {evaluation.nll.value:.3f}"
+            )
+    else:
+        best = comparison.best
+        print(render_comparison(comparison))
+    print(f"\nEverything is in {folder}. Use the model with\n\n  {_usage_line(best)}\n")
+
+
+def _usage_line(run: str) -> str:
+    """Return the one line of Python that opens the checkpoint of a run."""
+    import json
+
+    config = json.loads((Path(run) / "config.json").read_text(encoding="utf-8"))
+    needs_us = config["model_type"].startswith("fer_")
+    call = f'from transformers import pipeline; fer = pipeline("image-classification", model="{run}")'
+    return f"import fer_hf; {call}" if needs_us else call
+
+
+def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "data",
+        help="show what is in a source of pictures",
+        description="Load a source of labelled pictures and show what was found.",
+        epilog="example: fer-hf data ../faces --contact_sheet faces.png",
+        allow_abbrev=False,
+    )
+    parser.add_argument("source", help="folder, .npz, table, fer2013.csv, Hub dataset id, or drawn")
+    parser.add_argument("--layout", help="name of the layout, where it is not recognised by itself")
+    parser.add_argument("--image_column", help="column with the picture or its path")
+    parser.add_argument("--label_column", help="column with the label")
+    parser.add_argument("--votes_file", help="fer2013new.csv, the FER+ votes for a fer2013.csv")
+    parser.add_argument(
+        "--skip_unreadable", action="store_true", help="leave unreadable pictures out"
+    )
+    parser.add_argument("--split_seed", type=int, default=0, help="seed of splits that are made")
+    parser.add_argument(
+        "--contact_sheet", metavar="PNG", help="write a sheet with some pictures of each label"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(command=_data)
+
+
+def _data(args: argparse.Namespace) -> None:
+    from collections import Counter
+
+    from tabulate import tabulate
+
+    from fer_hf.data import load_splits
+
+    splits = load_splits(
+        args.source,
+        layout=args.layout,
+        image_column=args.image_column,
+        label_column=args.label_column,
+        votes_file=args.votes_file,
+        skip_unreadable=args.skip_unreadable,
+        seed=args.split_seed,
+    )
+    names = splits["train"].features["label"].names
+    counts = {name: Counter(split["label"][:]) for name, split in splits.items()}
+    rows = [
+        [label, *(counts[name][index] for name in splits), sum(c[index] for c in counts.values())]
+        for index, label in enumerate(names)
+    ]
+    totals = [len(split) for split in splits.values()]
+    rows.append(["total", *totals, sum(totals)])
+    print(tabulate(rows, headers=["label", *splits, "all"], tablefmt="simple"))
+    sizes = Counter(picture.size for picture in splits["train"].select(range(min(200, totals[0])))["image"])
+    shown = ", ".join(f"{w}×{h}" for (w, h), _ in sizes.most_common(3))
+    more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
+    print(f"\npictures: {shown}{more} pixels; columns: {', '.join(splits['train'].column_names)}")
+    if args.contact_sheet:
+        _save_contact_sheet(splits["train"], names, Path(args.contact_sheet))
+
+
+def _save_contact_sheet(split, names: Sequence[str], path: Path) -> None:
+    import numpy as np
+
+    from fer_hf.data.contact_sheet import render_contact_sheet
+    from fer_hf.data.pictures import to_rgb
+
+    labels = np.asarray(split["label"][:])
+    columns = 10
+    chosen = [row for label in range(len(names)) for row in np.flatnonzero(labels == label)[:columns]]
+    pictures = [to_rgb(picture) for picture in split.select(chosen)["image"]]
+    captions = [names[labels[row]] for row in chosen]
+    render_contact_sheet(pictures, captions, columns=columns).save(path)
+    print(f"contact sheet: {path}")
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare runs on the same pictures",
+        description="Compare the reports of runs that were trained on the same splits, and choose.",
+        epilog="example: fer-hf compare runs/drawn/* --output_dir runs/drawn",
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a run")
+    parser.add_argument("--output_dir", help="also write comparison.json, .md and .png here")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from fer_hf.evaluation.comparison import compare_runs, render_comparison, save_comparison
+    from fer_hf.evaluation.report import load_report
+
+    comparison = compare_runs({run: load_report(run) for run in args.runs})
+    print(render_comparison(comparison))
+    if args.output_dir:
+        save_comparison(comparison, args.output_dir)
+
+
+def _run(command: Callable[[], None], *, debug: bool) -> int:
+    """Run a command; turn what goes wrong into one line and an exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("fer_hf").setLevel(logging.INFO)
+    try:
+        command()
+    except KeyboardInterrupt:
+        print("fer-hf: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        if type(error).__name__ == "Interrupted":
+            print(f"fer-hf: {error}", file=sys.stderr)
+            return 130
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"fer-hf: error: {message}", file=sys.stderr)
+        return 2 if isinstance(error, _WRONG_CALL) else 1
+    return 0

@@ -1,0 +1,253 @@
+"""The `fer2013` and `ferplus` layouts: the ICML 2013 challenge's pictures, with labels or votes.
+
+Votes: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced
+Label Distribution" (ICMI 2016), https://github.com/microsoft/FERPlus.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from fer_hf.data.arrays import encode_rows
+from fer_hf.data.labels import name_labels
+from fer_hf.data.parts import Part, Source, assign_splits, split_name
+from fer_hf.data.tables import (
+    find_column,
+    find_tables,
+    read_columns,
+    read_embedded,
+    read_header,
+    read_rows,
+)
+from fer_hf.emotions import EMOTIONS, canonical_emotion
+
+FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""FER2013's names, by its label numbers."""
+
+VOTE_COLUMNS = (
+    *("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
+    *("unknown", "NF"),
+)
+"""FER+'s ten choices, in its file's order; the last two are no emotion (NF: no face)."""
+
+VOTES_FILE = "fer2013new.csv"
+"""What FER+ calls its file of votes."""
+
+_SIDE = 48
+_CANONICAL_ORDER = [
+    [canonical_emotion(name) for name in VOTE_COLUMNS].index(emotion) for emotion in EMOTIONS
+]
+
+
+def find_fer2013(path: Path) -> Path | None:
+    """Return the `fer2013.csv` meant by `path`, the file or its folder, by its columns."""
+    file = path / "fer2013.csv" if path.is_dir() else path
+    if not file.is_file() or file.suffix.lower() != ".csv":
+        return None
+    names = read_header(file)
+    return file if find_column(names, ["emotion"]) and find_column(names, ["pixels"]) else None
+
+
+def find_vote_tables(path: Path) -> dict[str, Path]:
+    """Map each split to its Parquet file with the ten vote columns; empty if one lacks them."""
+    files = find_tables(path) if path.is_dir() else {}
+    whole = all(
+        file.suffix.lower() == ".parquet" and {"image", *VOTE_COLUMNS} <= set(read_header(file))
+        for file in files.values()
+    )
+    return files if whole else {}
+
+
+def apply_majority_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decide labels as FER+'s official code does in its *majority* mode.
+
+    Counts of 1 are set to 0. A picture is kept if the largest of all ten counts belongs to one of
+    the eight emotions and is more than half of what is left.
+
+    Args:
+        votes: Counts of shape (N, 10), columns as in `VOTE_COLUMNS`.
+
+    Returns:
+        Which rows are kept, as booleans (N,), and the winning column of each row (N,).
+    """
+    counts = drop_single_votes(votes)
+    winner = counts.argmax(axis=1)
+    kept = (winner < len(EMOTIONS)) & (counts.max(axis=1) > counts.sum(axis=1) / 2)
+    return kept, winner
+
+
+def apply_plurality_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decide labels by the softer rule for training: the largest count wins, be it under half.
+
+    Counts of 1 are set to 0. Of equal counts the first in the order of `VOTE_COLUMNS` wins; its
+    last two are no emotion, so that an emotion wins a tie against them.
+
+    Args:
+        votes: As for `apply_majority_rule`.
+
+    Returns:
+        As for `apply_majority_rule`.
+    """
+    counts = drop_single_votes(votes)
+    winner = counts.argmax(axis=1)
+    return (winner < len(EMOTIONS)) & (counts.max(axis=1) > 0), winner
+
+
+def drop_single_votes(votes: np.ndarray) -> np.ndarray:
+    """Set counts of 1 to 0, as FER+'s official code does with outliers."""
+    return np.where(votes > 1, votes, 0)
+
+
+def locate_fer2013(path: Path) -> Source:
+    """Recognise `fer2013.csv` with the columns `emotion`, `pixels` and `Usage`.
+
+    Raises:
+        ValueError: If it is not there, or a row does not hold 48×48 values.
+    """
+    file = _require_fer2013(path)
+
+    def read() -> dict[str, Part]:
+        columns = _read_fer2013(file)
+        labels = name_labels(columns["emotion"], FER2013_LABELS, f"'{file}'")
+        return {
+            split: _pixel_part(file, columns["pixels"], rows, [labels[row] for row in rows])
+            for split, rows in _rows_of_splits(columns["usage"], file).items()
+        }
+
+    return Source([file], read, FER2013_LABELS)
+
+
+def locate_ferplus(path: Path, votes_file: str | Path | None) -> Source:
+    """Recognise FER+: Parquet files with ten vote columns, or `fer2013.csv` and `fer2013new.csv`.
+
+    Validation and test keep the rows of `apply_majority_rule`, train those of
+    `apply_plurality_rule`. Column `votes` has the counts of the eight emotions without single ones.
+
+    Raises:
+        ValueError: If files are missing or do not belong together.
+    """
+    tables = {} if votes_file else find_vote_tables(path)
+    if tables:
+
+        def read_tables() -> dict[str, Part]:
+            return {split: _read_votes_table(split, file) for split, file in tables.items()}
+
+        return Source(list(tables.values()), read_tables, EMOTIONS)
+
+    pictures = _require_fer2013(path)
+    votes = Path(votes_file) if votes_file else pictures.parent / VOTES_FILE
+    if not votes.is_file():
+        raise ValueError(
+            f"There is no file of votes '{votes}'. Download {VOTES_FILE} from "
+            "https://github.com/microsoft/FERPlus and pass it as `votes_file`."
+        )
+    return Source([pictures, votes], lambda: _read_pair(pictures, votes), EMOTIONS)
+
+
+def _require_fer2013(path: Path) -> Path:
+    file = find_fer2013(path)
+    if file is None:
+        raise ValueError(
+            f"'{path}' is no FER2013: expected a file 'fer2013.csv' with the columns `emotion`, "
+            "`pixels` and `Usage`. Pass that file or its folder."
+        )
+    return file
+
+
+def _read_fer2013(file: Path) -> dict[str, np.ndarray]:
+    """Read numbers, uint8 pictures of shape (N, 48, 48) and usages."""
+    names = read_header(file)
+    found = {key: find_column(names, [key]) for key in ("emotion", "pixels", "usage")}
+    positions = {key: names.index(name) for key, name in found.items() if name}
+    emotions, pictures, usages = [], [], []
+    rows = read_rows(file)
+    next(rows)
+    for number, row in enumerate(rows):
+        pixels = np.array(row[positions["pixels"]].split(), dtype=np.int16)
+        if pixels.size != _SIDE**2 or pixels.min() < 0 or pixels.max() > 255:
+            raise ValueError(
+                f"Row {number} of '{file}' has {pixels.size} values in `pixels`. Expected "
+                f"{_SIDE}×{_SIDE} = {_SIDE**2} from 0 to 255. Download the file again."
+            )
+        pictures.append(pixels.astype(np.uint8).reshape(_SIDE, _SIDE))
+        emotions.append(row[positions["emotion"]])
+        usages.append(row[positions["usage"]] if "usage" in positions else "train")
+    if not pictures:
+        raise ValueError(f"'{file}' has no rows. Download the file again.")
+    return {
+        "emotion": np.array(emotions),
+        "pixels": np.stack(pictures),
+        "usage": np.array(usages),
+    }
+
+
+def _rows_of_splits(usages: np.ndarray, file: Path) -> dict[str, np.ndarray]:
+    names = sorted(set(usages.tolist()))
+    if unknown := [name for name in names if split_name(name) is None]:
+        raise ValueError(
+            f"'{file}' has the usages {names}, of which {unknown} are unknown. Expected Training, "
+            "PublicTest and PrivateTest."
+        )
+    return {split: np.flatnonzero(usages == name) for split, name in assign_splits(names).items()}
+
+
+def _pixel_part(
+    file: Path,
+    pixels: np.ndarray,
+    index: np.ndarray,
+    labels: list[str],
+    votes: np.ndarray | None = None,
+) -> Part:
+    return Part(
+        labels,
+        read=lambda rows: encode_rows(lambda: pixels, index[rows], "pixels"),
+        name=lambda row: f"'{file}' row {index[row]}",
+        votes=votes,
+        encoded_here=True,
+    )
+
+
+def _decide(split: str, votes: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the rows a split keeps, their labels, and their votes in the order of `EMOTIONS`."""
+    rule = apply_plurality_rule if split == "train" else apply_majority_rule
+    kept, winner = rule(votes)
+    rows = np.flatnonzero(kept)
+    labels = [canonical_emotion(VOTE_COLUMNS[column]) for column in winner[rows]]
+    return rows, labels, drop_single_votes(votes)[rows][:, _CANONICAL_ORDER]
+
+
+def _read_votes_table(split: str, file: Path) -> Part:
+    table = pq.read_table(file, columns=list(VOTE_COLUMNS))
+    votes = np.stack([table[column].to_numpy() for column in VOTE_COLUMNS], axis=1)
+    index, labels, kept_votes = _decide(split, votes.astype(np.int64))
+    return Part(
+        labels,
+        read=lambda rows: read_embedded(file, "image", index[rows]),
+        name=lambda row: f"'{file}' row {index[row]}",
+        votes=kept_votes,
+    )
+
+
+def _read_pair(pictures: Path, votes_file: Path) -> dict[str, Part]:
+    names = read_header(votes_file)
+    if missing := [name for name in ("Image name", *VOTE_COLUMNS) if name not in names]:
+        raise ValueError(
+            f"'{votes_file}' has the columns {names}, but lacks {missing}. Expected FER+'s "
+            f"{VOTES_FILE}."
+        )
+    table = read_columns(votes_file, ["Image name", *VOTE_COLUMNS])
+    votes = np.array([table[column] for column in VOTE_COLUMNS]).T.astype(np.int64)
+    columns = _read_fer2013(pictures)
+    if len(votes) != len(columns["pixels"]):
+        raise ValueError(
+            f"'{pictures}' has {len(columns['pixels'])} rows, but '{votes_file}' has {len(votes)}. "
+            "Their rows belong together one by one: use both files as they were published."
+        )
+    named = np.array([bool(name.strip()) for name in table["Image name"]])
+    parts = {}
+    for split, rows in _rows_of_splits(columns["usage"], pictures).items():
+        faces = rows[named[rows]]
+        kept, labels, kept_votes = _decide(split, votes[faces])
+        parts[split] = _pixel_part(pictures, columns["pixels"], faces[kept], labels, kept_votes)
+    return parts

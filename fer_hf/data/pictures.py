@@ -1,0 +1,166 @@
+"""Opening pictures of every kind, and turning them all into RGB the same way.
+
+Training, evaluation and serving go through here, so that one picture gives one score everywhere.
+"""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets.utils import tqdm
+from PIL import Image, ImageOps
+
+from fer_hf.data.parts import IMAGE_TYPE
+
+MAX_PIXELS = 89_478_485
+"""Pictures with more pixels are refused by their header: 0.25 GiB as RGB, Pillow's own limit."""
+
+PICTURE_ENDINGS = frozenset(
+    (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm")
+    + (".tif", ".tiff", ".webp")
+)
+"""File endings (lower case) that are taken for pictures in a folder."""
+
+PROGRESS_FROM = 2_000
+"""From this many pictures on, checking them shows a progress bar (they take some seconds)."""
+
+
+def load_picture(source: str | Path | bytes) -> Image.Image:
+    """Open and decode one picture: its first frame, in the mode the file has.
+
+    Args:
+        source: A path, or the encoded bytes of a picture file.
+
+    Returns:
+        The decoded picture; its file is closed.
+
+    Raises:
+        ValueError: If the header announces more than `MAX_PIXELS` pixels; nothing is decoded then.
+        OSError: If there is no such file, or it is truncated or no picture. Pillow's decoders may
+            raise other errors on damaged files.
+    """
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels")
+            image.load()
+            return image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # Pillow itself raises from twice the limit on, and warns in between.
+        raise ValueError(
+            f"too large to decode ({error}; at most {MAX_PIXELS:,} pixels). Make it smaller."
+        ) from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turn a picture into upright 8-bit RGB, as `transformers.image_utils.load_image` does.
+
+    The one difference: pictures with more than 8 bits a pixel (modes I;16, I, F) are scaled. Pillow
+    clips them at 255 instead, so that a 16-bit photograph becomes all white (and one with values
+    from 0 to 1 all black). White is the smallest of 1 (mode F only), 255 and 65535 that no pixel
+    exceeds, or else the brightest pixel.
+
+    Args:
+        image: A picture of any mode; of an animation, the first frame counts.
+
+    Returns:
+        A picture of mode RGB; the argument stays as it is, but for the frame it stands at.
+    """
+    image.seek(0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _scale_to_8_bits(image)
+    return image.convert("RGB")
+
+
+def _scale_to_8_bits(image: Image.Image) -> Image.Image:
+    levels = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    brightest = float(levels.max(initial=0.0))
+    whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
+    white = next((white for white in whites if brightest <= white), brightest)
+    return Image.fromarray((levels.clip(0, white) * (255 / white)).round().astype(np.uint8))
+
+
+def find_unreadable(batches: Iterable[pa.StructArray], num_pictures: int) -> dict[int, str]:
+    """Decode every picture once, in threads, as training will.
+
+    Args:
+        batches: Encoded pictures, as structs of `bytes` and `path`.
+        num_pictures: How many there are together, for the progress bar.
+
+    Returns:
+        What is wrong, by row number counted over all batches; empty if every picture can be read.
+    """
+    faults: dict[int, str] = {}
+    row = 0
+    quiet = True if num_pictures < PROGRESS_FROM else None
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        tqdm(total=num_pictures, desc="Checking pictures", unit=" pictures", disable=quiet) as bar,
+    ):
+        for batch in batches:
+            for fault in threads.map(_find_fault, batch.to_pylist()):
+                if fault:
+                    faults[row] = fault
+                row += 1
+            bar.update(len(batch))
+    return faults
+
+
+def _find_fault(encoded: dict[str, bytes | str | None] | None) -> str | None:
+    source = encoded and (encoded["bytes"] if encoded["bytes"] is not None else encoded["path"])
+    if source is None:
+        return "no picture in this row"
+    try:
+        to_rgb(load_picture(source))
+    # Decoders meet damaged files with whatever goes wrong first: OSError, SyntaxError, zlib.error,
+    # struct.error, EOFError, MemoryError and more. All mean that training would stop here.
+    except Exception as error:
+        if isinstance(error, FileNotFoundError):
+            return "no such file"
+        if isinstance(error, Image.UnidentifiedImageError):
+            return "not a picture" if source else "empty file"
+        return str(error) or type(error).__name__
+    return None
+
+
+def encode_pictures(pixels: np.ndarray) -> pa.StructArray:
+    """Encode pictures without loss as PPM (colour) or PGM (grey): a short header, then the pixels.
+
+    No format is faster to write or to read back: PNG, even uncompressed, takes several times as
+    long (`benchmarks/loading.md`). The size is that of the array.
+
+    Args:
+        pixels: uint8 of shape (N, H, W, 3) or (N, H, W), values 0–255.
+
+    Returns:
+        N structs of `bytes` and an empty `path`.
+    """
+    num, height, width = pixels.shape[:3]
+    magic = "P6" if pixels.ndim == 4 else "P5"
+    header = np.frombuffer(f"{magic}\n{width} {height}\n255\n".encode(), np.uint8)
+    encoded = np.empty((num, header.size + pixels[0].size), np.uint8)
+    encoded[:, : header.size] = header
+    encoded[:, header.size :] = pixels.reshape(num, -1)
+    # The rows lie end to end, so Arrow can take the buffer as it is instead of N bytes objects.
+    ends = np.arange(num + 1, dtype=np.int32) * np.int32(encoded.shape[1])
+    binary = pa.Array.from_buffers(
+        pa.binary(), num, [None, pa.py_buffer(ends), pa.py_buffer(encoded)]
+    )
+    return pa.StructArray.from_arrays([binary, pa.nulls(num, pa.string())], fields=list(IMAGE_TYPE))
+
+
+def resolve_paths(pictures: pa.StructArray, folder: Path) -> pa.StructArray:
+    """Make relative paths of pictures without bytes absolute, taking them from `folder`."""
+    names, contents = pictures.field("path").to_pylist(), pictures.field("bytes")
+    paths: Iterator[str | None] = (
+        str(folder / name) if name and not content.is_valid else name
+        for name, content in zip(names, contents, strict=True)
+    )
+    return pa.StructArray.from_arrays(
+        [contents, pa.array(paths, pa.string())], fields=list(IMAGE_TYPE)
+    )

@@ -1,0 +1,244 @@
+"""Where pictures come from: recognise the layout of a source, and make the three splits of it.
+
+Each layout has a module of its own; they meet here, so that `load_splits` is all a user calls.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+
+from fer_hf.data import cache
+from fer_hf.data.arrays import find_array_names, locate_arrays
+from fer_hf.data.ferplus import (
+    VOTES_FILE,
+    find_fer2013,
+    find_vote_tables,
+    locate_fer2013,
+    locate_ferplus,
+)
+from fer_hf.data.folders import find_label_folders, locate_folders
+from fer_hf.data.hub import is_repo_id, locate_drawn, locate_hub
+from fer_hf.data.labels import check_label_names, collect_label_names
+from fer_hf.data.parts import SPLITS, Part, Source
+from fer_hf.data.pictures import find_unreadable
+from fer_hf.data.splitting import split_rows
+from fer_hf.data.tables import find_tables, locate_table, looks_like_table
+from fer_hf.emotions import order_labels
+
+logger = logging.getLogger(__name__)
+
+LAYOUTS = {
+    "arrays": "one .npz, or a folder of .npy: `train_images`, `train_labels`, `test_images`, …",
+    "folders": "train/happy/1.jpg, or happy/1.jpg: one folder for each label",
+    "table": "a CSV, TSV or Parquet file, or one for each split: columns `image` and `label`",
+    "fer2013": "fer2013.csv: columns `emotion`, `pixels`, `Usage`",
+    "ferplus": "fer2013.csv with fer2013new.csv, or train.parquet, … with ten vote columns",
+    "hub": "a data set's id on the Hub, or anything else `datasets.load_dataset` can load",
+    "drawn": "the drawn faces, made on the spot: the source is the word 'drawn'",
+}
+"""The layouts by name, with what each looks like."""
+
+
+def load_splits(
+    source: str | Path,
+    *,
+    layout: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    label_names: Sequence[str] | None = None,
+    votes_file: str | Path | None = None,
+    num_drawn: int = 1200,
+    drawn_size: int = 128,
+    revision: str | None = None,
+    skip_unreadable: bool = False,
+    seed: int = 0,
+) -> datasets.DatasetDict:
+    """Load pictures and labels from any of the `LAYOUTS` as the splits train, validation and test.
+
+    Every picture is decoded once to see that it can be. The result is kept in the `datasets` cache
+    until the files change, so that loading again takes no time. Splits the source lacks are cut out
+    of its `train`, as `splitting.split_rows` does it.
+
+    Args:
+        source: A path, a data set's id on the Hub, or the word ``"drawn"``.
+        layout: One of `LAYOUTS`; by default it is recognised.
+        image_column: The column with the pictures or their paths, for `table` and `hub`.
+        label_column: The column with the labels, for `table` and `hub`.
+        label_names: All labels there may be; for labels that are numbers, their names from 0 on.
+        votes_file: FER+'s `fer2013new.csv`, if it does not lie beside `fer2013.csv`.
+        num_drawn: How many faces to draw.
+        drawn_size: Their height and width in pixels.
+        revision: Branch, tag or commit of the data set on the Hub.
+        skip_unreadable: Leave out pictures that cannot be read, and log their names.
+        seed: Decides which rows go into a split that has to be made, and the drawn faces.
+
+    Returns:
+        Exactly `train`, `validation` and `test`, with the columns `image` (`Image`), `label`
+        (`ClassLabel`, names as `emotions.order_labels` orders them) and, if the source has votes,
+        `votes`: float32 counts, one for each label in the order of the ids.
+
+    Raises:
+        ValueError: If the source is not understood, or its content is not usable; the message
+            names what was found and what to do.
+        FileNotFoundError: If there is no such source.
+        ConnectionError: If the Hub cannot be reached.
+        OSError: If the disk is full.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")
+    if isinstance(label_names, str):
+        raise ValueError(f"`label_names` is the text {label_names!r}. Pass a list of names.")
+    if label_names is not None:
+        label_names = check_label_names(label_names, "`label_names`")
+    layout = layout or recognise_layout(source, votes_file)
+    path = Path(source).expanduser().absolute()
+    if layout not in ("hub", "drawn") and not path.exists():
+        raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
+    logger.info("Loading '%s' with the layout `%s`.", source, layout)
+
+    with cache.explain_full_disk():
+        match layout:
+            case "arrays":
+                found = locate_arrays(path, label_names)
+            case "folders":
+                found = locate_folders(path, label_names)
+            case "table":
+                found = locate_table(path, image_column, label_column, label_names)
+            case "fer2013":
+                found = locate_fer2013(path)
+            case "ferplus":
+                found = locate_ferplus(path, votes_file)
+            case "drawn":
+                found = locate_drawn(num_drawn, drawn_size, seed)
+            case _:
+                name = str(path if path.exists() else source)
+                found = locate_hub(name, revision, image_column, label_column, label_names)
+        options = {
+            "layout": layout,
+            "source": str(path if path.exists() else source),
+            "columns": [image_column, label_column],
+            "label_names": label_names,
+            "skip_unreadable": skip_unreadable,
+            "seed": seed,
+        }
+        key = cache.compute_key(found.identity, options)
+        return cache.load_or_write(key, lambda: _prepare(found, label_names, skip_unreadable, seed))
+
+
+def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -> str:
+    """Tell which of the `LAYOUTS` a source has.
+
+    A table whose columns fit comes before label folders beside it: somebody wrote it on purpose.
+
+    Raises:
+        FileNotFoundError: If `source` is no path that exists, nor could be an id on the Hub.
+        ValueError: If a folder or file matches no layout, with what it holds.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        if str(source) == "drawn":
+            return "drawn"
+        if isinstance(source, str) and is_repo_id(source):
+            return "hub"
+        raise FileNotFoundError(
+            f"{str(source)!r} is no file or folder here, nor an id on the Hub ('name' or "
+            "'namespace/name'). Check the path."
+        )
+    if any(name.endswith("_images") for name in find_array_names(path)):
+        return "arrays"
+    if fer2013 := find_fer2013(path):
+        return "ferplus" if votes_file or (fer2013.parent / VOTES_FILE).is_file() else "fer2013"
+    if find_vote_tables(path):
+        return "ferplus"
+    if looks_like_table(path):
+        return "table"
+    if find_label_folders(path):
+        return "folders"
+    # A table without the usual columns: reading it names the ones it has.
+    if path.is_file() and find_tables(path):
+        return "table"
+    if path.is_dir() and _is_for_datasets(path):
+        return "hub"
+    raise ValueError(_describe_unknown(path))
+
+
+def _is_for_datasets(folder: Path) -> bool:
+    """Tell whether a folder is worth handing to `datasets`, whose own messages help little."""
+    names = {file.name for file in folder.iterdir()}
+    endings = {file.suffix.lower() for file in folder.rglob("*") if file.is_file()}
+    return bool(
+        names & {"dataset_dict.json", "state.json"}
+        or endings & {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar"}
+    )
+
+
+def _describe_unknown(path: Path) -> str:
+    found = f"'{path}' is a file of no known kind"
+    if path.is_dir():
+        inside = sorted(
+            f"{child.name}/" if child.is_dir() else child.name for child in path.iterdir()
+        )
+        shown = ", ".join(inside[:10]) + (f" and {len(inside) - 10} more" if inside[10:] else "")
+        found = f"'{path}' holds {shown or 'nothing'}, which is no known layout"
+    known = "; ".join(f"`{name}` ({looks})" for name, looks in LAYOUTS.items())
+    return f"{found}. Expected one of: {known}. Arrange the files so, or pass `layout`."
+
+
+def _prepare(
+    found: Source, label_names: Sequence[str] | None, skip_unreadable: bool, seed: int
+) -> cache.Content:
+    parts = found.read()
+    rows, skipped = _check_pictures(parts, skip_unreadable)
+    labels = {split: [part.labels[row] for row in rows[split]] for split, part in parts.items()}
+    declared = label_names if label_names is not None else found.label_names
+    names = collect_label_names(labels, declared)
+    label_ids = {split: np.array([names.index(name) for name in labels[split]]) for split in labels}
+
+    # Where each split's rows come from: its own part, or, if it has none, the part `train`.
+    origins = {split: split if split in parts else "train" for split in SPLITS}
+    picked = {split: np.arange(len(label_ids[split])) for split in parts}
+    picked |= split_rows(label_ids["train"], set(parts), seed)
+    tables = {}
+    for split, origin in origins.items():
+        chosen = rows[origin][picked[split]]
+        votes = parts[origin].votes
+        if votes is not None:
+            votes = _order_votes(votes[chosen], found.label_names or names, names)
+        tables[split] = cache.Table(
+            parts[origin].read(chosen), label_ids[origin][picked[split]], votes
+        )
+    return cache.Content(names, tables, skipped)
+
+
+def _check_pictures(
+    parts: dict[str, Part], skip_unreadable: bool
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the rows of each part that can be read, and the names of those that cannot."""
+    rows = {split: np.arange(len(part.labels)) for split, part in parts.items()}
+    unreadable = []
+    for split, part in parts.items():
+        if part.encoded_here:
+            continue
+        faults = find_unreadable(part.read(rows[split]), len(rows[split]))
+        rows[split] = np.delete(rows[split], list(faults))
+        unreadable += [f"`{split}` {part.name(row)}: {why}" for row, why in faults.items()]
+    if unreadable and not skip_unreadable:
+        more = f"; and {len(unreadable) - 10} more" if unreadable[10:] else ""
+        raise ValueError(
+            f"{len(unreadable)} pictures cannot be read: {'; '.join(unreadable[:10])}{more}. "
+            "Repair or remove them, or pass `skip_unreadable=True` to leave them out."
+        )
+    return rows, unreadable
+
+
+def _order_votes(votes: np.ndarray, columns: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Put vote columns into the order of the ids; labels without votes get zeros."""
+    known = order_labels(columns)
+    ordered = np.zeros((len(votes), len(names)), np.float32)
+    for position, name in enumerate(names):
+        if name in known:
+            ordered[:, position] = votes[:, known.index(name)]
+    return ordered

@@ -1,0 +1,82 @@
+"""Estimates: a figure with its 95 % interval, and the three ways this project computes one.
+
+A room of its own so that every interval in a report has the same meaning: how the figure would move
+had other pictures of the same kind been drawn. None of them covers another seed or another dataset.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+NUM_RESAMPLES = 1000
+# The two-sided 95 % point of the normal distribution.
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; all three are None where the figure is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+UNDEFINED = Estimate(None, None, None)
+
+
+def estimate_share(hits: int, total: int) -> Estimate:
+    """Estimate `hits / total` with Wilson's score interval, undefined for a total of 0.
+
+    It stays honest for few pictures and for shares of 0 and 1, where the normal interval and the
+    bootstrap collapse to a point.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA
+    1927, through `scipy.stats.binomtest`.
+    """
+    if total == 0:
+        return UNDEFINED
+    interval = binomtest(hits, total).proportion_ci(confidence_level=0.95, method="wilson")
+    return Estimate(hits / total, float(interval.low), float(interval.high))
+
+
+def estimate_bootstrap(value: float, resampled: npt.NDArray[np.float64]) -> Estimate:
+    """Estimate a figure from its values in resamples: the 2.5 and 97.5 percentiles.
+
+    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979.
+
+    Args:
+        value: The figure on the pictures themselves; NaN where it is undefined.
+        resampled: (R,) the figure in each resample; NaN where a resample leaves it undefined.
+    """
+    if np.isnan(value):
+        return UNDEFINED
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    # A biased figure can fall outside its own percentiles, which nobody could read.
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def estimate_normal(value: float, standard_error: float, highest: float = np.inf) -> Estimate:
+    """Estimate a figure as value ± 1.96 standard errors, cut to [0, `highest`]."""
+    margin = Z_95 * standard_error
+    return Estimate(value, max(0.0, value - margin), min(highest, value + margin))
+
+
+def resample_counts(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray:
+    """Resample a table of counts with replacement, as if its pictures had been resampled.
+
+    A picture matters to a confusion matrix only through its cell, so one multinomial draw over the
+    cells is a bootstrap over pictures, at a cost that does not grow with their number.
+
+    Args:
+        counts: Any shape, at least one picture in all.
+        rng: Where the draws come from.
+
+    Returns:
+        (1000, *counts.shape) counts, each with the same total.
+    """
+    total = int(counts.sum())
+    draws = rng.multinomial(total, counts.ravel() / total, size=NUM_RESAMPLES)
+    return draws.reshape(NUM_RESAMPLES, *counts.shape)

@@ -1,0 +1,236 @@
+"""The pictures of a report: learning curves, a confusion matrix, a comparison of models.
+
+Drawn with matplotlib's objects and no `pyplot`, so that nothing here opens a window, touches global
+state or minds threads. Colour is never the only sign: lines also differ in dash and marker.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from fer_hf.evaluation.intervals import Estimate
+from fer_hf.evaluation.metrics import Evaluation
+
+INK, MUTED, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
+TRAIN, VALIDATION = "#b7791f", "#1d5fa8"
+SHADES = LinearSegmentedColormap.from_list("shades", ["#f7f9fb", "#9dbfe0", "#1d5fa8", "#0b2f57"])
+# Up to this many labels a cell has room for a count below its percentage.
+MAX_LABELS_WITH_COUNTS = 12
+
+
+def plot_curves(history: Sequence[Mapping[str, float | None]], title: str) -> Figure:
+    """Draw loss and accuracy over epochs, side by side, with the best validation epoch marked.
+
+    Best is the highest validation accuracy, the first such epoch on a tie, or the lowest validation
+    loss where no accuracy was recorded.
+
+    Args:
+        history: One mapping per epoch with `epoch` and any of `train_loss`, `train_accuracy`,
+            `validation_loss`, `validation_accuracy`; what is missing or None is left out.
+        title: Written above both panels.
+    """
+    figure = _new_figure(9.0, 3.9, title)
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    best = _find_best_epoch(history)
+    for axes, figure_name, heading in (
+        (loss_axes, "loss", "Loss (nats per picture)"),
+        (accuracy_axes, "accuracy", "Accuracy"),
+    ):
+        _style(axes, heading)
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        axes.set_xlabel("epoch", color=MUTED)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _draw_line(axes, history, f"train_{figure_name}", "train", TRAIN, "--", "s")
+        _draw_line(axes, history, f"validation_{figure_name}", "validation", VALIDATION, "-", "o")
+        if best is not None:
+            axes.axvline(best, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
+        if axes.lines:
+            axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    if best is not None:
+        accuracy_axes.annotate(
+            f"best epoch {best:g}",
+            (best, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            color=MUTED,
+        )
+    return figure
+
+
+def plot_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
+    """Draw the confusion matrix: a row is a true label, its shades and percentages sum to 100 %.
+
+    Args:
+        evaluation: Where counts and names come from; a label without pictures has an empty row.
+        title: Written above the matrix.
+    """
+    counts = np.asarray(evaluation.confusion_matrix, dtype=np.float64)
+    support = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, support, out=np.zeros_like(counts), where=support > 0)
+    names, size = evaluation.label_names, len(evaluation.label_names)
+
+    side = 0.72 * size + 0.4 if size <= MAX_LABELS_WITH_COUNTS else 0.5 * size + 0.4
+    figure = _new_figure(max(side, 2.6) + 2.2, max(side, 2.6) + 1.6, title)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)
+    for row, column in np.ndindex(size, size):
+        share, count = shares[row, column], int(counts[row, column])
+        with_count = size <= MAX_LABELS_WITH_COUNTS
+        axes.text(
+            column,
+            row,
+            (f"{share:.0%}\n{count:,}" if with_count else f"{share:.0%}") if count else "·",
+            ha="center",
+            va="center",
+            linespacing=1.35,
+            fontsize=8.5 if with_count else 7,
+            fontweight="bold" if row == column else "normal",
+            color="white" if share > 0.45 else INK if count else MUTED,
+        )
+    # White gaps between cells, drawn as the grid of the minor ticks that lie between them.
+    axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
+    axes.spines[:].set_visible(False)
+    slanted = size > 3
+    axes.set_xticks(
+        range(size),
+        names,
+        rotation=40 if slanted else 0,
+        ha="right" if slanted else "center",
+        rotation_mode="anchor" if slanted else "default",
+    )
+    axes.set_yticks(
+        range(size),
+        [f"{name}  ({int(n):,})" for name, n in zip(names, support[:, 0], strict=True)],
+    )
+    axes.set_xlabel("predicted label", color=MUTED, labelpad=8)
+    axes.set_ylabel("true label (pictures)", color=MUTED, labelpad=8)
+    return figure
+
+
+def plot_comparison(
+    names: Sequence[str],
+    accuracies: Sequence[Estimate],
+    accuracy_gaps: Sequence[float],
+    chosen: int,
+    title: str,
+) -> Figure:
+    """Draw validation accuracy with its interval, and the accuracy gap, one row per model.
+
+    Args:
+        names: One per model, from top to bottom.
+        accuracies: Validation accuracy per model, in [0, 1].
+        accuracy_gaps: Train minus validation accuracy per model, in [-1, 1].
+        chosen: Index of the model to mark.
+        title: Written above both panels.
+    """
+    figure = _new_figure(9.0, 1.75 + 0.46 * len(names), title)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    rows = np.arange(len(names))
+    colors = [VALIDATION if row == chosen else "#a9bdd3" for row in rows]
+    values = np.array([estimate.value for estimate in accuracies], dtype=np.float64)
+    lows = np.array([estimate.low for estimate in accuracies], dtype=np.float64)
+    highs = np.array([estimate.high for estimate in accuracies], dtype=np.float64)
+    gaps = np.asarray(accuracy_gaps, dtype=np.float64)
+
+    left.barh(rows, values, height=0.58, color=colors)
+    left.errorbar(
+        values,
+        rows,
+        xerr=(values - lows, highs - values),
+        fmt="none",
+        ecolor=INK,
+        elinewidth=1.1,
+        capsize=3,
+    )
+    right.barh(rows, gaps, height=0.58, color=colors)
+    for row in rows:
+        weight = "bold" if row == chosen else "normal"
+        left.text(highs[row], row, f"  {values[row]:.1%}", va="center", color=INK, weight=weight)
+        right.text(
+            max(gaps[row], 0.0),
+            row,
+            f"  {100 * gaps[row]:+.1f}",
+            va="center",
+            color=INK,
+            weight=weight,
+        )
+    _style(left, "Validation accuracy, 95 % interval")
+    _style(right, "Accuracy gap, train − validation (points)")
+    left.set_yticks(rows, [f"✱ {n}" if row == chosen else n for row, n in enumerate(names)])
+    for label, row in zip(left.get_yticklabels(), rows, strict=True):
+        label.set_color(INK)
+        label.set_fontweight("bold" if row == chosen else "normal")
+    left.invert_yaxis()
+    left.set_xlim(0, min(1.0, float(highs.max())) * 1.16)
+    left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    spread = max(float(np.abs(gaps).max()), 0.01)
+    right.set_xlim(1.15 * min(float(gaps.min()), 0.0), max(float(gaps.max()), 0.0) + 0.3 * spread)
+    right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=""))
+    right.axvline(0, color=MUTED, linewidth=0.9)
+    for axes in (left, right):
+        axes.grid(axis="x", color=FAINT, linewidth=0.8)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+    return figure
+
+
+def _new_figure(width: float, height: float, title: str) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, wspace=0.04)
+    figure.suptitle(title, x=0.02, ha="left", color=INK, fontsize=12.5, fontweight="bold")
+    return figure
+
+
+def _style(axes: Axes, heading: str) -> None:
+    axes.set_title(heading, loc="left", color=INK, fontsize=10)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=MUTED, labelsize=9)
+
+
+def _draw_line(
+    axes: Axes,
+    history: Sequence[Mapping[str, float | None]],
+    key: str,
+    label: str,
+    color: str,
+    dash: str,
+    marker: str,
+) -> None:
+    points = [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
+    if points:
+        epochs, values = zip(*points, strict=True)
+        axes.plot(
+            epochs,
+            values,
+            dash,
+            marker=marker,
+            markersize=4.5,
+            linewidth=1.8,
+            color=color,
+            label=label,
+            markerfacecolor="white" if marker == "s" else color,
+            markevery=max(1, len(epochs) // 20),
+        )
+
+
+def _find_best_epoch(history: Sequence[Mapping[str, float | None]]) -> float | None:
+    for key, sign in (("validation_accuracy", 1), ("validation_loss", -1)):
+        points = [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
+        if points:
+            return max(points, key=lambda point: sign * point[1])[0]
+    return None

@@ -1,0 +1,94 @@
+"""A timm backbone whose feature map is flattened into a dense layer, as Keras tutorials do it.
+
+timm pools every feature map, so this head needs a model class of its own. The file imports nothing
+of `fer_hf`, because a copy of it travels with each saved checkpoint.
+"""
+
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import ImageClassifierOutput
+
+
+class FlattenHeadConfig(PreTrainedConfig):
+    """Settings of a flatten head.
+
+    Attributes:
+        architecture: Name of the timm backbone, for example `resnetv2_50`.
+        model_args: Further arguments of `timm.create_model`.
+        input_size: Side of the square input in pixels.
+        dense_size: Width of the dense layer between the flattened features and the logits.
+        dropout: Share of the dense layer's outputs dropped in training, 0–1.
+    """
+
+    model_type = "fer_flatten_head"
+
+    def __init__(
+        self,
+        architecture: str = "resnetv2_50",
+        model_args: dict[str, Any] | None = None,
+        input_size: int = 128,
+        dense_size: int = 256,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
+        self.architecture = architecture
+        self.model_args = model_args or {}
+        self.input_size = input_size
+        self.dense_size = dense_size
+        self.dropout = dropout
+        super().__init__(**kwargs)
+
+
+class FlattenHeadForImageClassification(PreTrainedModel):
+    """Backbone, flatten, dense with ReLU, dropout, dense num_labels."""
+
+    config_class = FlattenHeadConfig
+    base_model_prefix = "backbone"
+    main_input_name = "pixel_values"
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: FlattenHeadConfig) -> None:
+        super().__init__(config)
+        # `num_classes=0` leaves timm's own head empty; it is not called here.
+        self.backbone = timm.create_model(config.architecture, num_classes=0, **config.model_args)
+        # Asked in eval mode, and with statistics untouched, for the shape alone.
+        was_training = self.backbone.training
+        with torch.no_grad():
+            self.backbone.eval()
+            size = config.input_size
+            weight = next(self.backbone.parameters())
+            blank = torch.zeros(1, 3, size, size, device=weight.device)
+            num_features = self.backbone.forward_features(blank).numel()
+            self.backbone.train(was_training)
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(num_features, config.dense_size),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.dense_size, config.num_labels),
+        )
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # Only the head: timm has initialised the backbone better than transformers' default would.
+        if isinstance(module, nn.Linear):
+            init.kaiming_normal_(module.weight, nonlinearity="relu")
+            init.zeros_(module.bias)
+
+    def forward(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs: Any
+    ) -> ImageClassifierOutput:
+        """Classify pictures of shape (N, 3, input_size, input_size) into logits (N, num_labels)."""
+        logits = self.head(self.backbone.forward_features(pixel_values))
+        loss = None if labels is None else self.loss_function(labels, logits, self.config)
+        return ImageClassifierOutput(loss=loss, logits=logits)
+
+
+FlattenHeadConfig.register_for_auto_class()
+FlattenHeadForImageClassification.register_for_auto_class("AutoModelForImageClassification")

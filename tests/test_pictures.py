@@ -1,0 +1,152 @@
+"""Opening pictures and turning them into RGB."""
+
+import io
+import warnings
+import zlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from transformers.image_utils import load_image
+
+from fer_hf.data import pictures
+from fer_hf.data.pictures import encode_pictures, find_unreadable, load_picture, to_rgb
+
+
+def make_colours(mode):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (9, 7, 4), np.uint8))
+    return picture if mode == "RGBA" else picture.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "YCbCr", "PA"])
+def test_every_mode_becomes_the_rgb_that_pipelines_see(mode):
+    picture = make_colours(mode)
+    rgb = to_rgb(picture)
+    assert rgb.mode == "RGB"
+    assert rgb.tobytes() == load_image(picture).tobytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_upright_as_their_exif_says(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.png"
+    make_colours("RGB").save(path, exif=exif)
+    rgb = to_rgb(load_picture(path))
+    assert rgb.size == ((7, 9) if orientation < 5 else (9, 7))
+    assert rgb.tobytes() == load_image(str(path)).tobytes()
+
+
+def test_a_transparent_palette_becomes_the_rgb_that_pipelines_see(tmp_path):
+    path = tmp_path / "palette.png"
+    make_colours("P").save(path, transparency=3)
+    assert to_rgb(load_picture(path)).tobytes() == load_image(str(path)).tobytes()
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tiff"])
+def test_the_first_frame_of_an_animation_counts(tmp_path, ending):
+    path = tmp_path / f"moving.{ending}"
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    assert to_rgb(load_picture(path)).getpixel((0, 0))[0] > 200
+    with Image.open(path) as animation:
+        animation.seek(1)
+        assert to_rgb(animation).getpixel((0, 0))[0] > 200
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (np.array([[0, 257, 65535]], np.uint16), [0, 1, 255]),
+        (np.array([[0, 25700, 65535]], np.int32), [0, 100, 255]),
+        (np.array([[0, 100, 255]], np.int32), [0, 100, 255]),
+        (np.array([[-5, 0, 131070]], np.int32), [0, 0, 255]),
+        (np.array([[0, 0.2, 1]], np.float32), [0, 51, 255]),
+        (np.array([[0, 51, 255]], np.float32), [0, 51, 255]),
+        (np.array([[np.nan, 0, 1]], np.float32), [0, 0, 255]),
+        (np.zeros((1, 3), np.float32), [0, 0, 0]),
+    ],
+)
+def test_deep_pictures_are_scaled_not_clipped(levels, expected):
+    rgb = np.asarray(to_rgb(Image.fromarray(levels)))
+    assert rgb.shape == (1, 3, 3)
+    assert rgb[0].tolist() == [[level] * 3 for level in expected]
+
+
+def test_a_sixteen_bit_file_is_scaled(tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.full((4, 4), 32768, np.uint16)).save(path)
+    assert to_rgb(load_picture(path)).getpixel((0, 0)) == (128, 128, 128)
+
+
+def make_header_of(width, height):
+    """A PNG that is all header: it announces a size and has no pixels."""
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + check
+
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + bytes([8, 2, 0, 0, 0]))
+
+
+@pytest.mark.parametrize("side", [10_000, 50_000])
+@pytest.mark.parametrize("pillow_limit", [None, 89_478_485])
+def test_huge_pictures_are_refused_by_their_header(monkeypatch, side, pillow_limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillow_limit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match="too large to decode .* at most 89,478,485 pixels"):
+            load_picture(make_header_of(side, side))
+
+
+def test_what_cannot_be_read_is_found_by_row_with_a_reason(tmp_path):
+    stream = io.BytesIO()
+    make_colours("RGB").resize((64, 64)).save(stream, "JPEG")
+    good = stream.getvalue()
+    contents = [good, good[: len(good) // 2], b"", b"hello", make_header_of(50_000, 50_000), good]
+    batch = pa.array(
+        [{"bytes": content, "path": None} for content in contents]
+        + [{"bytes": None, "path": str(tmp_path / "gone.jpg")}, {"bytes": None, "path": None}],
+        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    )
+    faults = find_unreadable(iter([batch[:3], batch[3:]]), len(batch))
+    assert list(faults) == [1, 2, 3, 4, 6, 7]
+    assert "truncated" in faults[1]
+    assert faults[2] == "empty file"
+    assert faults[3] == "not a picture"
+    assert "too large" in faults[4]
+    assert faults[6] == "no such file"
+    assert faults[7] == "no picture in this row"
+
+
+def test_checking_many_pictures_shows_a_progress_bar(monkeypatch):
+    asked = []
+
+    class Bar:
+        def __init__(self, **options):
+            asked.append(options["disable"])
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def update(self, _):
+            pass
+
+    monkeypatch.setattr(pictures, "tqdm", Bar)
+    find_unreadable(iter([]), 1_999)
+    find_unreadable(iter([]), 2_001)
+    assert asked == [True, None]  # None: shown on a terminal
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7, 3), (3, 5, 7), (1, 1, 1, 3)])
+def test_encoding_loses_nothing(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    encoded = encode_pictures(pixels).to_pylist()
+    decoded = [np.asarray(load_picture(picture["bytes"])) for picture in encoded]
+    np.testing.assert_array_equal(np.stack(decoded), pixels)
