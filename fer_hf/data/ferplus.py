@@ -164,13 +164,7 @@ def _read_fer2013(file: Path) -> dict[str, np.ndarray]:
     rows = read_rows(file)
     next(rows)
     for number, row in enumerate(rows):
-        pixels = np.array(row[positions["pixels"]].split(), dtype=np.int16)
-        if pixels.size != _SIDE**2 or pixels.min() < 0 or pixels.max() > 255:
-            raise ValueError(
-                f"Row {number} of '{file}' has {pixels.size} values in `pixels`. Expected "
-                f"{_SIDE}×{_SIDE} = {_SIDE**2} from 0 to 255. Download the file again."
-            )
-        pictures.append(pixels.astype(np.uint8).reshape(_SIDE, _SIDE))
+        pictures.append(_parse_pixels(row[positions["pixels"]], f"Row {number} of '{file}'"))
         emotions.append(row[positions["emotion"]])
         usages.append(row[positions["usage"]] if "usage" in positions else "train")
     if not pictures:
@@ -180,6 +174,24 @@ def _read_fer2013(file: Path) -> dict[str, np.ndarray]:
         "pixels": np.stack(pictures),
         "usage": np.array(usages),
     }
+
+
+def _parse_pixels(text: str, where: str) -> np.ndarray:
+    values = text.split()
+    try:
+        # NumPy refuses texts that are no numbers, and numbers that do not fit into a byte.
+        pixels = np.array(values, dtype=np.uint8)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{where} has in `pixels` more than numbers from 0 to 255 ({error}). Download the file "
+            "again."
+        ) from error
+    if len(values) != _SIDE**2:
+        raise ValueError(
+            f"{where} has {len(values)} values in `pixels`. Expected {_SIDE}×{_SIDE} = {_SIDE**2}. "
+            "Download the file again."
+        )
+    return pixels.reshape(_SIDE, _SIDE)
 
 
 def _rows_of_splits(usages: np.ndarray, file: Path) -> dict[str, np.ndarray]:
@@ -231,18 +243,25 @@ def _read_votes_table(split: str, file: Path) -> Part:
 
 def _read_pair(pictures: Path, votes_file: Path) -> dict[str, Part]:
     names = read_header(votes_file)
-    if missing := [name for name in ("Image name", *VOTE_COLUMNS) if name not in names]:
+    if missing := [name for name in ("Usage", "Image name", *VOTE_COLUMNS) if name not in names]:
         raise ValueError(
             f"'{votes_file}' has the columns {names}, but lacks {missing}. Expected FER+'s "
             f"{VOTES_FILE}."
         )
-    table = read_columns(votes_file, ["Image name", *VOTE_COLUMNS])
+    table = read_columns(votes_file, ["Usage", "Image name", *VOTE_COLUMNS])
     votes = np.array([table[column] for column in VOTE_COLUMNS]).T.astype(np.int64)
     columns = _read_fer2013(pictures)
     if len(votes) != len(columns["pixels"]):
         raise ValueError(
             f"'{pictures}' has {len(columns['pixels'])} rows, but '{votes_file}' has {len(votes)}. "
             "Their rows belong together one by one: use both files as they were published."
+        )
+    differing = np.flatnonzero(columns["usage"] != np.array(table["Usage"]))
+    if differing.size:
+        row = differing[0]
+        raise ValueError(
+            f"In row {row} '{pictures}' has the usage {str(columns['usage'][row])!r}, but "
+            f"'{votes_file}' has {table['Usage'][row]!r}. Use both files as they were published."
         )
     named = np.array([bool(name.strip()) for name in table["Image name"]])
     parts = {}

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def is_repo_id(source: str) -> bool:
     """Tell whether `source` could be a data set's id on the Hub: `name` or `namespace/name`."""
-    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) is not None and ".." not in source
+    return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source) is not None
 
 
 def locate_hub(

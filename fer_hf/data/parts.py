@@ -42,8 +42,8 @@ class Part:
         read: Takes ascending row numbers, yields the encoded pictures of those rows in that order,
             as `IMAGE_TYPE` arrays of at most `BATCH_SIZE`.
         name: Takes a row number, tells a person where that picture is.
-        votes: Counts of shape (N, number of declared labels), columns in the order of
-            `Source.label_names`; None where the source has no votes.
+        votes: Counts of shape (N, number of declared labels), columns in the order that
+            `order_labels` gives `Source.label_names`; None where the source has no votes.
         encoded_here: Whether `read` encodes numbers, so that its pictures need no checking.
     """
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,10 @@ MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused by their header: 0.25 GiB as RGB, Pillow's own limit."""
 
 PICTURE_ENDINGS = frozenset(
-    (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm")
-    + (".tif", ".tiff", ".webp")
+    {
+        *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+        *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+    }
 )
 """File endings (lower case) that are taken for pictures in a folder."""
 
@@ -111,8 +114,9 @@ def find_unreadable(batches: Iterable[pa.StructArray], num_pictures: int) -> dic
     return faults
 
 
-def _find_fault(encoded: dict[str, bytes | str | None] | None) -> str | None:
-    source = encoded and (encoded["bytes"] if encoded["bytes"] is not None else encoded["path"])
+def _find_fault(encoded: dict[str, Any] | None) -> str | None:
+    content, path = (encoded["bytes"], encoded["path"]) if encoded else (None, None)
+    source = content if content is not None else path
     if source is None:
         return "no picture in this row"
     try:
@@ -123,7 +127,8 @@ def _find_fault(encoded: dict[str, bytes | str | None] | None) -> str | None:
         if isinstance(error, FileNotFoundError):
             return "no such file"
         if isinstance(error, Image.UnidentifiedImageError):
-            return "not a picture" if source else "empty file"
+            size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+            return "not a picture" if size else "empty file"
         return str(error) or type(error).__name__
     return None
 

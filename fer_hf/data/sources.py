@@ -138,7 +138,8 @@ def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -
         ValueError: If a folder or file matches no layout, with what it holds.
     """
     path = Path(source).expanduser()
-    if not path.exists():
+    # An empty text would mean the working directory, which nobody meant.
+    if not path.exists() or source == "":
         if str(source) == "drawn":
             return "drawn"
         if isinstance(source, str) and is_repo_id(source):
@@ -167,8 +168,10 @@ def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -
 
 def _is_for_datasets(folder: Path) -> bool:
     """Tell whether a folder is worth handing to `datasets`, whose own messages help little."""
-    names = {file.name for file in folder.iterdir()}
-    endings = {file.suffix.lower() for file in folder.rglob("*") if file.is_file()}
+    # Two levels are enough, and a whole home directory given by mistake would take long.
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    names = {file.name for file in files if file.parent == folder}
+    endings = {file.suffix.lower() for file in files if file.is_file()}
     return bool(
         names & {"dataset_dict.json", "state.json"}
         or endings & {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar"}

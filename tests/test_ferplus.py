@@ -1,0 +1,206 @@
+"""The `fer2013` and `ferplus` layouts."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from fer_hf.data import load_splits
+from fer_hf.data.ferplus import VOTE_COLUMNS, apply_majority_rule, apply_plurality_rule
+from fer_hf.emotions import EMOTIONS
+
+# neutral happiness surprise sadness anger disgust fear contempt unknown NF
+NEUTRAL = [10, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+HAPPY = [1, 9, 0, 0, 0, 0, 0, 0, 0, 0]
+UNKNOWN = [2, 0, 0, 0, 0, 0, 0, 0, 8, 0]
+NO_FACE = [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]
+HALF = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]
+SINGLES = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+# 4 of 10 is under half, but once the single votes are gone 4 of 6 is over it.
+OVER_HALF_OF_THE_REST = [1, 1, 4, 2, 1, 1, 0, 0, 0, 0]
+UNDER_HALF = [4, 3, 3, 0, 0, 0, 0, 0, 0, 0]
+TIE_WITH_UNKNOWN = [0, 0, 0, 5, 0, 0, 0, 0, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("votes", "majority", "plurality"),
+    [
+        (NEUTRAL, "neutral", "neutral"),
+        (HAPPY, "happiness", "happiness"),
+        (UNKNOWN, None, None),
+        (NO_FACE, None, None),
+        (SINGLES, None, None),
+        (HALF, None, "neutral"),
+        (OVER_HALF_OF_THE_REST, "surprise", "surprise"),
+        (UNDER_HALF, None, "neutral"),
+        (TIE_WITH_UNKNOWN, None, "sadness"),
+    ],
+)
+def test_rules_by_hand(votes, majority, plurality):
+    for rule, expected in ((apply_majority_rule, majority), (apply_plurality_rule, plurality)):
+        kept, winner = rule(np.array([votes]))
+        assert (VOTE_COLUMNS[winner[0]] if kept[0] else None) == expected
+
+
+ROWS = [
+    # usage, FER2013's label, votes, level of grey
+    ("Training", 6, NEUTRAL, 10),
+    ("Training", 3, HAPPY, 20),
+    ("Training", 5, UNDER_HALF, 30),
+    ("Training", 0, NO_FACE, 40),
+    ("Training", 4, OVER_HALF_OF_THE_REST, 45),
+    ("PublicTest", 6, NEUTRAL, 50),
+    ("PublicTest", 3, UNDER_HALF, 60),
+    ("PrivateTest", 3, HAPPY, 70),
+    ("PrivateTest", 5, UNKNOWN, 80),
+]
+KEPT = {"train": [10, 20, 30, 45], "validation": [50], "test": [70]}
+
+
+def write_fer2013(folder, rows=ROWS, size=48 * 48):
+    lines = ["emotion,pixels,Usage"]
+    lines += [f"{label},{' '.join([str(grey)] * size)},{usage}" for usage, label, _, grey in rows]
+    (folder / "fer2013.csv").write_text("\n".join(lines) + "\n")
+    return folder / "fer2013.csv"
+
+
+def write_votes(path, rows=ROWS, unnamed=()):
+    lines = ["Usage,Image name," + ",".join(VOTE_COLUMNS)]
+    for number, (usage, _, votes, _) in enumerate(rows):
+        name = "" if number in unnamed else f"fer{number:07}.png"
+        lines.append(f"{usage},{name},{','.join(map(str, votes))}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def greys(data):
+    assert all(image.size == (48, 48) and image.mode == "L" for image in data["image"])
+    return [image.getpixel((0, 0)) for image in data["image"]]
+
+
+def labels(data):
+    return [data.features["label"].int2str(label) for label in data["label"]]
+
+
+@pytest.mark.parametrize("layout", [None, "fer2013"])
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_fer2013_is_read_with_its_own_labels_and_splits(tmp_path, layout, as_folder):
+    rows = [(usage, label, None, grey) for usage, label, _, grey in ROWS]
+    rows += [("Training", label, None, 90 + label) for label in range(7)]
+    file = write_fer2013(tmp_path, rows)
+    splits = load_splits(tmp_path if as_folder else file, layout=layout)
+    assert splits["train"].features["label"].names == [e for e in EMOTIONS if e != "contempt"]
+    assert greys(splits["train"])[:5] == [10, 20, 30, 40, 45]
+    assert labels(splits["train"])[:5] == ["neutral", "happy", "surprise", "anger", "sad"]
+    assert greys(splits["validation"]) == [50, 60]
+    assert labels(splits["test"]) == ["happy", "surprise"]
+    assert "votes" not in splits["train"].column_names
+
+
+@pytest.mark.parametrize("layout", [None, "ferplus"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_ferplus_joins_pictures_and_votes_by_row(tmp_path, layout, beside):
+    file = write_fer2013(tmp_path)
+    votes = tmp_path / "fer2013new.csv" if beside else tmp_path / "elsewhere.csv"
+    write_votes(votes)
+    splits = load_splits(file, layout=layout, votes_file=None if beside else votes)
+    assert {split: greys(data) for split, data in splits.items()} == KEPT
+    assert splits["train"].features["label"].names == list(EMOTIONS)
+    assert labels(splits["train"]) == ["neutral", "happy", "neutral", "surprise"]
+    by_name = dict(zip(EMOTIONS, splits["train"][2]["votes"], strict=True))
+    assert by_name == {**dict.fromkeys(EMOTIONS, 0), "neutral": 4, "happy": 3, "surprise": 3}
+    # The single vote is gone.
+    assert splits["test"][0]["votes"] == [0, 0, 0, 0, 9, 0, 0, 0]
+    assert splits["test"].features["votes"].feature.dtype == "float32"
+
+
+def test_rows_without_a_picture_name_are_left_out(tmp_path):
+    write_fer2013(tmp_path)
+    write_votes(tmp_path / "fer2013new.csv", unnamed=[2])
+    assert greys(load_splits(tmp_path)["train"]) == [10, 20, 45]
+
+
+@pytest.mark.parametrize("layout", [None, "ferplus"])
+def test_ferplus_as_parquet(tmp_path, layout):
+    for split, usage in (
+        ("train", "Training"),
+        ("validation", "PublicTest"),
+        ("test", "PrivateTest"),
+    ):
+        rows = [row for row in ROWS if row[0] == usage]
+        images = []
+        for row in rows:
+            stream = io.BytesIO()
+            Image.new("L", (48, 48), row[3]).save(stream, "PNG")
+            images.append({"bytes": stream.getvalue(), "path": None})
+        votes = {
+            column: pa.array([row[2][i] for row in rows], pa.uint8())
+            for i, column in enumerate(VOTE_COLUMNS)
+        }
+        pq.write_table(
+            pa.table({"image": images, "name": [""] * len(rows), **votes}),
+            tmp_path / f"{split}.parquet",
+        )
+    splits = load_splits(tmp_path, layout=layout)
+    assert {split: greys(data) for split, data in splits.items()} == KEPT
+    assert splits["validation"][0]["votes"] == [0, 0, 0, 0, 0, 10, 0, 0]
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path):
+    write_fer2013(tmp_path)
+    write_votes(tmp_path / "fer2013new.csv", ROWS[:-1])
+    with pytest.raises(ValueError, match=r"has 9 rows, but '.*new.csv' has 8"):
+        load_splits(tmp_path)
+    swapped = [*ROWS[1:], ROWS[0]]
+    write_votes(tmp_path / "fer2013new.csv", swapped)
+    with pytest.raises(ValueError, match=r"row 4 .*'Training'.*'PublicTest'"):
+        load_splits(tmp_path)
+
+
+def test_votes_that_are_missing_or_no_votes_are_refused(tmp_path):
+    write_fer2013(tmp_path)
+    with pytest.raises(ValueError, match=r"no file of votes .* pass it as `votes_file`"):
+        load_splits(tmp_path, layout="ferplus")
+    (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\nTraining,a.png,3\n")
+    with pytest.raises(ValueError, match=r"but lacks \['happiness', .*'NF'\]"):
+        load_splits(tmp_path)
+
+
+def test_damaged_fer2013_is_refused_by_row(tmp_path):
+    write_fer2013(tmp_path, size=2303)
+    with pytest.raises(ValueError, match=r"Row 0 of .* has 2303 values in `pixels`"):
+        load_splits(tmp_path)
+    write_fer2013(tmp_path, [("Trainig", 0, None, 0)])
+    with pytest.raises(ValueError, match=r"usages \['Trainig'\], of which .* are unknown"):
+        load_splits(tmp_path)
+    write_fer2013(tmp_path, [("Training", 7, None, 0)])
+    with pytest.raises(ValueError, match=r"among them \[7\], but `label_names` has 7 names"):
+        load_splits(tmp_path)
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n0,1 x 2,Training\n")
+    with pytest.raises(ValueError, match=r"Row 0 of .* `pixels`"):
+        load_splits(tmp_path)
+    with pytest.raises(ValueError, match="is no FER2013: expected a file"):
+        load_splits(tmp_path / "..", layout="fer2013")
+
+
+@pytest.mark.realdata
+def test_ferplus_has_the_official_counts(ferplus_dir):
+    splits = load_splits(ferplus_dir)
+    assert [len(splits[split]) for split in ("train", "validation", "test")] == [28389, 3199, 3153]
+    counts = np.bincount(splits["test"]["label"][:]).tolist()
+    assert dict(zip(EMOTIONS, counts, strict=True)) == {
+        "anger": 273,
+        "contempt": 16,
+        "disgust": 18,
+        "fear": 83,
+        "happy": 893,
+        "neutral": 1090,
+        "sad": 384,
+        "surprise": 396,
+    }
+    votes = np.array(splits["test"]["votes"][:])
+    assert (votes.argmax(axis=1) == np.array(splits["test"]["label"][:])).all()
+    assert not (votes == 1).any()
