@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: train test check fix clean
 
 train: .venv/.installed  ## the main job: three models on the drawn faces, compared
-	$(BIN)/accelerate launch train.py
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no train.py
 
 test: .venv/.installed  ## every test that needs no network
 	$(BIN)/python -m pytest

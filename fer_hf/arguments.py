@@ -88,7 +88,7 @@ class ModelArguments:
         "softmax", "For two labels: two softmax neurons, or a single sigmoid neuron."
     )
     model_args: str | None = _field(
-        None, 'Arguments of the timm network as JSON, such as \'{"channels": [32, 64, 128, 256]}\'.'
+        None, "Arguments of the timm network as JSON, such as '{\"channels\": [32, 64, 128, 256]}'."
     )
 
     def __post_init__(self) -> None:
@@ -125,7 +125,8 @@ class FerTrainingArguments(TrainingArguments):
     )
     mixup: float = _field(0.0, "Alpha of mixup's Beta distribution; 0 for none.")
     ema_decay: float = _field(
-        0.0, "Decay per step of the moving average of the weights that is evaluated and kept; 0: off."
+        0.0,
+        "Decay per step of the moving average of the weights that is evaluated and kept; 0: off.",
     )
     early_stopping: int = _field(0, "Stop after so many epochs without a better model; 0: never.")
 
@@ -191,6 +192,9 @@ class RunArguments:
     training: FerTrainingArguments
 
 
+_CLASSES: Any = (DataArguments, ModelArguments, FerTrainingArguments)
+
+
 class _Parser(HfArgumentParser):
     """Transformers' parser with errors as ours: one line that names the nearest right spelling."""
 
@@ -212,7 +216,9 @@ def parse_runs(args: Sequence[str]) -> list[RunArguments]:
     given, _ = parser.parse_known_args(list(args))
     recipes = given.config
     if recipes is None:
-        named_model = any(arg.split("=")[0].replace("-", "_") == "__model_name_or_path" for arg in args)
+        named_model = any(
+            arg.split("=")[0].replace("-", "_") == "__model_name_or_path" for arg in args
+        )
         recipes = [] if named_model else DRAWN_RECIPES if given.data == "drawn" else DEFAULT_RECIPES
     if not recipes:
         return [_parse_run(args, given.model_name_or_path, {})]
@@ -223,7 +229,7 @@ def parse_runs(args: Sequence[str]) -> list[RunArguments]:
 def build_parser() -> HfArgumentParser:
     """Build the parser of `train.py`: one flag for each field of the three argument classes."""
     parser = _Parser(
-        (DataArguments, ModelArguments, FerTrainingArguments),
+        _CLASSES,
         prog="train.py",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -306,8 +312,7 @@ def _parse_run(args: Sequence[str], name: str, recipe: dict[str, Any]) -> RunArg
 
 
 def _list_settings() -> list[str]:
-    classes = (DataArguments, ModelArguments, FerTrainingArguments)
-    return [item.name for cls in classes for item in dataclasses.fields(cls) if item.init]
+    return [item.name for cls in _CLASSES for item in dataclasses.fields(cls) if item.init]
 
 
 def _suggest(key: str, known: Sequence[str], prefix: str = "") -> str:

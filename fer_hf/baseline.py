@@ -4,6 +4,8 @@ The file imports nothing of `fer_hf`, because a copy of it travels with each sav
 those who open it with `trust_remote_code=True`.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -16,7 +18,7 @@ class BaselineConfig(PreTrainedConfig):
 
     model_type = "fer_baseline"
 
-    def __init__(self, input_size: int = 128, dropout: float = 0.2, **kwargs: object) -> None:
+    def __init__(self, input_size: int = 128, dropout: float = 0.2, **kwargs: Any) -> None:
         self.input_size = input_size
         self.dropout = dropout
         super().__init__(**kwargs)
@@ -62,7 +64,7 @@ class BaselineForImageClassification(PreTrainedModel):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        self.classifier = nn.Linear(64, config.num_labels)
+        self.classifier = nn.Linear(64, len(config.id2label))
         self.post_init()
 
     @torch.no_grad()
@@ -71,7 +73,8 @@ class BaselineForImageClassification(PreTrainedModel):
         # what from_pretrained has already filled; plain torch.nn.init would overwrite it.
         if isinstance(module, nn.Conv2d | nn.Linear):
             init.kaiming_normal_(module.weight, nonlinearity="relu")
-            init.zeros_(module.bias)
+            if module.bias is not None:
+                init.zeros_(module.bias)
 
     def forward(
         self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs: object

@@ -9,6 +9,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 _EPILOG = """\
 a first tour, with no data of your own and no network:
@@ -88,7 +92,9 @@ def _usage_line(run: str) -> str:
 
     config = json.loads((Path(run) / "config.json").read_text(encoding="utf-8"))
     needs_us = config["model_type"].startswith("fer_")
-    call = f'from transformers import pipeline; fer = pipeline("image-classification", model="{run}")'
+    call = (
+        f'from transformers import pipeline; fer = pipeline("image-classification", model="{run}")'
+    )
     return f"import fer_hf; {call}" if needs_us else call
 
 
@@ -141,7 +147,9 @@ def _data(args: argparse.Namespace) -> None:
     totals = [len(split) for split in splits.values()]
     rows.append(["total", *totals, sum(totals)])
     print(tabulate(rows, headers=["label", *splits, "all"], tablefmt="simple"))
-    sizes = Counter(picture.size for picture in splits["train"].select(range(min(200, totals[0])))["image"])
+    sizes = Counter(
+        picture.size for picture in splits["train"].select(range(min(200, totals[0])))["image"]
+    )
     shown = ", ".join(f"{w}×{h}" for (w, h), _ in sizes.most_common(3))
     more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
     print(f"\npictures: {shown}{more} pixels; columns: {', '.join(splits['train'].column_names)}")
@@ -149,7 +157,7 @@ def _data(args: argparse.Namespace) -> None:
         _save_contact_sheet(splits["train"], names, Path(args.contact_sheet))
 
 
-def _save_contact_sheet(split, names: Sequence[str], path: Path) -> None:
+def _save_contact_sheet(split: "Dataset", names: Sequence[str], path: Path) -> None:
     import numpy as np
 
     from fer_hf.data.contact_sheet import render_contact_sheet
@@ -157,7 +165,9 @@ def _save_contact_sheet(split, names: Sequence[str], path: Path) -> None:
 
     labels = np.asarray(split["label"][:])
     columns = 10
-    chosen = [row for label in range(len(names)) for row in np.flatnonzero(labels == label)[:columns]]
+    chosen = [
+        row for label in range(len(names)) for row in np.flatnonzero(labels == label)[:columns]
+    ]
     pictures = [to_rgb(picture) for picture in split.select(chosen)["image"]]
     captions = [names[labels[row]] for row in chosen]
     render_contact_sheet(pictures, captions, columns=columns).save(path)
@@ -200,7 +210,7 @@ def _run(command: Callable[[], None], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        if type(error).__name__ == "Interrupted":
+        if type(error).__name__ == "InterruptedRunError":
             print(f"fer-hf: {error}", file=sys.stderr)
             return 130
         message = " ".join(str(error).split()) or type(error).__name__

@@ -55,7 +55,9 @@ class FlattenHeadForImageClassification(PreTrainedModel):
     def __init__(self, config: FlattenHeadConfig) -> None:
         super().__init__(config)
         # `num_classes=0` leaves timm's own head empty; it is not called here.
-        self.backbone = timm.create_model(config.architecture, num_classes=0, **config.model_args)
+        self.backbone: Any = timm.create_model(
+            config.architecture, num_classes=0, **config.model_args
+        )
         # Asked in eval mode, and with statistics untouched, for the shape alone.
         was_training = self.backbone.training
         with torch.no_grad():
@@ -70,7 +72,7 @@ class FlattenHeadForImageClassification(PreTrainedModel):
             nn.Linear(num_features, config.dense_size),
             nn.ReLU(),
             nn.Dropout(config.dropout),
-            nn.Linear(config.dense_size, config.num_labels),
+            nn.Linear(config.dense_size, len(config.id2label)),
         )
         self.post_init()
 

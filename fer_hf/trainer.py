@@ -4,23 +4,23 @@ It takes plain values beside `TrainingArguments`, so that it can be used without
 """
 
 import contextlib
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
-from transformers import ProgressCallback, Trainer, TrainerCallback
+from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.training_args import TrainingArguments
 
+from fer_hf.callbacks import EpochProgress, StopOnSignal
 from fer_hf.data.transforms import FaceDataset, collate
+from fer_hf.losses import compute_soft_loss, expand_logits, mix_batch
 from fer_hf.models import find_frozen_modules, get_head_parameters
 
 _AVERAGE_FILE = "ema.safetensors"
@@ -38,6 +38,8 @@ class FerTrainer(Trainer):
         **kwargs: As for `transformers.Trainer`. Datasets are `FaceDataset`s.
     """
 
+    model: PreTrainedModel  # Trainer takes any module; ours have a config and a head
+
     def __init__(
         self,
         *,
@@ -47,7 +49,8 @@ class FerTrainer(Trainer):
         backbone_lr_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(data_collator=collate, **kwargs)
+        collator: Any = collate  # it gets a whole batch, where Trainer expects a list of items
+        super().__init__(data_collator=collator, **kwargs)
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
         self.mixup = mixup
         self.backbone_lr_scale = backbone_lr_scale
@@ -74,16 +77,16 @@ class FerTrainer(Trainer):
         labels = inputs["labels"]
         if not model.training:
             logits = expand_logits(model(pixel_values=inputs["pixel_values"]).logits.float())
-            loss = F.cross_entropy(logits, labels)
+            loss = functional.cross_entropy(logits, labels)
             return (loss, {"logits": logits}) if return_outputs else loss
 
         for module in self.frozen_modules:
             module.eval()
         pixel_values, targets = inputs["pixel_values"], inputs.get("targets")
         if targets is None:
-            targets = F.one_hot(labels, self.num_labels).float()
+            targets = functional.one_hot(labels, self.num_labels).float()
         if self.mixup:
-            pixel_values, targets = _mix(pixel_values, targets, self.mixup)
+            pixel_values, targets = mix_batch(pixel_values, targets, self.mixup)
         logits = expand_logits(model(pixel_values=pixel_values).logits.float())
         self._hits[0] += (logits.argmax(1) == targets.argmax(1)).sum()
         self._hits[1] += len(labels)
@@ -95,7 +98,7 @@ class FerTrainer(Trainer):
     @property
     def num_labels(self) -> int:
         """Number of labels; a single sigmoid neuron tells two."""
-        return max(2, self.model.config.num_labels)
+        return max(2, len(self.model.config.id2label))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Create the optimizer with a smaller learning rate below the head."""
@@ -167,7 +170,9 @@ class FerTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
         # A pickle that holds the Hub token in clear; nothing of ours reads it.
-        (Path(output_dir or self.args.output_dir) / "training_args.bin").unlink(missing_ok=True)
+        (Path(output_dir or str(self.args.output_dir)) / "training_args.bin").unlink(
+            missing_ok=True
+        )
 
     def _load_from_checkpoint(self, checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(checkpoint, model)
@@ -179,85 +184,8 @@ class FerTrainer(Trainer):
     def _load_best_model(self) -> None:
         super()._load_best_model()
         if self.averaged is not None:
-            best = Path(self.state.best_model_checkpoint) / _AVERAGE_FILE
+            best = Path(str(self.state.best_model_checkpoint)) / _AVERAGE_FILE
             self.averaged.load_state_dict(safetensors.torch.load_file(best))
-
-
-class EpochProgress(ProgressCallback):
-    """Trainer's progress bar, with one readable line for each epoch."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write the figures that people follow; `log_history` keeps the rest."""
-        if not state.is_world_process_zero or self.training_bar is None or logs is None:
-            return
-        prefix = "eval_" if "eval_loss" in logs else ""
-        if f"{prefix}loss" not in logs:
-            return
-        split = "validation" if prefix else "train"
-        names = {"loss": "loss", "accuracy": "accuracy", "f1_macro": "macro-F1"}
-        figures = [
-            f"{title} {logs[prefix + name]:.3f}"
-            for name, title in names.items()
-            if prefix + name in logs
-        ]
-        line = f"epoch {state.epoch or 0:5.1f}  {split:<10}  {'  '.join(figures)}"
-        self.training_bar.write(line)
-
-
-class StopOnSignal(TrainerCallback):
-    """On Ctrl-C or SIGTERM, finish the step, save a checkpoint and stop; the second one kills."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._asked = False
-        self._previous: dict[int, Any] = {}
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the two signals over for as long as training lasts."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._ask)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Stop at the end of a step, all processes at the same one."""
-        asked = self._asked
-        if args.world_size > 1:
-            flag = torch.tensor(int(asked), device=args.device)
-            torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
-            asked = bool(flag)
-        if asked and state.global_step < state.max_steps:
-            self.stopped = True
-            control.should_save = True
-            control.should_training_stop = True
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Skip the validation of a half epoch: a resumed run must choose among the same models."""
-        if self.stopped:
-            control.should_evaluate = control.should_save = control.should_log = False
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Give the signals back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
 
 
 class _EveryStep(TrainerCallback):
@@ -280,78 +208,11 @@ class _EveryStep(TrainerCallback):
             self.trainer.averaged.update_parameters(self.trainer.model)
 
 
-def expand_logits(logits: torch.Tensor) -> torch.Tensor:
-    """Turn one sigmoid logit (N, 1) into two softmax logits (N, 2); leave others as they are.
-
-    The sigmoid of z is the softmax of (0, z), so one loss and one set of metrics serves both.
-    """
-    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
-
-
-def compute_soft_loss(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    label_weights: torch.Tensor | None = None,
-    smoothing: float = 0.0,
-) -> torch.Tensor:
-    """Compute the mean cross-entropy in nats against rows of `targets` that sum to 1.
-
-    Args:
-        logits: (N, num_labels).
-        targets: (N, num_labels), one-hot or soft.
-        label_weights: Weight of each label, or None.
-        smoothing: Share of each target that is spread evenly over all labels (Szegedy et al. 2016).
-    """
-    if smoothing:
-        targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-    if label_weights is not None:
-        targets = targets * label_weights.to(targets)
-    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
-
-
-def compute_label_weights(counts: Sequence[int], kind: str) -> list[float] | None:
-    """Compute loss weights from the number of training pictures per label.
-
-    Args:
-        counts: Pictures per label.
-        kind: `none`, `balanced` (inverse frequency), or `effective` (inverse of the effective
-            number (1 − βⁿ)/(1 − β) with β = 0.999; Cui et al. 2019, doi:10.1109/CVPR.2019.00949).
-
-    Returns:
-        One weight per label whose mean over the pictures is 1, or None.
-
-    Raises:
-        ValueError: A label has no picture.
-    """
-    if kind == "none":
-        return None
-    if min(counts) == 0:
-        raise ValueError(
-            f"`class_weights` is {kind!r}, but a label has no training picture: {list(counts)}. "
-            "Add pictures, or use --class_weights none."
-        )
-    beta = 0.999
-    inverse = [1 / n if kind == "balanced" else (1 - beta) / (1 - beta**n) for n in counts]
-    mean = sum(n * weight for n, weight in zip(counts, inverse, strict=True)) / sum(counts)
-    return [weight / mean for weight in inverse]
-
-
-def _mix(
-    pixel_values: torch.Tensor, targets: torch.Tensor, alpha: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mix each picture with another of its batch (Zhang et al. 2018, arXiv:1710.09412)."""
-    share = torch.distributions.Beta(alpha, alpha).sample((len(targets),)).to(pixel_values)
-    share = torch.maximum(share, 1 - share)[:, None]
-    partner = torch.randperm(len(targets), device=targets.device)
-    mixed = torch.lerp(pixel_values[partner], pixel_values, share[:, :, None, None])
-    return mixed, torch.lerp(targets[partner], targets, share)
-
-
 def _build_average(model: nn.Module, decay: float) -> AveragedModel:
     """Average weights and buffers; the decay is smaller at first, so that a short run moves too."""
 
     def average(
-        averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor
+        averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor | int
     ) -> None:
         n = int(count)
         weight = 1 - min(decay, (1 + n) / (10 + n))

@@ -1,10 +1,8 @@
 """A whole run, readable from top to bottom: splits, model, training, figures, checkpoint."""
 
 import logging
-import math
 import platform
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
@@ -15,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
 from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalPrediction
+from transformers.trainer_utils import EvalPrediction
 
 from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments, RunArguments
 from fer_hf.data import load_splits
@@ -28,29 +25,17 @@ from fer_hf.evaluation.comparison import Comparison, compare_runs, save_comparis
 from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
+from fer_hf.losses import compute_label_weights
 from fer_hf.models import LoadedModel, calibrate_batchnorm, freeze_backbone, load_model
-from fer_hf.trainer import FerTrainer, compute_label_weights
+from fer_hf.run_folder import choose_folder, claim_output_dir, find_last_checkpoint
+from fer_hf.trainer import FerTrainer
 
 logger = logging.getLogger(__name__)
 
-# What a run writes into its folder: these may be deleted when the user asks to overwrite it.
-_RUN_FILES = (
-    "config.json",
-    "model.safetensors",
-    "preprocessor_config.json",
-    "baseline.py",
-    "flatten_head.py",
-    REPORT_NAME,
-    "curves.png",
-    "confusion_matrix.png",
-    "comparison.json",
-    "comparison.md",
-    "comparison.png",
-)
 _CALIBRATION_PICTURES = 256
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Training was stopped by a signal; what was trained is kept in a checkpoint."""
 
 
@@ -62,10 +47,11 @@ def fine_tune(
     Raises:
         ValueError: A setting, a picture or a label that cannot be.
         FileExistsError: The output folder holds another run.
-        Interrupted: A signal stopped training; it can be resumed.
+        InterruptedRunError: A signal stopped training; it can be resumed.
         OSError: Something could not be read, fetched or written.
     """
-    output_dir = claim_output_dir(training)
+    output_dir = Path(str(training.output_dir))
+    claim_output_dir(output_dir, resume=training.resume, overwrite=training.overwrite_output_dir)
     if training.resume and (output_dir / REPORT_NAME).is_file():
         logger.info("%s is complete already.", output_dir)
         return load_report(output_dir)
@@ -117,7 +103,11 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     Returns:
         The folder with all of it, the reports, and the comparison (None for a single run).
     """
-    folder = _choose_folder(runs)
+    first = runs[0]
+    folder = Path(str(first.training.output_dir))
+    if first.training.output_dir_is_free:
+        name = re.sub(r"[^\w.-]+", "-", Path(_name_data(first.data.data)).stem)
+        folder = choose_folder(name if len(runs) > 1 else f"{name}-{first.name}")
     reports = {}
     for run in runs:
         run.training.output_dir = str(folder / run.name if len(runs) > 1 else folder)
@@ -129,45 +119,6 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     if PartialState().is_main_process:
         save_comparison(comparison, folder)
     return folder, list(reports.values()), comparison
-
-
-def claim_output_dir(training: FerTrainingArguments) -> Path:
-    """Make the output folder, and refuse one that holds another run.
-
-    Raises:
-        FileExistsError: The folder is not empty, and neither resuming nor overwriting was asked.
-    """
-    folder = Path(training.output_dir)
-    state = PartialState()
-    taken = [None]
-    if state.is_main_process:
-        if training.overwrite_output_dir:
-            _delete_run(folder)
-        if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not training.resume):
-            taken = [str(folder)]
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-    if broadcast_object_list(taken)[0] is not None:
-        raise FileExistsError(
-            f"Output folder {str(folder)!r} holds something already, expected a new or empty one. "
-            "Give another --output_dir, --resume to go on with that run, or "
-            "--overwrite_output_dir to delete it."
-        )
-    return folder
-
-
-def find_last_checkpoint(output_dir: Path) -> str | None:
-    """Find the newest checkpoint that was written to its end, or None.
-
-    A kill or a full disk can leave half a checkpoint; its `trainer_state.json` comes last.
-    """
-    pattern = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
-    steps = {
-        int(match[1]): folder
-        for folder in output_dir.iterdir()
-        if (match := pattern.fullmatch(folder.name)) and (folder / "trainer_state.json").is_file()
-    }
-    return str(steps[max(steps)]) if steps else None
 
 
 def _load_splits(data: DataArguments) -> DatasetDict:
@@ -245,7 +196,9 @@ def _build_trainer(
     model: ModelArguments,
     training: FerTrainingArguments,
 ) -> FerTrainer:
-    counts = np.bincount(splits["train"]["label"][:], minlength=len(splits["train"].features["label"].names))
+    counts = np.bincount(
+        splits["train"]["label"][:], minlength=len(splits["train"].features["label"].names)
+    )
     patience = training.early_stopping
     return FerTrainer(
         model=loaded.model,
@@ -276,7 +229,7 @@ def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments
             "last whole checkpoint is kept, go on from it with --resume."
         ) from error
     if trainer.stop_on_signal.stopped:
-        raise Interrupted(
+        raise InterruptedRunError(
             f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; what was "
             f"trained is in {str(output_dir)!r}. Go on with the same command and "
             f"--output_dir {output_dir} --resume"
@@ -290,15 +243,13 @@ def _predict(
     """Predict every split in eval mode and without augmentation, the training split too."""
     for name, split in splits.items():
         prediction = trainer.predict(FaceDataset(split, image_processor))
-        yield name, prediction.predictions, prediction.label_ids
+        yield name, np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
 
 
-def _save(
-    trainer: FerTrainer, loaded: LoadedModel, report: RunReport, output_dir: Path
-) -> None:
+def _save(trainer: FerTrainer, loaded: LoadedModel, report: RunReport, output_dir: Path) -> None:
     """Write the plain checkpoint, and the report last: it says that the run is complete."""
     try:
-        trainer.model.save_pretrained(output_dir)
+        loaded.model.save_pretrained(output_dir)
         loaded.image_processor.save_pretrained(output_dir)
         save_report(report, output_dir)
     except (OSError, SafetensorError) as error:
@@ -336,7 +287,11 @@ def _describe_settings(
     for item in fields(training):
         value = getattr(training, item.name)
         is_plain = value is None or isinstance(value, bool | int | float | str)
-        if item.name in hidden or not is_plain or (item.name in stock and stock[item.name] == value):
+        if (
+            item.name in hidden
+            or not is_plain
+            or (item.name in stock and stock[item.name] == value)
+        ):
             continue
         ours[item.name] = str(value) if isinstance(value, str) else value
     ours["world_size"] = training.world_size
@@ -352,27 +307,3 @@ def _name_data(source: str) -> str:
     """Name the data without saying where on this machine it lies."""
     path = Path(source)
     return path.resolve().name if path.exists() else source
-
-
-def _choose_folder(runs: Sequence[RunArguments]) -> Path:
-    """Return the folder asked for, or the next free one in `runs/`, the same in all processes."""
-    first = runs[0]
-    if not first.training.output_dir_is_free:
-        return Path(first.training.output_dir)
-    name = re.sub(r"[^\w.-]+", "-", Path(_name_data(first.data.data)).stem)
-    if len(runs) == 1:
-        name = f"{name}-{Path(first.name).name}"
-    chosen = [None]
-    if PartialState().is_main_process:
-        numbers = range(1, 10**6)
-        candidates = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in numbers)
-        chosen = [str(next(path for path in candidates if not path.exists()))]
-    return Path(broadcast_object_list(chosen)[0])
-
-
-def _delete_run(folder: Path) -> None:
-    """Delete what a run writes, and nothing that somebody else put there."""
-    for name in _RUN_FILES:
-        (folder / name).unlink(missing_ok=True)
-    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        shutil.rmtree(checkpoint)

@@ -59,7 +59,9 @@ def render_contact_sheet(
     sheet = Image.new("RGB", (width, height), _WHITE)
     ink = ImageDraw.Draw(sheet)
     if title is not None:
-        ink.text((gap, gap), _shorten(title, title_font, width - 2 * gap), fill=_INK, font=title_font)
+        ink.text(
+            (gap, gap), _shorten(title, title_font, width - 2 * gap), fill=_INK, font=title_font
+        )
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
         left = gap + column * (cell + gap)
@@ -84,9 +86,7 @@ def _line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
     return round(font.getbbox("Ágj|")[3])
 
 
-def _shorten(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
-) -> str:
+def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
     """Cut a text to one line of at most `width` pixels; what is cut ends in "…"."""
     line = " ".join(text.split())
     if font.getlength(line) <= width:

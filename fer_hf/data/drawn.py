@@ -35,8 +35,23 @@ EMOTION_ACTION_UNITS: dict[str, tuple[tuple[int, ...], ...]] = {
 _ONE_SIDED = ("contempt",)
 _UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 27)
 
-_SKINS = ((252, 224, 206), (240, 200, 170), (224, 172, 132), (190, 132, 92), (142, 92, 62), (92, 58, 42))
-_HAIRS = ((26, 20, 20), (48, 32, 26), (84, 54, 36), (132, 84, 48), (196, 152, 92), (150, 66, 38), (172, 170, 168))
+_SKINS = (
+    (252, 224, 206),
+    (240, 200, 170),
+    (224, 172, 132),
+    (190, 132, 92),
+    (142, 92, 62),
+    (92, 58, 42),
+)
+_HAIRS = (
+    (26, 20, 20),
+    (48, 32, 26),
+    (84, 54, 36),
+    (132, 84, 48),
+    (196, 152, 92),
+    (150, 66, 38),
+    (172, 170, 168),
+)
 _IRISES = ((74, 46, 30), (104, 68, 40), (92, 120, 150), (88, 118, 84), (60, 52, 48))
 _COVERINGS = ("none", "mask", "scarf", "hand", "bar")
 _COVERING_SHARES = (0.84, 0.03, 0.04, 0.05, 0.04)
@@ -91,7 +106,12 @@ def load_drawn(num_pictures: int = 1200, *, size: int = 128, seed: int = 0) -> D
         )
     _check_size_and_seed(size, seed)
     names = list(EMOTION_ACTION_UNITS)
-    settings = {"num_pictures": num_pictures, "size": size, "seed": seed, "version": DRAWING_VERSION}
+    settings = {
+        "num_pictures": num_pictures,
+        "size": size,
+        "seed": seed,
+        "version": DRAWING_VERSION,
+    }
     features = Features({"image": ImageFeature(), "label": ClassLabel(names=names)})
     return Dataset.from_generator(_generate, features=features, gen_kwargs=settings)
 
@@ -100,7 +120,9 @@ def _check_size_and_seed(size: int, seed: int) -> None:
     if size < 32:
         raise ValueError(f"Found size={size}, expected at least 32 pixels. Ask for a larger size.")
     if seed < 0:
-        raise ValueError(f"Found seed={seed}, expected 0 or more. Pass a seed that is not negative.")
+        raise ValueError(
+            f"Found seed={seed}, expected 0 or more. Pass a seed that is not negative."
+        )
 
 
 def _generate(num_pictures: int, size: int, seed: int, version: int) -> Iterator[dict[str, Any]]:
@@ -133,7 +155,9 @@ def _sample_person(rng: np.random.Generator) -> Person:
     age = float(rng.beta(1.2, 2.0))
     hair = np.array(_HAIRS[rng.integers(3 if tone > 3 else len(_HAIRS) - 1)], dtype=float)
     hair = mix(hair, _HAIRS[-1], (age - 0.5) * 2.5) * rng.uniform(0.9, 1.1)
-    eyes = np.array(_IRISES[rng.choice((0, 4)) if tone > 2.5 else rng.integers(len(_IRISES))], dtype=float)
+    eyes = np.array(
+        _IRISES[rng.choice((0, 4)) if tone > 2.5 else rng.integers(len(_IRISES))], dtype=float
+    )
     rouge = rng.choice((0.35, 0.45, 0.75), p=(0.5, 0.3, 0.2))
     has_long_hair = rng.random() < 0.45
     hue, value = rng.uniform(), rng.uniform(0.3, 0.85)
@@ -192,7 +216,9 @@ def _sample_action_units(emotion: str, rng: np.random.Generator) -> ActionUnits:
     return units
 
 
-def _photograph(figure: Image.Image, tints: Image.Image, pose: Pose, rng: np.random.Generator) -> Image.Image:
+def _photograph(
+    figure: Image.Image, tints: Image.Image, pose: Pose, rng: np.random.Generator
+) -> Image.Image:
     """Light the figure, put it before a background and take its picture (RGB, uint8)."""
     size = figure.width
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -214,10 +240,16 @@ def _photograph(figure: Image.Image, tints: Image.Image, pose: Pose, rng: np.ran
     return Image.fromarray((picture + noise).clip(0, 255).astype(np.uint8))
 
 
-def _lambert(x: NDArray[np.float32], y: NDArray[np.float32], pose: Pose, rng: np.random.Generator) -> NDArray[np.float32]:
+def _lambert(
+    x: NDArray[np.float32], y: NDArray[np.float32], pose: Pose, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Give the brightness (size, size, 1) of a head-shaped ellipsoid under one lamp; 1 is full light."""
     azimuth, elevation = rng.uniform(-1.2, 1.2), rng.uniform(-0.2, 0.9)
-    lamp = (np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation))
+    lamp = (
+        np.sin(azimuth) * np.cos(elevation),
+        -np.sin(elevation),
+        np.cos(azimuth) * np.cos(elevation),
+    )
     ambient = rng.uniform(0.5, 0.85)
     across = (x - pose.centre[0] / OVERSAMPLE) * OVERSAMPLE / pose.scale
     down = (y - pose.centre[1] / OVERSAMPLE) * OVERSAMPLE / pose.scale
@@ -230,7 +262,9 @@ def _lambert(x: NDArray[np.float32], y: NDArray[np.float32], pose: Pose, rng: np
     return (ambient + (1.08 - ambient) * direct + 0.1 * direct**12)[..., None].astype(np.float32)
 
 
-def _backdrop(x: NDArray[np.float32], y: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _backdrop(
+    x: NDArray[np.float32], y: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Give a soft two-colour gradient with a blurred window of light (size, size, 3), 0..255."""
     hue, saturation, value = rng.uniform(), rng.uniform(0.05, 0.4), rng.uniform(0.3, 0.95)
     first = np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255

@@ -25,7 +25,12 @@ UNTINTED = 200
 
 _T = np.linspace(0, 1, 6, endpoint=False)
 _CATMULL_ROM = 0.5 * np.stack(
-    [-(_T**3) + 2 * _T**2 - _T, 3 * _T**3 - 5 * _T**2 + 2, -3 * _T**3 + 4 * _T**2 + _T, _T**3 - _T**2],
+    [
+        -(_T**3) + 2 * _T**2 - _T,
+        3 * _T**3 - 5 * _T**2 + 2,
+        -3 * _T**3 + 4 * _T**2 + _T,
+        _T**3 - _T**2,
+    ],
     axis=1,
 )
 
@@ -168,7 +173,9 @@ class Painter:
     def _fill(self, points: ArrayLike, colour: ArrayLike, depth: ArrayLike | None = None) -> None:
         self._ink.polygon(self.pose.place(points, depth).ravel().tolist(), fill=_rgb(colour))
 
-    def _dot(self, at: Sequence[float], radius: float, colour: ArrayLike, depth: float = 0.0) -> None:
+    def _dot(
+        self, at: Sequence[float], radius: float, colour: ArrayLike, depth: float = 0.0
+    ) -> None:
         x, y = self.pose.place([at], None if depth == 0 else [depth])[0]
         r = radius * self.pose.scale
         self._ink.ellipse((x - r, y - r, x + r, y + r), fill=_rgb(colour))
@@ -219,12 +226,38 @@ class Painter:
 
     def _paint_body(self) -> None:
         skin, clothes = self.person.skin, self.person.clothes
-        shoulders = [(-3, 4), (-1.9, 1.75), (-0.95, 1.42), (-0.42, 1.24), (0.42, 1.24), (0.95, 1.42)]
-        neck = [(-0.37, 0.4), (-0.37, 1.0), (-0.5, 1.3), (0, 1.52), (0.5, 1.3), (0.37, 1.0), (0.37, 0.4)]
+        shoulders = [
+            (-3, 4),
+            (-1.9, 1.75),
+            (-0.95, 1.42),
+            (-0.42, 1.24),
+            (0.42, 1.24),
+            (0.95, 1.42),
+        ]
+        neck = [
+            (-0.37, 0.4),
+            (-0.37, 1.0),
+            (-0.5, 1.3),
+            (0, 1.52),
+            (0.5, 1.3),
+            (0.37, 1.0),
+            (0.37, 0.4),
+        ]
         self._fill(curve([*shoulders, (1.9, 1.75), (3, 4)]), clothes, depth=0)
-        self._stroke([(-0.56, 1.24), (-0.3, 1.5), (0, 1.58), (0.3, 1.5), (0.56, 1.24)], 0.09, clothes * 0.8, depth=0)
+        self._stroke(
+            [(-0.56, 1.24), (-0.3, 1.5), (0, 1.58), (0.3, 1.5), (0.56, 1.24)],
+            0.09,
+            clothes * 0.8,
+            depth=0,
+        )
         self._fill(curve(neck), skin * 0.92, depth=0)
-        under = [(-0.37, 0.7), (-0.36, 1.02), (0, 1.2 + 0.6 * self._jaw_drop), (0.36, 1.02), (0.37, 0.7)]
+        under = [
+            (-0.37, 0.7),
+            (-0.36, 1.02),
+            (0, 1.2 + 0.6 * self._jaw_drop),
+            (0.36, 1.02),
+            (0.37, 0.7),
+        ]
         self._fill(curve(under), mix(skin, self._shadow, 0.55), depth=0.12)
 
     def _outline(self) -> Points:
@@ -259,18 +292,28 @@ class Painter:
             lift = units[9][index] + units[10][index]
             pull = units[12][index] + 0.4 * units[20][index]
             strength = 0.12 + 0.4 * age + 0.55 * lift + 0.5 * pull + 0.4 * units[15][index]
-            fold = [(0.15, 0.27 - 0.03 * lift), (corner[0] * 0.9 + 0.03, 0.4), (corner[0] + 0.08, corner[1] - 0.02)]
+            fold = [
+                (0.15, 0.27 - 0.03 * lift),
+                (corner[0] * 0.9 + 0.03, 0.4),
+                (corner[0] + 0.08, corner[1] - 0.02),
+            ]
             self._crease(np.array(fold) * (side, 1), strength, 0.03)
             for step in range(3):
                 foot = np.array([(0.51, -0.06 + 0.05 * step), (0.6, -0.13 + 0.09 * step)])
                 self._crease(foot * (side, 1), 0.7 * units[6][index] + 0.5 * age - 0.2, 0.018)
             bag = np.array([(0.2, 0.1), (0.32, 0.13), (0.43, 0.09)]) - (0, 0.02 * units[6][index])
-            self._crease(bag * (side, 1), 0.1 + 0.5 * age + 0.5 * units[6][index] + 0.3 * units[7][index])
+            self._crease(
+                bag * (side, 1), 0.1 + 0.5 * age + 0.5 * units[6][index] + 0.3 * units[7][index]
+            )
             furrow = np.array([(0.055, -0.36), (0.045, -0.2)])
-            self._crease(furrow * (side, 1), 0.9 * units[4][index] + 0.4 * units[9][index] + 0.2 * age, 0.026)
+            self._crease(
+                furrow * (side, 1), 0.9 * units[4][index] + 0.4 * units[9][index] + 0.2 * age, 0.026
+            )
             wrinkle = np.array([(0.02, -0.1), (0.11, -0.04)])
             for step in range(2):
-                self._crease((wrinkle + (0, 0.07 * step)) * (side, 1), 0.95 * units[9][index], 0.024)
+                self._crease(
+                    (wrinkle + (0, 0.07 * step)) * (side, 1), 0.95 * units[9][index], 0.024
+                )
             dimple = np.array([(0.05, -0.06), (0.075, 0.0), (0.05, 0.06)]) + corner
             self._crease(dimple * (side, 1), units[14][index] + 0.3 * units[12][index], 0.028)
             sag = np.array([(0.02, 0.03), (0.05, 0.13)]) + corner
@@ -278,7 +321,13 @@ class Painter:
         raised = self._both(1) * 0.6 + self._both(2) * 0.6
         for step in range(3):
             y = -0.5 - 0.09 * step
-            line = [(-0.34, y + 0.02), (-0.15, y - 0.01), (0.0, y + 0.01), (0.15, y - 0.01), (0.34, y + 0.02)]
+            line = [
+                (-0.34, y + 0.02),
+                (-0.15, y - 0.01),
+                (0.0, y + 0.01),
+                (0.15, y - 0.01),
+                (0.34, y + 0.02),
+            ]
             self._crease(line, 0.75 * raised + 0.5 * age - 0.15, 0.02)
         chin = [(-0.12, 0.82), (0, 0.77), (0.12, 0.82)]
         self._crease(chin, 0.15 + 0.7 * self._both(17), 0.026)
@@ -289,20 +338,44 @@ class Painter:
         wing = person.nose_width * (1 + 0.15 * self._both(9) + 0.1 * self._both(10))
         depth = 0.95
         for _, side in SIDES:
-            flare = np.array([(0.75, -0.1), (1.0, -0.02), (0.85, 0.045), (0.45, 0.05)]) * (wing, 1) + (0, tip)
-            self._stroke(flare * (side, 1), 0.03, mix(skin, self._shadow, 0.75), depth=[depth - 0.1] * 19)
-            nostril = np.array([(0.25, 0.045), (0.5, 0.02), (0.72, 0.045), (0.5, 0.06)]) * (wing, 1) + (0, tip)
-            self._fill(curve(nostril * (side, 1), closed=True), self._shadow * 0.6, depth=depth - 0.08)
+            flare = np.array([(0.75, -0.1), (1.0, -0.02), (0.85, 0.045), (0.45, 0.05)]) * (
+                wing,
+                1,
+            ) + (0, tip)
+            self._stroke(
+                flare * (side, 1), 0.03, mix(skin, self._shadow, 0.75), depth=[depth - 0.1] * 19
+            )
+            nostril = np.array([(0.25, 0.045), (0.5, 0.02), (0.72, 0.045), (0.5, 0.06)]) * (
+                wing,
+                1,
+            ) + (0, tip)
+            self._fill(
+                curve(nostril * (side, 1), closed=True), self._shadow * 0.6, depth=depth - 0.08
+            )
             self._tint((side * 0.1, 0.1), (0.035, 0.16), (184, 175, 172))
-        self._stroke([(-0.06, tip + 0.055), (0, tip + 0.075), (0.06, tip + 0.055)], 0.024, mix(skin, self._shadow, 0.6), depth=[depth] * 13)
+        self._stroke(
+            [(-0.06, tip + 0.055), (0, tip + 0.075), (0.06, tip + 0.055)],
+            0.024,
+            mix(skin, self._shadow, 0.6),
+            depth=[depth] * 13,
+        )
         self._tint((0, 0.1), (0.035, 0.2), (224, 222, 220))
         self._tint((0, tip - 0.02), (0.06, 0.05), (228, 224, 222))
 
     def _paint_eye(self, index: int, side: float) -> None:
         person, units = self.person, {unit: pair[index] for unit, pair in self.units.items()}
         size = person.eye_size
-        upper = size * (0.09 + 0.05 * units[5] - 0.03 * units[7] - 0.022 * units[6] - 0.012 * units[4] - 0.02 * units[9])
-        lower = size * (0.055 + 0.012 * units[5] - 0.026 * units[7] - 0.034 * units[6] - 0.022 * units[9])
+        upper = size * (
+            0.09
+            + 0.05 * units[5]
+            - 0.03 * units[7]
+            - 0.022 * units[6]
+            - 0.012 * units[4]
+            - 0.02 * units[9]
+        )
+        lower = size * (
+            0.055 + 0.012 * units[5] - 0.026 * units[7] - 0.034 * units[6] - 0.022 * units[9]
+        )
         droop = 0.022 * min(units[1], units[4])
         span = np.linspace(-1, 1, 13)
         arch = np.sqrt(1 - span**2) * (1 - 0.25 * span**2)
@@ -315,7 +388,9 @@ class Painter:
         right, bottom = np.ceil(almond.max(0)).astype(int) + 1
         tile = Image.new("RGB", (int(right - left), int(bottom - top)), _rgb((244, 240, 236)))
         ink = ImageDraw.Draw(tile)
-        cx, cy = self.pose.place([(person.eye_gap * side + self.gaze[0], self.gaze[1] - 0.012)])[0] - (left, top)
+        cx, cy = self.pose.place([(person.eye_gap * side + self.gaze[0], self.gaze[1] - 0.012)])[
+            0
+        ] - (left, top)
         for radius, colour in (
             (0.083, person.iris * 0.55),
             (0.07, person.iris),
@@ -352,7 +427,13 @@ class Painter:
     def _mouth_corner(self, index: int) -> Points:
         units = {unit: pair[index] for unit, pair in self.units.items()}
         out = 0.235 + 0.085 * units[12] + 0.085 * units[20] + 0.03 * units[14]
-        out -= 0.03 * units[23] + 0.015 * units[24] + 0.03 * units[17] + 0.055 * units[27] + 0.02 * units[26]
+        out -= (
+            0.03 * units[23]
+            + 0.015 * units[24]
+            + 0.03 * units[17]
+            + 0.055 * units[27]
+            + 0.02 * units[26]
+        )
         down = 0.565 - 0.115 * units[12] - 0.035 * units[14] + 0.085 * units[15] + 0.03 * units[20]
         return np.array((out, down + 0.3 * self._jaw_drop))
 
@@ -396,10 +477,22 @@ class Painter:
         colour = mix(self.person.skin, self.person.hair, self.person.beard)
         outline = self._outline()
         jaw = outline[outline[:, 1] > 0.12]
-        inner = [(-0.6, 0.3), (-0.42, 0.5), (-0.3, 0.47), (-0.2, 0.42), (0, 0.44), (0.2, 0.42), (0.3, 0.47), (0.42, 0.5), (0.6, 0.3)]
+        inner = [
+            (-0.6, 0.3),
+            (-0.42, 0.5),
+            (-0.3, 0.47),
+            (-0.2, 0.42),
+            (0, 0.44),
+            (0.2, 0.42),
+            (0.3, 0.47),
+            (0.42, 0.5),
+            (0.6, 0.3),
+        ]
         edge = np.concatenate([jaw, curve(inner)])
         on_jaw = np.arange(len(edge)) < len(jaw)
-        surface = 0.8 * np.sqrt(np.clip(1 - (edge[:, 0] / 0.76) ** 2 - (edge[:, 1] / 1.04) ** 2, 0, None))
+        surface = 0.8 * np.sqrt(
+            np.clip(1 - (edge[:, 0] / 0.76) ** 2 - (edge[:, 1] / 1.04) ** 2, 0, None)
+        )
         self._fill(edge, colour, depth=np.where(on_jaw, 0.45 * np.clip(edge[:, 1], 0, 1), surface))
 
     def _paint_front_hair(self) -> None:
@@ -407,9 +500,19 @@ class Painter:
         if person.is_bald:
             return
         volume, line, part = person.hair_volume, person.hairline, person.hair_part
-        over = [(-0.77, 0.0), (-0.74 - 0.5 * volume, -0.45), (-0.47, -0.9 - 0.7 * volume), (0, -1 - volume)]
+        over = [
+            (-0.77, 0.0),
+            (-0.74 - 0.5 * volume, -0.45),
+            (-0.47, -0.9 - 0.7 * volume),
+            (0, -1 - volume),
+        ]
         over += [(-x, y) for x, y in over[-2::-1]]
-        under = [(0.68, -0.15), (0.62, -0.42), (0.42, line - 0.06 + 0.1 * part), (part * 0.3, line - 0.12)]
+        under = [
+            (0.68, -0.15),
+            (0.62, -0.42),
+            (0.42, line - 0.06 + 0.1 * part),
+            (part * 0.3, line - 0.12),
+        ]
         under += [(-0.42, line - 0.06 - 0.1 * part), (-0.62, -0.42), (-0.68, -0.15)]
         above, below = curve(over), curve(under)
         edge = np.concatenate([above, below])
@@ -446,22 +549,55 @@ class Painter:
     def _paint_covering(self) -> None:
         kind, skin = self.person.covering, self.person.skin
         if kind == "mask":
-            cloth = [(-0.7, 0.15), (-0.3, 0.2), (0, 0.14), (0.3, 0.2), (0.7, 0.15), (0.6, 0.7), (0.25, 0.98), (-0.25, 0.98), (-0.6, 0.7)]
+            cloth = [
+                (-0.7, 0.15),
+                (-0.3, 0.2),
+                (0, 0.14),
+                (0.3, 0.2),
+                (0.7, 0.15),
+                (0.6, 0.7),
+                (0.25, 0.98),
+                (-0.25, 0.98),
+                (-0.6, 0.7),
+            ]
             self._fill(curve(cloth, closed=True), (176, 206, 214))
             for y in (0.36, 0.5, 0.64):
-                self._stroke([(-0.55, y - 0.02), (0, y + 0.02), (0.55, y - 0.02)], 0.02, (146, 178, 188))
+                self._stroke(
+                    [(-0.55, y - 0.02), (0, y + 0.02), (0.55, y - 0.02)], 0.02, (146, 178, 188)
+                )
         elif kind == "scarf":
-            wrap = [(-0.95, 0.62), (-0.4, 0.66), (0, 0.7), (0.4, 0.66), (0.95, 0.62), (1.0, 1.3), (0, 1.5), (-1.0, 1.3)]
+            wrap = [
+                (-0.95, 0.62),
+                (-0.4, 0.66),
+                (0, 0.7),
+                (0.4, 0.66),
+                (0.95, 0.62),
+                (1.0, 1.3),
+                (0, 1.5),
+                (-1.0, 1.3),
+            ]
             self._fill(curve(wrap, closed=True), self.person.clothes * 0.75, depth=0.3)
             for y in (0.82, 1.0, 1.18):
-                self._stroke([(-0.9, y - 0.06), (0, y + 0.04), (0.9, y - 0.06)], 0.04, self.person.clothes * 0.6, depth=[0.3] * 13)
+                self._stroke(
+                    [(-0.9, y - 0.06), (0, y + 0.04), (0.9, y - 0.06)],
+                    0.04,
+                    self.person.clothes * 0.6,
+                    depth=[0.3] * 13,
+                )
         elif kind == "hand":
             side = np.sign(self.person.hair_part) or 1.0
             for step in range(4):
                 y = 0.5 + 0.15 * step
-                finger = np.array([(1.15, y + 0.5), (0.75, y + 0.12), (0.36 + 0.05 * abs(step - 1.5), y)]) * (side, 1)
-                self._stroke(finger, 0.175, mix(skin, self._shadow, 0.45), taper=0.12, depth=[0.5] * 13)
+                finger = np.array(
+                    [(1.15, y + 0.5), (0.75, y + 0.12), (0.36 + 0.05 * abs(step - 1.5), y)]
+                ) * (side, 1)
+                self._stroke(
+                    finger, 0.175, mix(skin, self._shadow, 0.45), taper=0.12, depth=[0.5] * 13
+                )
                 self._stroke(finger, 0.15, skin * 1.03, taper=0.12, depth=[0.5] * 13)
         elif kind == "bar":
-            bar = np.array([(-1.6, 0.3), (1.6, 0.1), (1.6, 0.32), (-1.6, 0.52)]) * (1, np.sign(self.person.hair_part) or 1)
+            bar = np.array([(-1.6, 0.3), (1.6, 0.1), (1.6, 0.32), (-1.6, 0.52)]) * (
+                1,
+                np.sign(self.person.hair_part) or 1,
+            )
             self._fill(bar, (70, 72, 80), depth=0.4)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from datasets import Dataset
+from torch.nn import functional
 from torch.utils import data as torch_data
 
 from fer_hf.data.pictures import to_rgb
@@ -135,8 +135,10 @@ def _move(pictures: torch.Tensor, ranges: Augmentation, draws: torch.Tensor) -> 
         torch.stack([flip * cos, -flip * sin, shift[:, 0]], dim=1),
         torch.stack([sin, cos, shift[:, 1]], dim=1),
     ]
-    grid = F.affine_grid(torch.stack(rows, dim=1), list(pictures.shape), align_corners=False)
-    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    grid = functional.affine_grid(
+        torch.stack(rows, dim=1), list(pictures.shape), align_corners=False
+    )
+    return functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def _light(pictures: torch.Tensor, ranges: Augmentation, draws: torch.Tensor) -> torch.Tensor:

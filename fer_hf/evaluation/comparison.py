@@ -4,18 +4,12 @@ A room of its own because the choice is a decision that must be readable: it loo
 figures and gaps only, and the test split stays unseen until after it.
 """
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from tabulate import tabulate
-
-from fer_hf.evaluation.intervals import Z_95, Estimate
-from fer_hf.evaluation.plots import plot_comparison
-from fer_hf.evaluation.report import RunReport, write_text_atomically
+from fer_hf.evaluation.intervals import Estimate
+from fer_hf.evaluation.report import RunReport
 
 
 @dataclass(frozen=True)

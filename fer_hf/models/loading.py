@@ -1,4 +1,4 @@
-"""The networks: where their weights come from, the head put on them, and what of them is trained.
+"""A network ready to be trained: its weights, a new head for the labels, its preprocessing.
 
 A ResNetV2 or an Inception-ResNet comes out as transformers' own timm wrapper, so that what is saved
 is a plain Hub checkpoint; every trick that needs stays in this room.
@@ -14,10 +14,6 @@ from typing import Any
 import safetensors.torch
 import timm
 import torch
-from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -33,26 +29,16 @@ from transformers import (
 
 from fer_hf.baseline import BaselineConfig, BaselineForImageClassification
 from fer_hf.flatten_head import FlattenHeadConfig, FlattenHeadForImageClassification
+from fer_hf.models.freezing import get_backbone, get_head_parameters
+from fer_hf.models.weights import choose_weights, reach, resolve_source
 
 logger = logging.getLogger(__name__)
 
-ALIASES = {
-    "resnetv2": "timm/resnetv2_50.a1h_in1k",
-    "inception-resnet": "timm/inception_resnet_v2.tf_in1k",
-}
 POOLINGS = ("avg", "max", "avgmax", "flatten")
-UNFREEZE = ("none", "last_stage", "all")
 
 # Faces fill the whole picture: the published centre crops would cut 10–23 % of them away.
 _WHOLE_PICTURE = {"crop_pct": 1.0, "crop_mode": "squash"}
-_GREY_CENTRED = {"interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}
-# Modules that make up the last stage, by the class of the timm network.
-_LAST_STAGE = {
-    "ResNetV2": ("stages.3", "norm"),
-    "ResNet": ("layer4",),
-    "InceptionResnetV2": ("mixed_7a", "repeat_2", "block8", "conv2d_7b"),
-}
-_CONNECT_SECONDS = 5.0
+_MEAN = _STD = (0.5, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -114,10 +100,10 @@ def load_model(
                 "`model_name_or_path`."
             )
         config = BaselineConfig(input_size=input_size, dropout=dropout, **labels)
-        processor = _build_square_processor(input_size, _GREY_CENTRED["mean"], _GREY_CENTRED["std"])
+        processor = _build_square_processor(input_size, _MEAN, _STD)
         return LoadedModel(BaselineForImageClassification(config), processor, "nothing")
 
-    source, architecture = _resolve(model_name_or_path, revision)
+    source, architecture = resolve_source(model_name_or_path, revision)
     if architecture is None:
         if weights != "auto":
             raise ValueError(
@@ -132,19 +118,20 @@ def load_model(
             "unpadded reductions leave nothing of a smaller picture. Use --input_size 75 or a "
             "ResNetV2."
         )
-    weights, source = _choose_weights(weights, source, architecture, revision)
+    knowledge, weights_source = choose_weights(weights, source, architecture, revision)
     timm_args = {**(model_args or {}), "drop_rate": dropout}
     timm_args["global_pool"] = "avg" if pooling == "flatten" else pooling
-    model = _load_timm(source, architecture, labels, timm_args, revision)
+    model = _load_timm(weights_source, architecture, labels, timm_args, revision)
     _fit_preprocessing(model.config, input_size)
-    processor = TimmWrapperImageProcessor(
+    timm_processor = TimmWrapperImageProcessor(
         pretrained_cfg=model.config.pretrained_cfg, architecture=architecture
     )
     if pooling == "flatten":
-        model = _put_flatten_head_on(model, labels, input_size, dense_size, dropout)
-        data_config = processor.data_config
-        processor = _build_square_processor(input_size, data_config["mean"], data_config["std"])
-    return LoadedModel(model, processor, weights)
+        flattened = _put_flatten_head_on(model, labels, input_size, dense_size, dropout)
+        mean, std = timm_processor.data_config["mean"], timm_processor.data_config["std"]
+        processor = _build_square_processor(input_size, mean, std)
+        return LoadedModel(flattened, processor, knowledge)
+    return LoadedModel(model, timm_processor, knowledge)
 
 
 def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
@@ -152,93 +139,6 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
     model = AutoModelForImageClassification.from_pretrained(path, revision=revision).eval()
     processor = AutoImageProcessor.from_pretrained(path, revision=revision)
     return LoadedModel(model, processor, Path(path).name)
-
-
-def freeze_backbone(model: PreTrainedModel, unfreeze: str = "none") -> str:
-    """Set which parameters are trained, and say it in words for people.
-
-    Args:
-        model: A network from `load_model`. A baseline CNN has no backbone: all of it is trained.
-        unfreeze: `none` trains the head alone, `last_stage` the last stage with it, `all` all.
-
-    Returns:
-        `head`, `head + last stage` or `everything`.
-
-    Raises:
-        ValueError: `unfreeze` is none of these, or the last stage of this network is not known.
-    """
-    if unfreeze not in UNFREEZE:
-        raise ValueError(f"`unfreeze` is {unfreeze!r}, expected one of {UNFREEZE}.")
-    backbone = get_backbone(model)
-    if backbone is None or unfreeze == "all":
-        model.requires_grad_(True)
-        return "everything"
-    model.requires_grad_(False)
-    for parameter in get_head_parameters(model):
-        parameter.requires_grad_(True)
-    if unfreeze == "none":
-        return "head"
-    stage = _LAST_STAGE.get(type(backbone).__name__)
-    if stage is None:
-        raise ValueError(
-            f"The last stage of a {type(backbone).__name__} is not known, only those of "
-            f"{sorted(_LAST_STAGE)}. Use --unfreeze none or all."
-        )
-    for name in stage:
-        backbone.get_submodule(name).requires_grad_(True)
-    return "head + last stage"
-
-
-def get_backbone(model: PreTrainedModel) -> nn.Module | None:
-    """Return the network below the head, or None for one that is a single piece (the baseline)."""
-    backbone = model.base_model
-    return None if backbone is model else backbone
-
-
-def get_head_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
-    """Return the parameters of the head; all of them where there is no backbone."""
-    if isinstance(model, TimmWrapperForImageClassification):
-        return list(model.timm_model.get_classifier().parameters())
-    backbone = get_backbone(model)
-    below = set() if backbone is None else {id(p) for p in backbone.parameters()}
-    return [parameter for parameter in model.parameters() if id(parameter) not in below]
-
-
-def find_frozen_modules(model: nn.Module) -> list[nn.Module]:
-    """List the modules of which nothing is trained: they stay in eval mode while the rest trains.
-
-    In train mode their BatchNorm statistics would move although no gradient touches them.
-    """
-    frozen = []
-    for module in model.modules():
-        parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
-            frozen.append(module)
-    return frozen
-
-
-@torch.no_grad()
-def calibrate_batchnorm(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Set every BatchNorm's statistics to those of `batches` of `pixel_values`.
-
-    A random backbone that stays frozen gives nearly constant features under the statistics it was
-    born with (mean 0, variance 1), and then a head has nothing to learn from.
-    """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if not norms:
-        return
-    momenta = [norm.momentum for norm in norms]
-    was_training = model.training
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
-        norm.train()
-    for pixel_values in batches:
-        model(pixel_values=pixel_values)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.train(was_training)
 
 
 def _check_settings(
@@ -273,101 +173,6 @@ def _label_settings(label_names: Sequence[str], sigmoid: bool) -> dict[str, Any]
     }
 
 
-def _resolve(model_name_or_path: str, revision: str | None) -> tuple[str, str | None]:
-    """Return where the weights are by default, and the timm architecture (None: not timm)."""
-    source = ALIASES.get(model_name_or_path, model_name_or_path)
-    if Path(source).is_dir():
-        if not (Path(source) / "config.json").is_file():
-            raise FileNotFoundError(
-                f"Folder {source!r} holds no `config.json`, expected a checkpoint folder as "
-                "`save_pretrained` writes it. Give the folder that holds config.json and "
-                "model.safetensors."
-            )
-        config = AutoConfig.from_pretrained(source)
-        return source, getattr(config, "architecture", None)
-    timm_name = source.removeprefix("timm/")
-    if timm.is_model(timm_name):
-        pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
-        hub_id = pretrained.hf_hub_id if pretrained is not None else None
-        return hub_id or source, timm_name.split(".")[0]
-    if "/" not in source or source.startswith((".", "/", "~")):
-        raise ValueError(
-            f"`model_name_or_path` is {model_name_or_path!r}, expected 'baseline', "
-            f"{', '.join(map(repr, ALIASES))}, the name of a timm network, a Hub id like "
-            "'you/your-fer', or a checkpoint folder that exists."
-        )
-    config = _reach(
-        lambda: AutoConfig.from_pretrained(source, revision=revision), f"model {source!r}"
-    )
-    return source, getattr(config, "architecture", None)
-
-
-def _choose_weights(
-    weights: str, source: str, architecture: str, revision: str | None
-) -> tuple[str, str | None]:
-    """Return what the backbone will know, and the source of its weights (None: random)."""
-    if weights == "none":
-        return "nothing", None
-    is_published = not Path(source).is_dir()
-    if weights == "imagenet":
-        if not is_published or "in1k" not in source:
-            raise ValueError(
-                f"`weights` is 'imagenet', but no ImageNet weights are known for {source!r}. "
-                f"Use --weights none, or a model with them, such as {list(ALIASES)}."
-            )
-        return "ImageNet", source
-    if weights != "auto":
-        _, found = _resolve(weights, revision)
-        if found != architecture:
-            raise ValueError(
-                f"`weights` {weights!r} are of architecture {found!r}, expected {architecture!r} "
-                "as `model_name_or_path` says. Give weights of the same architecture."
-            )
-        return Path(weights).name, weights
-    if not is_published:
-        return Path(source).resolve().name, source
-    if _is_reachable(source, revision):
-        return ("ImageNet" if "in1k" in source else source), source
-    logger.warning(
-        "No network, and no copy of %s in the cache: %s starts from random weights. Pass "
-        "--weights imagenet to insist, or --weights none to silence this.",
-        source,
-        architecture,
-    )
-    return "nothing", None
-
-
-def _is_reachable(repo_id: str, revision: str | None) -> bool:
-    """Say whether a model is in the cache or on a Hub that answers within a few seconds."""
-    cached = try_to_load_from_cache(repo_id, "config.json", revision=revision)
-    if isinstance(cached, str):
-        return True
-    try:
-        HfApi().model_info(repo_id, revision=revision, timeout=_CONNECT_SECONDS)
-    except (OSError, HfHubHTTPError, OfflineModeIsEnabled, *_network_errors()):
-        return False
-    return True
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    """Name the errors of huggingface_hub's HTTP client, whichever one this version uses."""
-    import httpx2
-
-    return (httpx2.HTTPError,)
-
-
-def _reach(load: Any, what: str) -> Any:
-    """Call `load`, and say in one line what to do where the Hub cannot be reached."""
-    try:
-        return load()
-    except (OSError, OfflineModeIsEnabled) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise OSError(
-            f"Could not load {what}: {first_line} Check the name and the network; without a "
-            "network, use --weights none or the folder of a checkpoint."
-        ) from error
-
-
 def _load_timm(
     source: str | None,
     architecture: str,
@@ -392,7 +197,7 @@ def _load_timm(
             **labels,
         )
 
-    model = _reach(load, f"weights {source!r}")
+    model = reach(load, f"weights {source!r}")
     _reset_head(get_head_parameters(model))
     return model
 
@@ -401,11 +206,9 @@ def _is_no_load_report(record: logging.LogRecord) -> bool:
     return "LOAD REPORT" not in record.getMessage()
 
 
-def _load_pretrained(
-    model_class: Any, source: str, *, problem_type: str, **settings: Any
-) -> PreTrainedModel:
+def _load_pretrained(model_class: Any, source: str, *, problem_type: str, **settings: Any) -> Any:
     """Load weights for everything but the head, which may be of another size or absent."""
-    # transformers' report of a replaced head reads like a failure, and replacing it is what we want.
+    # Its report of a replaced head reads like a failure, and replacing it is what we want.
     report = logging.getLogger("transformers.modeling_utils")
     report.addFilter(_is_no_load_report)
     try:
@@ -437,23 +240,24 @@ def _write_random_checkpoint(
     """
     network = timm.create_model(architecture, num_classes=num_labels, **timm_args)
     safetensors.torch.save_file(network.state_dict(), folder / "model.safetensors")
-    size = [3, 128, 128]
-    config = TimmWrapperConfig(
-        architecture=architecture,
-        model_args=timm_args,
-        num_labels=num_labels,
-        pretrained_cfg={"input_size": size, **_WHOLE_PICTURE, **_GREY_CENTRED},
-    )
+    config: Any = TimmWrapperConfig(architecture=architecture, model_args=timm_args)
+    config.num_labels = num_labels
+    config.pretrained_cfg = {
+        "input_size": [3, 128, 128],
+        "interpolation": "bilinear",
+        "mean": list(_MEAN),
+        "std": list(_STD),
+    }
     config.save_pretrained(folder)
 
 
 @torch.no_grad()
-def _reset_head(parameters: Iterable[nn.Parameter]) -> None:
+def _reset_head(parameters: Iterable[torch.nn.Parameter]) -> None:
     for parameter in parameters:
         if parameter.ndim > 1:
-            nn.init.normal_(parameter, std=0.01)
+            torch.nn.init.normal_(parameter, std=0.01)
         else:
-            nn.init.zeros_(parameter)
+            torch.nn.init.zeros_(parameter)
 
 
 def _fit_preprocessing(config: PreTrainedConfig, input_size: int) -> None:
@@ -490,9 +294,10 @@ def _put_flatten_head_on(
     dropout: float,
 ) -> FlattenHeadForImageClassification:
     ours = ("drop_rate", "global_pool")
+    model_args = model.config.model_args or {}
     config = FlattenHeadConfig(
         architecture=model.config.architecture,
-        model_args={k: v for k, v in model.config.model_args.items() if k not in ours},
+        model_args={k: v for k, v in model_args.items() if k not in ours},
         input_size=input_size,
         dense_size=dense_size,
         dropout=dropout,
@@ -508,7 +313,7 @@ def _put_flatten_head_on(
 
 def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> LoadedModel:
     """Load a checkpoint that is no timm network, such as a baseline CNN or a vision transformer."""
-    model = _reach(
+    model = reach(
         lambda: _load_pretrained(
             AutoModelForImageClassification, source, revision=revision, **labels
         ),

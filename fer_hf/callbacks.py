@@ -1,0 +1,87 @@
+"""What happens beside training: one readable line an epoch, and a stop that loses nothing."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from transformers import ProgressCallback, TrainerCallback
+from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
+
+
+class EpochProgress(ProgressCallback):
+    """Trainer's progress bar, with one readable line for each epoch."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the figures that people follow; `log_history` keeps the rest."""
+        if not state.is_world_process_zero or self.training_bar is None or logs is None:
+            return
+        prefix = "eval_" if "eval_loss" in logs else ""
+        if f"{prefix}loss" not in logs:
+            return
+        split = "validation" if prefix else "train"
+        names = {"loss": "loss", "accuracy": "accuracy", "f1_macro": "macro-F1"}
+        figures = [
+            f"{title} {logs[prefix + name]:.3f}"
+            for name, title in names.items()
+            if prefix + name in logs
+        ]
+        line = f"epoch {state.epoch or 0:5.1f}  {split:<10}  {'  '.join(figures)}"
+        self.training_bar.write(line)
+
+
+class StopOnSignal(TrainerCallback):
+    """On Ctrl-C or SIGTERM, finish the step, save a checkpoint and stop; the second one kills."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._asked = False
+        self._previous: dict[int, Any] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the two signals over for as long as training lasts."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._ask)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop at the end of a step, all processes at the same one."""
+        asked = self._asked
+        if args.world_size > 1:
+            flag = torch.tensor(int(asked), device=args.device)
+            torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+            asked = bool(flag)
+        if asked and state.global_step < state.max_steps:
+            self.stopped = True
+            control.should_save = True
+            control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Skip the validation of a half epoch: a resumed run must choose among the same models."""
+        if self.stopped:
+            control.should_evaluate = control.should_save = control.should_log = False
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True

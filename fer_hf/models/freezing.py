@@ -1,0 +1,104 @@
+"""Which part of a network is trained, and what keeps the rest exactly as it was."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from transformers import PreTrainedModel, TimmWrapperForImageClassification
+
+UNFREEZE = ("none", "last_stage", "all")
+
+# Modules that make up the last stage, by the class of the timm network.
+_LAST_STAGE = {
+    "ResNetV2": ("stages.3", "norm"),
+    "ResNet": ("layer4",),
+    "InceptionResnetV2": ("mixed_7a", "repeat_2", "block8", "conv2d_7b"),
+}
+
+
+def freeze_backbone(model: PreTrainedModel, unfreeze: str = "none") -> str:
+    """Set which parameters are trained, and say it in words for people.
+
+    Args:
+        model: A network from `load_model`. A baseline CNN has no backbone: all of it is trained.
+        unfreeze: `none` trains the head alone, `last_stage` the last stage with it, `all` all.
+
+    Returns:
+        `head`, `head + last stage` or `everything`.
+
+    Raises:
+        ValueError: `unfreeze` is none of these, or the last stage of this network is not known.
+    """
+    if unfreeze not in UNFREEZE:
+        raise ValueError(f"`unfreeze` is {unfreeze!r}, expected one of {UNFREEZE}.")
+    backbone = get_backbone(model)
+    if backbone is None or unfreeze == "all":
+        model.requires_grad_(True)
+        return "everything"
+    model.requires_grad_(False)
+    for parameter in get_head_parameters(model):
+        parameter.requires_grad_(True)
+    if unfreeze == "none":
+        return "head"
+    stage = _LAST_STAGE.get(type(backbone).__name__)
+    if stage is None:
+        raise ValueError(
+            f"The last stage of a {type(backbone).__name__} is not known, only those of "
+            f"{sorted(_LAST_STAGE)}. Use --unfreeze none or all."
+        )
+    for name in stage:
+        backbone.get_submodule(name).requires_grad_(True)
+    return "head + last stage"
+
+
+def get_backbone(model: PreTrainedModel) -> nn.Module | None:
+    """Return the network below the head, or None for one that is a single piece (the baseline)."""
+    backbone = model.base_model
+    return None if backbone is model else backbone
+
+
+def get_head_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
+    """Return the parameters of the head; all of them where there is no backbone."""
+    if isinstance(model, TimmWrapperForImageClassification):
+        return list(model.timm_model.get_classifier().parameters())
+    backbone = get_backbone(model)
+    below = set() if backbone is None else {id(p) for p in backbone.parameters()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in below]
+
+
+def find_frozen_modules(model: nn.Module) -> list[nn.Module]:
+    """List the modules of which nothing is trained: they stay in eval mode while the rest trains.
+
+    In train mode their BatchNorm statistics would move although no gradient touches them.
+    """
+    frozen = []
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            frozen.append(module)
+    return frozen
+
+
+@torch.no_grad()
+def calibrate_batchnorm(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+    """Set every BatchNorm's statistics to those of `batches` of `pixel_values`.
+
+    A random backbone that stays frozen gives nearly constant features under the statistics it was
+    born with (mean 0, variance 1), and then a head has nothing to learn from.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    was_training = model.training
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+        norm.train()
+    for pixel_values in batches:
+        model(pixel_values=pixel_values)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train(was_training)

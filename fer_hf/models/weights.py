@@ -1,0 +1,107 @@
+"""Where weights come from: a name, a folder, the Hub, or nowhere."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import timm
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from transformers import AutoConfig
+
+logger = logging.getLogger(__name__)
+
+ALIASES = {
+    "resnetv2": "timm/resnetv2_50.a1h_in1k",
+    "inception-resnet": "timm/inception_resnet_v2.tf_in1k",
+}
+_CONNECT_SECONDS = 5.0
+
+
+def resolve_source(model_name_or_path: str, revision: str | None) -> tuple[str, str | None]:
+    """Return where the weights are by default, and the timm architecture (None: not timm)."""
+    source = ALIASES.get(model_name_or_path, model_name_or_path)
+    if Path(source).is_dir():
+        if not (Path(source) / "config.json").is_file():
+            raise FileNotFoundError(
+                f"Folder {source!r} holds no `config.json`, expected a checkpoint folder as "
+                "`save_pretrained` writes it. Give the folder that holds config.json and "
+                "model.safetensors."
+            )
+        config = AutoConfig.from_pretrained(source)
+        return source, getattr(config, "architecture", None)
+    timm_name = source.removeprefix("timm/")
+    if timm.is_model(timm_name):
+        pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
+        hub_id = pretrained.hf_hub_id if pretrained is not None else None
+        return hub_id or source, timm_name.split(".")[0]
+    if "/" not in source or source.startswith((".", "/", "~")):
+        raise ValueError(
+            f"`model_name_or_path` is {model_name_or_path!r}, expected 'baseline', "
+            f"{', '.join(map(repr, ALIASES))}, the name of a timm network, a Hub id like "
+            "'you/your-fer', or a checkpoint folder that exists."
+        )
+    config = reach(
+        lambda: AutoConfig.from_pretrained(source, revision=revision), f"model {source!r}"
+    )
+    return source, getattr(config, "architecture", None)
+
+
+def choose_weights(
+    weights: str, source: str, architecture: str, revision: str | None
+) -> tuple[str, str | None]:
+    """Return what the backbone will know, and the source of its weights (None: random)."""
+    if weights == "none":
+        return "nothing", None
+    is_published = not Path(source).is_dir()
+    if weights == "imagenet":
+        if not is_published or "in1k" not in source:
+            raise ValueError(
+                f"`weights` is 'imagenet', but no ImageNet weights are known for {source!r}. "
+                f"Use --weights none, or a model with them, such as {list(ALIASES)}."
+            )
+        return "ImageNet", source
+    if weights != "auto":
+        _, found = resolve_source(weights, revision)
+        if found != architecture:
+            raise ValueError(
+                f"`weights` {weights!r} are of architecture {found!r}, expected {architecture!r} "
+                "as `model_name_or_path` says. Give weights of the same architecture."
+            )
+        return Path(weights).name, weights
+    if not is_published:
+        return Path(source).resolve().name, source
+    if _is_reachable(source, revision):
+        return ("ImageNet" if "in1k" in source else source), source
+    logger.warning(
+        "No network, and no copy of %s in the cache: %s starts from random weights. Pass "
+        "--weights imagenet to insist, or --weights none to silence this.",
+        source,
+        architecture,
+    )
+    return "nothing", None
+
+
+def _is_reachable(repo_id: str, revision: str | None) -> bool:
+    """Say whether a model is in the cache or on a Hub that answers within a few seconds."""
+    cached = try_to_load_from_cache(repo_id, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return True
+    try:
+        HfApi().model_info(repo_id, revision=revision, timeout=_CONNECT_SECONDS)
+    except (OSError, httpx2.HTTPError, HfHubHTTPError, OfflineModeIsEnabled):
+        return False
+    return True
+
+
+def reach(load: Any, what: str) -> Any:
+    """Call `load`, and say in one line what to do where the Hub cannot be reached."""
+    try:
+        return load()
+    except (OSError, OfflineModeIsEnabled) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise OSError(
+            f"Could not load {what}: {first_line} Check the name and the network; without a "
+            "network, use --weights none or the folder of a checkpoint."
+        ) from error
