@@ -50,6 +50,7 @@ class BaselineForImageClassification(PreTrainedModel):
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__(config)
         side = config.input_size // 4 // 2
+        num_labels: Any = config.num_labels
         self.layers = nn.Sequential(
             nn.Conv2d(3, 64, kernel_size=3, padding=1),
             nn.ReLU(),
@@ -64,7 +65,7 @@ class BaselineForImageClassification(PreTrainedModel):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        self.classifier = nn.Linear(64, len(config.id2label))
+        self.classifier = nn.Linear(64, num_labels)
         self.post_init()
 
     @torch.no_grad()

@@ -54,25 +54,22 @@ class FlattenHeadForImageClassification(PreTrainedModel):
 
     def __init__(self, config: FlattenHeadConfig) -> None:
         super().__init__(config)
+        num_labels: Any = config.num_labels
         # `num_classes=0` leaves timm's own head empty; it is not called here.
-        self.backbone: Any = timm.create_model(
-            config.architecture, num_classes=0, **config.model_args
-        )
-        # Asked in eval mode, and with statistics untouched, for the shape alone.
-        was_training = self.backbone.training
+        backbone: Any = timm.create_model(config.architecture, num_classes=0, **config.model_args)
+        # In eval mode, so that asking for the shape leaves the statistics untouched.
+        backbone.eval()
         with torch.no_grad():
-            self.backbone.eval()
-            size = config.input_size
-            weight = next(self.backbone.parameters())
-            blank = torch.zeros(1, 3, size, size, device=weight.device)
-            num_features = self.backbone.forward_features(blank).numel()
-            self.backbone.train(was_training)
+            device = next(backbone.parameters()).device
+            blank = torch.zeros(1, 3, config.input_size, config.input_size, device=device)
+            num_features = backbone.forward_features(blank).numel()
+        self.backbone = backbone.train()
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Linear(num_features, config.dense_size),
             nn.ReLU(),
             nn.Dropout(config.dropout),
-            nn.Linear(config.dense_size, len(config.id2label)),
+            nn.Linear(config.dense_size, num_labels),
         )
         self.post_init()
 

@@ -98,7 +98,8 @@ class FerTrainer(Trainer):
     @property
     def num_labels(self) -> int:
         """Number of labels; a single sigmoid neuron tells two."""
-        return max(2, len(self.model.config.id2label))
+        num_labels: Any = self.model.config.num_labels
+        return max(2, num_labels)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Create the optimizer with a smaller learning rate below the head."""

@@ -39,3 +39,51 @@ def ferplus_dir() -> Path:
 def photos_dir() -> Path:
     """The folder with the photographs, one folder per label."""
     return _require("photos")
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """Eighty drawn faces at 32 pixels, in three splits."""
+    from fer_hf.data import load_splits
+
+    return load_splits("drawn", num_drawn=80, drawn_size=32)
+
+
+@pytest.fixture(scope="session")
+def fine_tune_faces():
+    """A short run on the drawn faces: `fine_tune_faces(output_dir, model={…}, **training)`."""
+    from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
+    from fer_hf.training import fine_tune
+
+    def run(output_dir, *, data=None, model=None, **training):
+        settings = {
+            "num_train_epochs": 2,
+            "per_device_train_batch_size": 16,
+            "dataloader_num_workers": 0,
+            "disable_tqdm": True,
+            **training,
+        }
+        return fine_tune(
+            DataArguments(**{"num_drawn": 80, "drawn_size": 32, **(data or {})}),
+            ModelArguments(**{"input_size": 32, **(model or {})}),
+            FerTrainingArguments(output_dir=str(output_dir), **settings),
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def baseline_run(tmp_path_factory, fine_tune_faces):
+    """The folder of a finished run of the baseline CNN."""
+    folder = tmp_path_factory.mktemp("runs") / "baseline"
+    fine_tune_faces(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def resnet_run(tmp_path_factory, fine_tune_faces):
+    """The folder of a finished run of a tiny ResNet, trained all through."""
+    folder = tmp_path_factory.mktemp("runs") / "resnet"
+    model = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
+    fine_tune_faces(folder, model=model)
+    return folder

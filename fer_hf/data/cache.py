@@ -26,7 +26,7 @@ from fer_hf.data.parts import SPLITS
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it when what is written changes, so that entries of older versions are not served."""
 
 
@@ -37,6 +37,7 @@ class Table:
     pictures: Iterator[pa.StructArray]
     label_ids: np.ndarray
     votes: np.ndarray | None
+    other_votes: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ def _write_table(path: Path, table: Table, label_names: Sequence[str]) -> None:
     columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(label_names))}
     if table.votes is not None:
         columns["votes"] = datasets.List(datasets.Value("float32"), length=len(label_names))
+    if table.other_votes is not None:
+        columns["other_votes"] = datasets.Value("float32")
     features = datasets.Features(columns)
     start = 0
     with ArrowWriter(features=features, path=str(path)) as writer:
@@ -141,6 +144,8 @@ def _write_table(path: Path, table: Table, label_names: Sequence[str]) -> None:
             if table.votes is not None:
                 votes = pa.array(table.votes[start:end].astype(np.float32).ravel())
                 arrays.append(pa.FixedSizeListArray.from_arrays(votes, len(label_names)))
+            if table.other_votes is not None:
+                arrays.append(pa.array(table.other_votes[start:end].astype(np.float32)))
             writer.write_table(pa.Table.from_arrays(arrays, names=list(columns)))
             start = end
         writer.finalize()

@@ -35,6 +35,7 @@ VOTES_FILE = "fer2013new.csv"
 """What FER+ calls its file of votes."""
 
 _SIDE = 48
+_OTHERS = [VOTE_COLUMNS.index(name) for name in ("unknown", "NF")]
 _CANONICAL_ORDER = [
     [canonical_emotion(name) for name in VOTE_COLUMNS].index(emotion) for emotion in EMOTIONS
 ]
@@ -122,7 +123,7 @@ def locate_ferplus(path: Path, votes_file: str | Path | None) -> Source:
     """Recognise FER+: Parquet files with ten vote columns, or `fer2013.csv` and `fer2013new.csv`.
 
     Validation and test keep the rows of `apply_majority_rule`, train those of
-    `apply_plurality_rule`. Column `votes` has the counts of the eight emotions without single ones.
+    `apply_plurality_rule`. Column `votes` has the counts of the eight emotions, `other_votes` those of `unknown` and `NF`.
 
     Raises:
         ValueError: If files are missing or do not belong together.
@@ -215,18 +216,19 @@ def _pixel_part(
         labels,
         read=lambda rows: encode_rows(lambda: pixels, index[rows], "pixels"),
         name=lambda row: f"'{file}' row {index[row]}",
-        votes=votes,
+        votes=None if votes is None else votes[:, _CANONICAL_ORDER],
+        other_votes=None if votes is None else votes[:, _OTHERS].sum(axis=1),
         encoded_here=True,
     )
 
 
 def _decide(split: str, votes: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return the rows a split keeps, their labels, and their votes in the order of `EMOTIONS`."""
+    """Return the rows a split keeps, their labels, and their votes as they were given."""
     rule = apply_plurality_rule if split == "train" else apply_majority_rule
     kept, winner = rule(votes)
     rows = np.flatnonzero(kept)
     labels = [canonical_emotion(VOTE_COLUMNS[column]) for column in winner[rows]]
-    return rows, labels, drop_single_votes(votes)[rows][:, _CANONICAL_ORDER]
+    return rows, labels, votes[rows]
 
 
 def _read_votes_table(split: str, file: Path) -> Part:
@@ -237,7 +239,8 @@ def _read_votes_table(split: str, file: Path) -> Part:
         labels,
         read=lambda rows: read_embedded(file, "image", index[rows]),
         name=lambda row: f"'{file}' row {index[row]}",
-        votes=kept_votes,
+        votes=kept_votes[:, _CANONICAL_ORDER],
+        other_votes=kept_votes[:, _OTHERS].sum(axis=1),
     )
 
 

@@ -152,6 +152,9 @@ def _read_part(
         read,
         name=lambda row: f"{where} row {row}",
         votes=_read_votes(data, own),
+        other_votes=(
+            data.with_format("numpy")["other_votes"][:] if "other_votes" in data.features else None
+        ),
     )
 
 

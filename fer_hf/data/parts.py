@@ -44,6 +44,8 @@ class Part:
         name: Takes a row number, tells a person where that picture is.
         votes: Counts of shape (N, number of declared labels), columns in the order that
             `order_labels` gives `Source.label_names`; None where the source has no votes.
+        other_votes: Votes of shape (N,) for none of these labels, such as `unknown`; None where the
+            source does not say.
         encoded_here: Whether `read` encodes numbers, so that its pictures need no checking.
     """
 
@@ -51,6 +53,7 @@ class Part:
     read: Callable[[np.ndarray], Iterator[pa.StructArray]]
     name: Callable[[int], str]
     votes: np.ndarray | None = None
+    other_votes: np.ndarray | None = None
     encoded_here: bool = False
 
 

@@ -78,7 +78,8 @@ def load_splits(
     Returns:
         Exactly `train`, `validation` and `test`, with the columns `image` (`Image`), `label`
         (`ClassLabel`, names as `emotions.order_labels` orders them) and, if the source has votes,
-        `votes`: float32 counts, one for each label in the order of the ids.
+        `votes`: float32 counts, one for each label in the order of the ids, and `other_votes`, the
+        count of votes for none of them, where the source tells.
 
     Raises:
         ValueError: If the source is not understood, or its content is not usable; the message
@@ -210,8 +211,12 @@ def _prepare(
         votes = parts[origin].votes
         if votes is not None:
             votes = _order_votes(votes[chosen], found.label_names or names, names)
+        other_votes = parts[origin].other_votes
         tables[split] = cache.Table(
-            parts[origin].read(chosen), label_ids[origin][picked[split]], votes
+            parts[origin].read(chosen),
+            label_ids[origin][picked[split]],
+            votes,
+            None if other_votes is None else other_votes[chosen],
         )
     return cache.Content(names, tables, skipped)
 

@@ -71,7 +71,7 @@ class FaceDataset(torch_data.Dataset):
         self.targets = None
         if soft_targets and "votes" in split.column_names:
             votes = torch.tensor(np.asarray(split["votes"][:], dtype=np.float32))
-            self.targets = votes / votes.sum(dim=1, keepdim=True)
+            self.targets = compute_targets(votes)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the augmentation of the next pass differ from the last one's."""
@@ -93,6 +93,23 @@ class FaceDataset(torch_data.Dataset):
         if self.targets is not None:
             batch["targets"] = self.targets[list(indices)]
         return batch
+
+
+def compute_targets(votes: torch.Tensor) -> torch.Tensor:
+    """Turn counts of votes into distributions to train on.
+
+    A vote that nobody shares is taken for a slip and left out, as FER+'s official code does
+    (Barsoum et al. 2016, arXiv:1608.01041), unless nothing else is left.
+
+    Args:
+        votes: Counts of shape (N, num_labels).
+
+    Returns:
+        Rows of the same shape that sum to 1.
+    """
+    shared = torch.where(votes > 1, votes, 0)
+    kept = torch.where(shared.sum(dim=1, keepdim=True) > 0, shared, votes)
+    return kept / kept.sum(dim=1, keepdim=True)
 
 
 def collate(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
