@@ -64,15 +64,20 @@ class StopOnSignal(TrainerCallback):
             asked = bool(flag)
         if asked and state.global_step < state.max_steps:
             self.stopped = True
-            control.should_save = True
-            control.should_training_stop = True
+            # The end of an epoch is left to `on_epoch_end`, or its validation would be lost.
+            if (state.epoch or 0) % 1:
+                control.should_save = True
+                control.should_training_stop = True
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Skip the validation of a half epoch: a resumed run must choose among the same models."""
-        if self.stopped:
+        if self.stopped and (state.epoch or 0) % 1:
             control.should_evaluate = control.should_save = control.should_log = False
+        elif self.stopped:
+            control.should_save = True
+            control.should_training_stop = True
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -1,5 +1,6 @@
 """The folder of a run: which one it is, that nothing in it is lost, and where to go on from."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -45,7 +46,9 @@ def claim_output_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
     if state.is_main_process:
         if overwrite:
             _delete_run(folder)
-        if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not resume):
+        if folder.is_file() or (
+            folder.is_dir() and any(folder.iterdir()) and not (resume or overwrite)
+        ):
             taken = [str(folder)]
         else:
             folder.mkdir(parents=True, exist_ok=True)
@@ -66,9 +69,17 @@ def find_last_checkpoint(output_dir: Path) -> str | None:
     steps = {
         int(match[1]): folder
         for folder in output_dir.iterdir()
-        if (match := pattern.fullmatch(folder.name)) and (folder / "trainer_state.json").is_file()
+        if (match := pattern.fullmatch(folder.name)) and _is_whole(folder)
     }
     return str(steps[max(steps)]) if steps else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return True
 
 
 def _delete_run(folder: Path) -> None:

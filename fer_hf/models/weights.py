@@ -8,7 +8,7 @@ import httpx2
 import timm
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def resolve_source(model_name_or_path: str, revision: str | None) -> tuple[str, 
                 "model.safetensors."
             )
         config = AutoConfig.from_pretrained(source)
-        return source, getattr(config, "architecture", None)
+        return source, _get_architecture(config)
     timm_name = source.removeprefix("timm/")
     if timm.is_model(timm_name):
         pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
@@ -45,7 +45,11 @@ def resolve_source(model_name_or_path: str, revision: str | None) -> tuple[str, 
     config = reach(
         lambda: AutoConfig.from_pretrained(source, revision=revision), f"model {source!r}"
     )
-    return source, getattr(config, "architecture", None)
+    return source, _get_architecture(config)
+
+
+def _get_architecture(config: PreTrainedConfig) -> str | None:
+    return config.architecture if isinstance(config, TimmWrapperConfig) else None
 
 
 def choose_weights(
