@@ -24,6 +24,10 @@ a first tour, with no data of your own and no network:
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """
 
+# Read when torch is imported. On a busy machine its threads would otherwise burn each other's time
+# by waiting in loops: a step then takes fifty times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Wrong calls end with 2, failed runs with 1, as argparse and most commands have it.
 _WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
 

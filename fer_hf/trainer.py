@@ -51,6 +51,8 @@ class FerTrainer(Trainer):
     ) -> None:
         collator: Any = collate  # it gets a whole batch, where Trainer expects a list of items
         super().__init__(data_collator=collator, **kwargs)
+        # Convolutions run up to 1.5 times as fast on it, most of all in bf16 on a CPU.
+        self.model.to(memory_format=torch.channels_last)
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
         self.mixup = mixup
         self.backbone_lr_scale = backbone_lr_scale
@@ -75,14 +77,15 @@ class FerTrainer(Trainer):
     ) -> Any:
         """Compute the training loss, or in eval mode the plain cross-entropy of the labels."""
         labels = inputs["labels"]
+        pixel_values = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
         if not model.training:
-            logits = expand_logits(model(pixel_values=inputs["pixel_values"]).logits.float())
+            logits = expand_logits(model(pixel_values=pixel_values).logits.float())
             loss = functional.cross_entropy(logits, labels)
             return (loss, {"logits": logits}) if return_outputs else loss
 
         for module in self.frozen_modules:
             module.eval()
-        pixel_values, targets = inputs["pixel_values"], inputs.get("targets")
+        targets = inputs.get("targets")
         if targets is None:
             targets = functional.one_hot(labels, self.num_labels).float()
         if self.mixup:
@@ -165,7 +168,8 @@ class FerTrainer(Trainer):
             step = self.state.global_step
             folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
             folder.mkdir(parents=True, exist_ok=True)
-            safetensors.torch.save_file(self.averaged.state_dict(), folder / _AVERAGE_FILE)
+            weights = {k: v.contiguous() for k, v in self.averaged.state_dict().items()}
+            safetensors.torch.save_file(weights, folder / _AVERAGE_FILE)
         super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

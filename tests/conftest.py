@@ -12,6 +12,8 @@ os.environ["HF_HOME"] = _HF_HOME
 os.environ["HF_DATASETS_CACHE"] = os.path.join(_HF_HOME, "datasets")  # noqa: PTH118
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Where other work fills the cores, threads that wait for each other take far longer than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 for _name in ("HF_HUB_CACHE", "HF_DATASETS_OFFLINE", "HF_TOKEN"):
     os.environ.pop(_name, None)
 

@@ -1,20 +1,13 @@
 """The baseline CNN."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForImageClassification, pipeline
+from transformers import AutoModelForImageClassification
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 import fer_hf  # noqa: F401 - registers the model type
 from fer_hf.baseline import AvgMaxPool2d, BaselineConfig, BaselineForImageClassification
-from fer_hf.models import load_model
-
-EMOTIONS = ["anger", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
 
 
 def build(input_size=32, num_labels=8, **settings):
@@ -125,40 +118,3 @@ def test_the_copy_in_the_folder_is_the_same_network(tmp_path):
     picture = torch.randn(1, 3, 32, 32)
     loaded = copy.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded(picture).logits, model(picture).logits)
-
-
-def test_a_process_without_fer_hf_opens_it_with_trust_remote_code_and_not_without(tmp_path):
-    loaded = load_model("baseline", EMOTIONS, input_size=32)
-    loaded.model.eval().save_pretrained(tmp_path / "run")
-    loaded.image_processor.save_pretrained(tmp_path / "run")
-    program = """
-import sys
-sys.modules["fer_hf"] = None
-from PIL import Image
-from transformers import pipeline
-picture = Image.linear_gradient("L").convert("RGB")
-try:
-    pipeline("image-classification", model="run", trust_remote_code=False)
-except ValueError as error:
-    assert "trust_remote_code" in str(error), error
-else:
-    raise AssertionError("code of the checkpoint ran unasked")
-scores = pipeline("image-classification", model="run", trust_remote_code=True)(picture, top_k=8)
-print({row["label"]: row["score"] for row in scores})
-"""
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program],
-        cwd=tmp_path,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    theirs = eval(done.stdout.strip().splitlines()[-1])
-    from PIL import Image
-
-    classify = pipeline("image-classification", model=str(tmp_path / "run"))
-    ours = classify(Image.linear_gradient("L").convert("RGB"), top_k=8)
-    assert theirs == pytest.approx({row["label"]: row["score"] for row in ours}, abs=1e-6)
-    assert sorted(theirs) == EMOTIONS

@@ -198,13 +198,14 @@ def test_votes_become_targets_that_sum_to_one_where_they_are_wanted():
             "votes": List(Value("float32"), length=3),
         }
     )
-    votes = [[8.0, 2.0, 0.0], [1.0, 1.0, 2.0]]
-    pictures = [Image.new("RGB", (32, 32))] * 2
-    split = Dataset.from_dict({"image": pictures, "label": [0, 2], "votes": votes}, features)
-    soft = FaceDataset(split, PROCESSOR, soft_targets=True).__getitems__([1, 0])
-    expected = torch.tensor([[0.25, 0.25, 0.5], [0.8, 0.2, 0.0]])
+    votes = [[8.0, 2.0, 0.0], [5.0, 1.0, 4.0], [1.0, 1.0, 1.0]]
+    pictures = [Image.new("RGB", (32, 32))] * 3
+    split = Dataset.from_dict({"image": pictures, "label": [0, 0, 2], "votes": votes}, features)
+    soft = FaceDataset(split, PROCESSOR, soft_targets=True).__getitems__([1, 0, 2])
+    # The single vote of the second picture is taken for a slip; the third has only such votes.
+    expected = torch.tensor([[5 / 9, 0, 4 / 9], [0.8, 0.2, 0], [1 / 3, 1 / 3, 1 / 3]])
     torch.testing.assert_close(soft["targets"], expected)
-    assert soft["labels"].tolist() == [2, 0]
+    assert soft["labels"].tolist() == [0, 0, 2]
     assert "targets" not in FaceDataset(split, PROCESSOR, soft_targets=False)[0]
 
 

@@ -4,12 +4,28 @@ A room of its own because the choice is a decision that must be readable: it loo
 figures and gaps only, and the test split stays unseen until after it.
 """
 
+import json
+import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from fer_hf.evaluation.intervals import Estimate
-from fer_hf.evaluation.report import RunReport
+from tabulate import tabulate
+
+from fer_hf.evaluation.intervals import Z_95, Estimate
+from fer_hf.evaluation.plots import plot_comparison
+from fer_hf.evaluation.report import RunReport, write_text_atomically
+
+FIGURES = (
+    "params", "train\nacc.", "validation\nacc.", "test\nacc.", "bal.\nacc.", "F1", "NLL", "ECE",
+    "acc.\ngap", "loss\ngap", "time",
+)  # fmt: skip
+NOTE = (
+    "Figures in percent, ± half of the 95 % interval; bal. acc., macro F1, NLL, ECE: validation.\n"
+    "Params: those trained. Gaps: train − validation accuracy in points, validation − train NLL."
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,7 @@ def compare_runs(reports: Mapping[str, RunReport]) -> Comparison:
 
 
 def render_comparison(
-    comparison: Comparison, format: Literal["terminal", "markdown"] = "terminal"
+    comparison: Comparison, layout: Literal["terminal", "markdown"] = "terminal"
 ) -> str:
     """Render the table, the chosen run marked with `*`, and the reason below it.
 
@@ -130,9 +146,204 @@ def render_comparison(
     interval. Balanced accuracy, F1, NLL and ECE are those of the validation split.
 
     Raises:
-        ValueError: If `format` is neither "terminal" (about 120 columns) nor "markdown".
+        ValueError: If `layout` is neither "terminal" (about 120 columns) nor "markdown".
     """
-    if format not in ("terminal", "markdown"):
+    if layout not in ("terminal", "markdown"):
         raise ValueError(
-            f"Found format {format!r}, expected 'terminal' or 'markdown'. Choose one of them."
+            f"Found layout {layout!r}, expected 'terminal' or 'markdown'. Choose one of them."
         )
+    if layout == "markdown":
+        headers = ["model", "knew", "trained", *FIGURES, "run"]
+        table = tabulate(
+            [
+                [
+                    _mark(row, comparison),
+                    row.backbone_knowledge,
+                    row.trained_part,
+                    *_render_figures(row),
+                    f"`{row.run}`",
+                ]
+                for row in comparison.rows
+            ],
+            headers=[header.replace("\n", " ") for header in headers],
+            tablefmt="github",
+            disable_numparse=True,
+        )
+        return f"{table}\n\n{NOTE}\n\n\\* **{comparison.reason}**\n"
+    table = tabulate(
+        [
+            [
+                f"{_mark(row, comparison)}\n  {_describe(row)}",
+                *_render_figures(row),
+            ]
+            for row in comparison.rows
+        ],
+        headers=["model\nknew; trained", *FIGURES],
+        tablefmt="simple",
+        colalign=["left"] + ["right"] * len(FIGURES),
+        disable_numparse=True,
+        preserve_whitespace=True,
+    )
+    reason = textwrap.fill(
+        f"* {comparison.reason} ({comparison.best})", 110, break_on_hyphens=False
+    )
+    return f"{table}\n\n{NOTE}\n\n{reason}\n"
+
+
+def save_comparison(comparison: Comparison, output_dir: str | os.PathLike[str]) -> Path:
+    """Write `comparison.json`, `comparison.md` and `comparison.png` into `output_dir`.
+
+    Returns:
+        The path of `comparison.json`, which is written last.
+    """
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_comparison(
+        names=[f"{row.display_name}\n{_describe(row)}" for row in comparison.rows],
+        accuracies=[row.validation_accuracy for row in comparison.rows],
+        accuracy_gaps=[row.accuracy_gap for row in comparison.rows],
+        chosen=0,
+        title="Models compared",
+    ).savefig(folder / "comparison.png")
+    write_text_atomically(folder / "comparison.md", render_comparison(comparison, "markdown"))
+    text = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    return write_text_atomically(folder / "comparison.json", text + "\n")
+
+
+def _check_reports(reports: Mapping[str, RunReport]) -> None:
+    if not reports:
+        raise ValueError(
+            "Found no runs, expected at least one. Give the output folders of finished runs."
+        )
+    for run, report in reports.items():
+        missing = [split for split in ("train", "validation") if split not in report.evaluations]
+        if missing:
+            raise ValueError(
+                f"Run `{run}` has no figures for {missing}, expected train and validation, which "
+                "the choice is made by. Evaluate the run on these splits, or leave it out."
+            )
+    first_run, first = next(iter(reports.items()))
+    for run, report in reports.items():
+        for what, found, expected in (
+            ("label names", report.label_names, first.label_names),
+            ("data", report.data, first.data),
+            ("split sizes", report.split_sizes, first.split_sizes),
+            (
+                "validation pictures per label",
+                report.evaluations["validation"].support,
+                first.evaluations["validation"].support,
+            ),
+        ):
+            if found != expected:
+                raise ValueError(
+                    f"Run `{run}` has {what} {found!r}, expected {expected!r} as in `{first_run}`: "
+                    "on other pictures or labels a comparison would not be fair. "
+                    "Compare only runs that were trained on the same data and splits."
+                )
+
+
+def _build_row(run: str, report: RunReport) -> ComparisonRow:
+    evaluations = report.evaluations
+    train, validation = evaluations["train"], evaluations["validation"]
+    return ComparisonRow(
+        run=run,
+        display_name=report.display_name,
+        backbone_knowledge=report.backbone_knowledge,
+        trained_part=report.trained_part,
+        num_parameters=report.num_parameters,
+        num_trainable_parameters=report.num_trainable_parameters,
+        train_accuracy=_known(train.accuracy.value),
+        validation_accuracy=validation.accuracy,
+        test_accuracy=evaluations["test"].accuracy if "test" in evaluations else None,
+        balanced_accuracy=_known(validation.balanced_accuracy.value),
+        f1_macro=_known(validation.f1_macro.value),
+        nll=_known(validation.nll.value),
+        ece=_known(validation.ece.value),
+        accuracy_gap=_known(report.accuracy_gap),
+        loss_gap=_known(report.loss_gap),
+        train_seconds=report.train_seconds,
+    )
+
+
+def _known(value: float | None) -> float:
+    """Return a figure that every evaluated split has, or refuse a report changed by hand."""
+    if value is None:
+        raise ValueError(
+            "Found a report whose accuracy, NLL or ECE is null, expected a number for each split. "
+            "The file was changed by hand: run the training again."
+        )
+    return value
+
+
+def _get_accuracy(row: ComparisonRow) -> float:
+    return _known(row.validation_accuracy.value)
+
+
+def _rank(row: ComparisonRow) -> tuple[float, float, int, float, str]:
+    """Return what candidates are sorted by; the last two only make a full tie reproducible."""
+    gaps = max(row.accuracy_gap, 0.0), max(row.loss_gap, 0.0)
+    return *gaps, row.num_parameters, -_get_accuracy(row), row.run
+
+
+def _compute_standard_error(accuracy: Estimate) -> float:
+    return (_known(accuracy.high) - _known(accuracy.low)) / (2 * Z_95)
+
+
+def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: float) -> str:
+    best = candidates[0]
+    accuracy, highest = (f"{100 * _get_accuracy(row):.1f} %" for row in (best, leader))
+    band = f"one standard error ({100 * margin:.1f} points)"
+    if len(candidates) == 1:
+        return (
+            f"{best.display_name} has the highest validation accuracy, {accuracy}, and no other "
+            f"run is within {band} of it."
+        )
+    gaps = f"accuracy gap {100 * best.accuracy_gap:+.1f} points, loss gap {best.loss_gap:+.2f}"
+    if best.run == leader.run:
+        return (
+            f"{best.display_name} has the highest validation accuracy, {accuracy}, and the "
+            f"smallest gap of the {len(candidates)} runs within {band} of it: {gaps}."
+        )
+    return (
+        f"{best.display_name} reaches {accuracy} validation accuracy, within {band} of the "
+        f"highest ({leader.display_name}, {highest}), and has the smallest gap of the "
+        f"{len(candidates)} such runs: {gaps}."
+    )
+
+
+def _mark(row: ComparisonRow, comparison: Comparison) -> str:
+    return f"* {row.display_name}" if row.run == comparison.best else row.display_name
+
+
+def _describe(row: ComparisonRow) -> str:
+    return f"{row.backbone_knowledge}; {row.trained_part}"
+
+
+def _render_figures(row: ComparisonRow) -> list[str]:
+    """Return the cells below `FIGURES`."""
+    seconds = row.train_seconds
+    return [
+        _render_count(row.num_trainable_parameters),
+        f"{100 * row.train_accuracy:.1f}",
+        _render_estimate(row.validation_accuracy),
+        "–" if row.test_accuracy is None else _render_estimate(row.test_accuracy),
+        f"{100 * row.balanced_accuracy:.1f}",
+        f"{100 * row.f1_macro:.1f}",
+        f"{row.nll:.3f}",
+        f"{100 * row.ece:.1f}",
+        f"{100 * row.accuracy_gap:+.1f}",
+        f"{row.loss_gap:+.2f}",
+        f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min",
+    ]
+
+
+def _render_estimate(estimate: Estimate) -> str:
+    half = (_known(estimate.high) - _known(estimate.low)) / 2
+    return f"{100 * _known(estimate.value):.1f} ±{100 * half:.1f}"
+
+
+def _render_count(count: int) -> str:
+    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            return f"{count / unit:.3g}{letter}"
+    return str(count)

@@ -11,10 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fer_hf.evaluation.intervals import Estimate
 from fer_hf.evaluation.metrics import Evaluation
+
+History = Sequence[Mapping[str, float | None]]
 
 INK, MUTED, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
 TRAIN, VALIDATION = "#b7791f", "#1d5fa8"
@@ -23,7 +26,7 @@ SHADES = LinearSegmentedColormap.from_list("shades", ["#f7f9fb", "#9dbfe0", "#1d
 MAX_LABELS_WITH_COUNTS = 12
 
 
-def plot_curves(history: Sequence[Mapping[str, float | None]], title: str) -> Figure:
+def plot_curves(history: History, title: str) -> Figure:
     """Draw loss and accuracy over epochs, side by side, with the best validation epoch marked.
 
     Best is the highest validation accuracy, the first such epoch on a tie, or the lowest validation
@@ -51,7 +54,7 @@ def plot_curves(history: Sequence[Mapping[str, float | None]], title: str) -> Fi
             axes.axvline(best, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
         if axes.lines:
             axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if best is not None:
         accuracy_axes.annotate(
             f"best epoch {best:g}",
@@ -88,7 +91,9 @@ def plot_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
         axes.text(
             column,
             row,
-            (f"{share:.0%}\n{count:,}" if with_count else f"{share:.0%}") if count else "·",
+            (f"{100 * share:.0f} %\n{count:,}" if with_count else f"{100 * share:.0f} %")
+            if count
+            else "·",
             ha="center",
             va="center",
             linespacing=1.35,
@@ -129,7 +134,7 @@ def plot_comparison(
     """Draw validation accuracy with its interval, and the accuracy gap, one row per model.
 
     Args:
-        names: One per model, from top to bottom.
+        names: One per model, from top to bottom; a second line may say more.
         accuracies: Validation accuracy per model, in [0, 1].
         accuracy_gaps: Train minus validation accuracy per model, in [-1, 1].
         chosen: Index of the model to mark.
@@ -157,7 +162,9 @@ def plot_comparison(
     right.barh(rows, gaps, height=0.58, color=colors)
     for row in rows:
         weight = "bold" if row == chosen else "normal"
-        left.text(highs[row], row, f"  {values[row]:.1%}", va="center", color=INK, weight=weight)
+        left.text(
+            highs[row], row, f"  {100 * values[row]:.1f} %", va="center", color=INK, weight=weight
+        )
         right.text(
             max(gaps[row], 0.0),
             row,
@@ -167,17 +174,17 @@ def plot_comparison(
             weight=weight,
         )
     _style(left, "Validation accuracy, 95 % interval")
-    _style(right, "Accuracy gap, train − validation (points)")
+    _style(right, "Accuracy gap to training, points")
     left.set_yticks(rows, [f"✱ {n}" if row == chosen else n for row, n in enumerate(names)])
     for label, row in zip(left.get_yticklabels(), rows, strict=True):
         label.set_color(INK)
         label.set_fontweight("bold" if row == chosen else "normal")
     left.invert_yaxis()
     left.set_xlim(0, min(1.0, float(highs.max())) * 1.16)
-    left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     spread = max(float(np.abs(gaps).max()), 0.01)
     right.set_xlim(1.15 * min(float(gaps.min()), 0.0), max(float(gaps.max()), 0.0) + 0.3 * spread)
-    right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=""))
+    right.xaxis.set_major_formatter(lambda gap, _: f"{100 * gap:g}")
     right.axvline(0, color=MUTED, linewidth=0.9)
     for axes in (left, right):
         axes.grid(axis="x", color=FAINT, linewidth=0.8)
@@ -187,9 +194,9 @@ def plot_comparison(
 
 
 def _new_figure(width: float, height: float, title: str) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04)
+    figure = Figure(figsize=(width, height), dpi=150, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, wspace=0.04)
     figure.suptitle(title, x=0.02, ha="left", color=INK, fontsize=12.5, fontweight="bold")
     return figure
 
@@ -203,15 +210,9 @@ def _style(axes: Axes, heading: str) -> None:
 
 
 def _draw_line(
-    axes: Axes,
-    history: Sequence[Mapping[str, float | None]],
-    key: str,
-    label: str,
-    color: str,
-    dash: str,
-    marker: str,
+    axes: Axes, history: History, key: str, label: str, color: str, dash: str, marker: str
 ) -> None:
-    points = [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
+    points = _get_points(history, key)
     if points:
         epochs, values = zip(*points, strict=True)
         axes.plot(
@@ -219,18 +220,25 @@ def _draw_line(
             values,
             dash,
             marker=marker,
+            # More markers than this would hide the line.
+            markevery=max(1, len(epochs) // 20),
             markersize=4.5,
+            markerfacecolor="white" if marker == "s" else color,
             linewidth=1.8,
             color=color,
             label=label,
-            markerfacecolor="white" if marker == "s" else color,
-            markevery=max(1, len(epochs) // 20),
         )
 
 
-def _find_best_epoch(history: Sequence[Mapping[str, float | None]]) -> float | None:
-    for key, sign in (("validation_accuracy", 1), ("validation_loss", -1)):
-        points = [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
-        if points:
-            return max(points, key=lambda point: sign * point[1])[0]
-    return None
+def _find_best_epoch(history: History) -> float | None:
+    accuracies = _get_points(history, "validation_accuracy")
+    if accuracies:
+        return max(accuracies, key=lambda point: point[1])[0]
+    losses = _get_points(history, "validation_loss")
+    return min(losses, key=lambda point: point[1])[0] if losses else None
+
+
+def _get_points(history: History, key: str) -> list[tuple[float, float]]:
+    """Return (epoch, value) for each epoch that has both."""
+    pairs = ((row.get("epoch"), row.get(key)) for row in history)
+    return [(epoch, value) for epoch, value in pairs if epoch is not None and value is not None]

@@ -152,7 +152,7 @@ def write_text_atomically(path: Path, text: str) -> Path:
     """Write `text` so that `path` holds either the old content or all of the new."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         # A temporary file is private; what it becomes should be as readable as its neighbours.
         Path(temporary).chmod(0o644)
@@ -196,7 +196,7 @@ def _parse_report(data: Any, source: str) -> RunReport:
 
 
 def _to_json(value: Any, where: str) -> Any:
-    """Return `value` as JSON can hold it: NaN and infinities become None, anything odd is refused."""
+    """Return `value` as JSON can hold it: NaN and infinities become None, odd types are refused."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | bool | int):

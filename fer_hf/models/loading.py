@@ -218,6 +218,10 @@ def _load_pretrained(model_class: Any, source: str, *, problem_type: str, **sett
     finally:
         report.removeFilter(_is_no_load_report)
     model.config.problem_type = problem_type
+    if isinstance(model.config, TimmWrapperConfig):
+        # Saved beside `id2label` in timm's words, and believed before it: the old ones must go.
+        model.config.label_names = list(settings["id2label"].values())
+        model.config.num_classes = settings["num_labels"]
     head = {id(parameter) for parameter in get_head_parameters(model)}
     backbone = {name for name, p in model.named_parameters() if id(p) not in head}
     lost = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])} & backbone
@@ -319,6 +323,7 @@ def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> Lo
         ),
         f"model {source!r}",
     )
+    logger.info("%s keeps its own input size, pooling and dropout.", source)
     processor = AutoImageProcessor.from_pretrained(source, revision=revision)
     if getattr(processor, "do_center_crop", False):
         processor.do_center_crop = False

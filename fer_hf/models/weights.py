@@ -19,7 +19,9 @@ ALIASES = {
 _CONNECT_SECONDS = 5.0
 
 
-def resolve_source(model_name_or_path: str, revision: str | None) -> tuple[str, str | None]:
+def resolve_source(
+    model_name_or_path: str, revision: str | None, setting: str = "model_name_or_path"
+) -> tuple[str, str | None]:
     """Return where the weights are by default, and the timm architecture (None: not timm)."""
     source = ALIASES.get(model_name_or_path, model_name_or_path)
     if Path(source).is_dir():
@@ -38,7 +40,7 @@ def resolve_source(model_name_or_path: str, revision: str | None) -> tuple[str, 
         return hub_id or source, timm_name.split(".")[0]
     if "/" not in source or source.startswith((".", "/", "~")):
         raise ValueError(
-            f"`model_name_or_path` is {model_name_or_path!r}, expected 'baseline', "
+            f"`{setting}` is {model_name_or_path!r}, expected 'baseline', "
             f"{', '.join(map(repr, ALIASES))}, the name of a timm network, a Hub id like "
             "'you/your-fer', or a checkpoint folder that exists."
         )
@@ -67,7 +69,7 @@ def choose_weights(
             )
         return "ImageNet", source
     if weights != "auto":
-        _, found = resolve_source(weights, revision)
+        _, found = resolve_source(weights, revision, "weights")
         if found != architecture:
             raise ValueError(
                 f"`weights` {weights!r} are of architecture {found!r}, expected {architecture!r} "
