@@ -291,15 +291,17 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
 def _parse_run(args: Sequence[str], name: str, recipe: dict[str, Any]) -> RunArguments:
     parser = build_parser()
     known = _list_settings()
+    flags: list[str] = []
     for key, value in recipe.items():
         if key not in known:
             raise ValueError(f"Recipe {name!r} has the unknown key {key!r}{_suggest(key, known)}")
-        # As text, so that argparse converts and checks it as it does a flag (1e-3 is text in YAML).
-        is_text = isinstance(value, dict | list)
-        recipe[key] = json.dumps(value) if is_text else value if value is None else str(value)
-    parser.set_defaults(**recipe)
+        if isinstance(value, list):
+            flags += [f"--{key}", *map(str, value)]
+        elif value is not None:
+            # As a flag, so that it is converted and checked like one (1e-3 is text in YAML).
+            flags.append(f"--{key}={json.dumps(value) if isinstance(value, dict) else value}")
     *parsed, _, unknown = parser.parse_args_into_dataclasses(
-        list(args), return_remaining_strings=True, look_for_args_file=False
+        [*flags, *args], return_remaining_strings=True, look_for_args_file=False
     )
     for flag in unknown:
         if flag.startswith("-"):

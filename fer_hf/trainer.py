@@ -52,7 +52,8 @@ class FerTrainer(Trainer):
         collator: Any = collate  # it gets a whole batch, where Trainer expects a list of items
         super().__init__(data_collator=collator, **kwargs)
         # Convolutions run up to 1.5 times as fast on it, most of all in bf16 on a CPU.
-        self.model.to(memory_format=torch.channels_last)
+        network: Any = self.model
+        network.to(memory_format=torch.channels_last)
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
         self.mixup = mixup
         self.backbone_lr_scale = backbone_lr_scale

@@ -1,3 +1,5 @@
+"""One person is scored as FER+'s protocol has it."""
+
 import numpy as np
 import pytest
 

@@ -16,7 +16,7 @@ from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
 from fer_hf.callbacks import StopOnSignal
 from fer_hf.data import load_splits
 from fer_hf.evaluation.report import load_report
-from fer_hf.training import InterruptedRunError, fine_tune, fine_tune_all
+from fer_hf.training import InterruptedRunError, fine_tune_all
 
 STEPS = 4  # in an epoch: 64 pictures in batches of 16
 
@@ -26,9 +26,9 @@ def happen_at_step(monkeypatch):
     """Let something happen when a step of training ends, before the checkpoint is written."""
     original = StopOnSignal.on_step_end
 
-    def arrange(step, happen):
+    def arrange(steps, happen):
         def on_step_end(self, args, state, control, **kwargs):
-            if state.global_step == step:
+            if state.global_step in steps:
                 happen()
             original(self, args, state, control, **kwargs)
 
@@ -262,8 +262,6 @@ def test_the_epoch_with_the_best_metric_is_kept(fine_tune_faces, tmp_path, metri
     expected = best(row[name] for row in report.history)
     kept = getattr(report.evaluations["validation"], metric).value
     assert kept == pytest.approx(expected, abs=1e-5)
-    first = report.history[-1][name]
-    assert metric != "nll" or first is not None
 
 
 def test_training_stops_early_when_nothing_gets_better(fine_tune_faces, tmp_path):
@@ -346,12 +344,12 @@ def test_a_stopped_run_resumes_to_the_same_bits(
 ):
     settings = {"num_train_epochs": 3, "model": {"dropout": 0.3, **model}, **settings}
     expected = fine_tune_faces(tmp_path / "whole", **settings)
-    happen_at_step(stop, interrupt)
+    happen_at_step([stop], interrupt)
     with pytest.raises(InterruptedRunError, match=rf"Stopped at step {stop} of 12.*--resume"):
         fine_tune_faces(tmp_path / "run", **settings)
     assert (tmp_path / "run" / f"checkpoint-{stop}").is_dir()
     assert not (tmp_path / "run" / "report.json").exists()
-    happen_at_step(None, interrupt)
+    happen_at_step([], interrupt)
     report = fine_tune_faces(tmp_path / "run", resume=True, **settings)
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
     assert report.evaluations == expected.evaluations
@@ -364,11 +362,16 @@ def test_a_stopped_run_resumes_to_the_same_bits(
 def test_early_stopping_counts_on_where_it_stood_before_the_interruption(
     fine_tune_faces, tmp_path, happen_at_step
 ):
-    settings = {"num_train_epochs": 6, "learning_rate": 0.0, "early_stopping": 2}
-    happen_at_step(2 * STEPS + 1, interrupt)
+    settings = {
+        "num_train_epochs": 6,
+        "learning_rate": 0.0,
+        "early_stopping": 2,
+        "save_total_limit": 3,
+    }
+    happen_at_step([2 * STEPS + 1], interrupt)
     with pytest.raises(InterruptedRunError):
         fine_tune_faces(tmp_path / "run", **settings)
-    happen_at_step(None, interrupt)
+    happen_at_step([], interrupt)
     report = fine_tune_faces(tmp_path / "run", resume=True, **settings)
     assert [row["epoch"] for row in report.history] == [1, 2, 3]
 
@@ -377,7 +380,7 @@ def test_resuming_a_finished_run_returns_its_report_and_trains_nothing(
     fine_tune_faces, tmp_path, happen_at_step
 ):
     first = fine_tune_faces(tmp_path / "run", num_train_epochs=1)
-    happen_at_step(1, lambda: pytest.fail("trained again"))
+    happen_at_step(range(99), lambda: pytest.fail("trained again"))
     assert fine_tune_faces(tmp_path / "run", num_train_epochs=1, resume=True) == first
 
 
@@ -398,36 +401,35 @@ def test_a_full_disk_is_one_clear_error_and_the_last_checkpoint_stays(
     fine_tune_faces(tmp_path / "whole", **settings)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # No file may grow beyond the limit: the weights take 167 kB, the optimizer twice as much.
-    happen_at_step(STEPS + 1, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard)))
+    happen_at_step([STEPS + 1], lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard)))
     try:
         with pytest.raises(OSError, match=r"Could not write a checkpoint into.*--resume"):
             fine_tune_faces(tmp_path / "run", **settings)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    happen_at_step(None, interrupt)
+    happen_at_step([], interrupt)
     assert (tmp_path / "run" / f"checkpoint-{STEPS}" / "trainer_state.json").is_file()
     fine_tune_faces(tmp_path / "run", resume=True, **settings)
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
 def test_a_run_that_could_not_be_written_is_finished_without_training_again(
-    fine_tune_faces, baseline_run, tmp_path, monkeypatch, happen_at_step
+    fine_tune_faces, tmp_path, monkeypatch, happen_at_step
 ):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
+    settings = {"num_train_epochs": 3, "learning_rate": 0.0}  # the first epoch is the best
     with monkeypatch.context() as patch:
         patch.setattr("fer_hf.training.save_report", fail)
         with pytest.raises(OSError, match=r"No space left on device.*training is not repeated"):
-            fine_tune_faces(tmp_path / "run")
+            fine_tune_faces(tmp_path / "run", **settings)
     assert not (tmp_path / "run" / "report.json").exists()
-    for step in range(1, 2 * STEPS + 1):
-        happen_at_step(step, lambda: pytest.fail("trained again"))
-    fine_tune_faces(tmp_path / "run", resume=True)
-    assert_same_weights(baseline_run, tmp_path / "run")
+    happen_at_step(range(99), lambda: pytest.fail("trained again"))
+    report = fine_tune_faces(tmp_path / "run", resume=True, **settings)
+    assert [row["epoch"] for row in report.history] == [1, 2, 3]
 
 
 def test_a_wrong_setting_of_the_model_is_refused(fine_tune_faces, tmp_path):
     with pytest.raises(ValueError, match="two labels apart, and there are 8"):
         fine_tune_faces(tmp_path / "run", model={"binary_head": "sigmoid"})
-    assert fine_tune.__doc__

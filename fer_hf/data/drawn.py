@@ -194,11 +194,11 @@ def _sample_person(rng: np.random.Generator) -> Person:
 def _sample_pose(person: Person, size: int, rng: np.random.Generator) -> Pose:
     canvas = size * OVERSAMPLE
     return Pose(
-        yaw=rng.normal(0, 0.17),
-        pitch=rng.normal(0, 0.10),
-        roll=rng.normal(0, 0.09),
-        scale=canvas * rng.uniform(0.34, 0.41),
-        centre=(canvas * rng.uniform(0.46, 0.54), canvas * rng.uniform(0.47, 0.54)),
+        yaw=rng.normal(0, 0.12),
+        pitch=rng.normal(0, 0.07),
+        roll=rng.normal(0, 0.06),
+        scale=canvas * rng.uniform(0.38, 0.43),
+        centre=(canvas * rng.uniform(0.48, 0.52), canvas * rng.uniform(0.48, 0.53)),
         width=person.width,
     )
 
@@ -206,7 +206,7 @@ def _sample_pose(person: Person, size: int, rng: np.random.Generator) -> Pose:
 def _sample_action_units(emotion: str, rng: np.random.Generator) -> ActionUnits:
     """Give each unit's strength left and right: the emotion's, uneven, and a few strays."""
     prototypes = EMOTION_ACTION_UNITS[emotion]
-    lot, strength = rng.random(), rng.uniform(0.35, 1.0)
+    lot, strength = rng.random(), rng.uniform(0.4, 1.1)
     gains = rng.uniform(0.8, 1.15, (len(_UNITS), 1)) * rng.uniform(0.88, 1.12, (len(_UNITS), 2))
     strays = rng.uniform(0, 0.2, len(_UNITS)) * (rng.random(len(_UNITS)) < 0.12)
     one_side = rng.permutation([1.0, 0.08])

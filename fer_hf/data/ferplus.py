@@ -110,7 +110,7 @@ def locate_fer2013(path: Path) -> Source:
 
     def read() -> dict[str, Part]:
         columns = _read_fer2013(file)
-        labels = name_labels(columns["emotion"], FER2013_LABELS, f"'{file}'")
+        labels = name_labels(columns["emotion"].tolist(), FER2013_LABELS, f"'{file}'")
         return {
             split: _pixel_part(file, columns["pixels"], rows, [labels[row] for row in rows])
             for split, rows in _rows_of_splits(columns["usage"], file).items()
@@ -123,7 +123,8 @@ def locate_ferplus(path: Path, votes_file: str | Path | None) -> Source:
     """Recognise FER+: Parquet files with ten vote columns, or `fer2013.csv` and `fer2013new.csv`.
 
     Validation and test keep the rows of `apply_majority_rule`, train those of
-    `apply_plurality_rule`. Column `votes` has the counts of the eight emotions, `other_votes` those of `unknown` and `NF`.
+    `apply_plurality_rule`. Column `votes` has the counts of the eight emotions, `other_votes`
+    those of `unknown` and `NF`.
 
     Raises:
         ValueError: If files are missing or do not belong together.

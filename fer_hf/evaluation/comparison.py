@@ -316,7 +316,9 @@ def _mark(row: ComparisonRow, comparison: Comparison) -> str:
 
 
 def _describe(row: ComparisonRow) -> str:
-    return f"{row.backbone_knowledge}; {row.trained_part}"
+    """Return what was known and trained; of a long name, such as a path, only its end."""
+    knowledge = row.backbone_knowledge
+    return f"{knowledge if len(knowledge) <= 16 else '…' + knowledge[-15:]}; {row.trained_part}"
 
 
 def _render_figures(row: ComparisonRow) -> list[str]:

@@ -36,7 +36,7 @@ def compute_constant_answer(labels: npt.ArrayLike, label_names: Sequence[str]) -
     """
     counts = np.bincount(np.asarray(labels), minlength=len(label_names))
     return Yardstick(
-        f"always {label_names[counts.argmax()]}",
+        f"always {label_names[int(counts.argmax())]}",
         float(counts.max() / counts.sum()),
         float(1 / np.count_nonzero(counts)),
     )

@@ -21,6 +21,8 @@ History = Sequence[Mapping[str, float | None]]
 
 INK, MUTED, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
 TRAIN, VALIDATION = "#b7791f", "#1d5fa8"
+# Light enough for an interval drawn on them in ink.
+BAR, CHOSEN_BAR = "#c9d5e2", "#5795d8"
 SHADES = LinearSegmentedColormap.from_list("shades", ["#f7f9fb", "#9dbfe0", "#1d5fa8", "#0b2f57"])
 # Up to this many labels a cell has room for a count below its percentage.
 MAX_LABELS_WITH_COUNTS = 12
@@ -52,20 +54,14 @@ def plot_curves(history: History, title: str) -> Figure:
         _draw_line(axes, history, f"validation_{figure_name}", "validation", VALIDATION, "-", "o")
         if best is not None:
             axes.axvline(best, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
+        if len(history) == 1:
+            # One point has no range; without one the ticks would be hundredths of an epoch.
+            axes.set_xlim(0, 2 * axes.get_xlim()[1])
         if axes.lines:
             axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if best is not None:
-        accuracy_axes.annotate(
-            f"best epoch {best:g}",
-            (best, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8.5,
-            color=MUTED,
-        )
+        accuracy_axes.set_title(f"best epoch: {best:g}", loc="right", color=MUTED, fontsize=9)
     return figure
 
 
@@ -140,39 +136,23 @@ def plot_comparison(
         chosen: Index of the model to mark.
         title: Written above both panels.
     """
-    figure = _new_figure(9.0, 1.75 + 0.46 * len(names), title)
+    figure = _new_figure(9.0, 1.35 + 0.6 * len(names), title)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rows = np.arange(len(names))
-    colors = [VALIDATION if row == chosen else "#a9bdd3" for row in rows]
+    colors = [CHOSEN_BAR if row == chosen else BAR for row in rows]
     values = np.array([estimate.value for estimate in accuracies], dtype=np.float64)
     lows = np.array([estimate.low for estimate in accuracies], dtype=np.float64)
     highs = np.array([estimate.high for estimate in accuracies], dtype=np.float64)
     gaps = np.asarray(accuracy_gaps, dtype=np.float64)
 
     left.barh(rows, values, height=0.58, color=colors)
-    left.errorbar(
-        values,
-        rows,
-        xerr=(values - lows, highs - values),
-        fmt="none",
-        ecolor=INK,
-        elinewidth=1.1,
-        capsize=3,
-    )
+    intervals = (values - lows, highs - values)
+    left.errorbar(values, rows, xerr=intervals, fmt="none", ecolor=INK, elinewidth=1.1, capsize=3)
     right.barh(rows, gaps, height=0.58, color=colors)
     for row in rows:
-        weight = "bold" if row == chosen else "normal"
-        left.text(
-            highs[row], row, f"  {100 * values[row]:.1f} %", va="center", color=INK, weight=weight
-        )
-        right.text(
-            max(gaps[row], 0.0),
-            row,
-            f"  {100 * gaps[row]:+.1f}",
-            va="center",
-            color=INK,
-            weight=weight,
-        )
+        style = {"va": "center", "color": INK, "weight": "bold" if row == chosen else "normal"}
+        left.text(highs[row], row, f"  {100 * values[row]:.1f} %", **style)
+        right.text(max(gaps[row], 0.0), row, f"  {100 * gaps[row]:+.1f}", **style)
     _style(left, "Validation accuracy, 95 % interval")
     _style(right, "Accuracy gap to training, points")
     left.set_yticks(rows, [f"✱ {n}" if row == chosen else n for row, n in enumerate(names)])
@@ -181,6 +161,7 @@ def plot_comparison(
         label.set_fontweight("bold" if row == chosen else "normal")
     left.invert_yaxis()
     left.set_xlim(0, min(1.0, float(highs.max())) * 1.16)
+    left.set_xticks([tick for tick in left.get_xticks() if tick <= 1])
     left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     spread = max(float(np.abs(gaps).max()), 0.01)
     right.set_xlim(1.15 * min(float(gaps.min()), 0.0), max(float(gaps.max()), 0.0) + 0.3 * spread)
