@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from fer_hf import cli
+from fer_hf import callbacks, cli
 from fer_hf.evaluation.report import load_report
 
 PROJECT = Path(__file__).parents[1]
@@ -139,6 +139,14 @@ def test_a_wrong_call_of_train_is_one_line_and_ends_with_2(
     assert_is_one_clear_line(captured.err, *parts)
 
 
+@pytest.mark.slow
+def test_train_py_hands_the_exit_status_on(tmp_path):
+    done = start(sys.executable, PROJECT / "train.py", "--learning_rat", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert_is_one_clear_line(done.stderr, "Did you mean `--learning_rate`?")
+
+
 def test_an_unknown_key_of_a_recipe_is_one_line_and_ends_with_2(capsys, tmp_path):
     (tmp_path / "mine.yaml").write_text("learning_rat: 1\n")
     assert cli.train(["--config", str(tmp_path / "mine.yaml")]) == 2
@@ -246,6 +254,23 @@ def test_one_run_prints_its_figures(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "drawn-baseline-2" / "report.json").is_file()
 
 
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(callbacks.StopOnSignal, "on_step_begin", on_step_begin)
+    folder = tmp_path / "run"
+    args = [*TINY, "--config", "baseline", "--data", "drawn", "--output_dir", str(folder)]
+    assert cli.train(args) == 130
+    error = capsys.readouterr().err
+    assert "Stopped at step 2 of" in error
+    assert f"--output_dir {folder} --resume" in error
+    assert "Traceback" not in error
+    assert (folder / "checkpoint-2" / "trainer_state.json").is_file()
+
+
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     tmp_path, fine_tune_faces, capsys
 ):
@@ -277,6 +302,7 @@ cli.train(sys.argv[1:])
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_metrics_of_one(tmp_path, fine_tune_faces):
     done = start(
         *(SCRIPTS / "accelerate", "launch", "--multi_gpu", "--num_processes", "2"),

@@ -52,7 +52,7 @@ def _make_report(name, train, validation, test=150, **changes):
 
 @pytest.fixture
 def reports():
-    # One standard error of 160 in 200 is about 2.8 points: `frozen` is within it, `baseline` not.
+    # One standard error of 160 in 200 is about 3 points: `frozen` is within it, `baseline` not.
     return {
         "runs/baseline": _make_report("baseline CNN", 140, 138, num_parameters=600_000),
         "runs/unfrozen": _make_report("ResNet50V2, all", 198, 160, test=170),
@@ -66,7 +66,7 @@ def test_the_highest_validation_accuracy_loses_to_an_equal_model_with_a_smaller_
     assert comparison.best == "runs/frozen"
     assert comparison.candidates == ["runs/frozen", "runs/unfrozen"]
     assert comparison.reason == (
-        "ResNet50V2, head reaches 78.0 % validation accuracy, within one standard error (2.8 "
+        "ResNet50V2, head reaches 78.0 % validation accuracy, within one standard error (3.1 "
         "points) of the highest (ResNet50V2, all, 80.0 %), and has the smallest gap of the 2 such "
         "runs: accuracy gap +4.0 points, loss gap +0.06."
     )
@@ -125,8 +125,11 @@ def test_a_gap_below_zero_is_no_merit():
 
 
 def test_a_perfect_leader_still_has_a_standard_error():
+    # One mistake in 200 is no evidence against a model; five are.
     runs = {"a": _make_report("A", 200, 200), "b": _make_report("B", 199, 199)}
-    assert compare_runs(runs).candidates == ["a", "b"] or len(compare_runs(runs).candidates) == 1
+    assert set(compare_runs(runs).candidates) == {"a", "b"}
+    runs["c"] = _make_report("C", 195, 195)
+    assert set(compare_runs(runs).candidates) == {"a", "b"}
 
 
 def test_one_run_can_be_compared():

@@ -58,7 +58,7 @@ def test_an_emotion_moves_brows_or_mouth_and_nothing_else(emotion):
         difference += np.abs(pixels(moved) - pixels(still)).mean(axis=2) / 8
     features = max(difference[BROWS, 32:96].mean(), difference[MOUTH, 32:96].mean())
     background = difference[:20, :16].mean()
-    assert features > 1.5
+    assert features > 1
     assert background == 0
 
 
@@ -102,11 +102,23 @@ def test_a_second_call_reads_the_cache(drawn):
     assert load_drawn(400, size=32).cache_files == drawn.cache_files
 
 
-def test_emotions_can_be_learnt_but_not_from_grey_thumbnails_alone(drawn):
-    thumbnails = np.stack([pixels(picture.convert("L")).ravel() for picture in drawn["image"]])
+def edge_directions(picture: Image.Image) -> np.ndarray:
+    """How much edge there is in each of nine directions, in each of 8 × 8 cells (HOG)."""
+    grey = pixels(picture.convert("L").resize((64, 64)))
+    down, right = np.gradient(grey)
+    strength = np.hypot(down, right)
+    direction = (np.arctan2(down, right) % np.pi / np.pi * 9).astype(int) % 9
+    edges = strength[..., None] * (direction[..., None] == np.arange(9))
+    cells = edges.reshape(8, 8, 8, 8, 9).sum(axis=(1, 3))
+    return np.log1p(cells / (cells.mean() + 1)).ravel()
+
+
+def test_a_linear_model_on_edges_learns_emotions_but_does_not_solve_them():
+    faces = load_drawn(480, size=64)
+    features = np.stack([edge_directions(picture) for picture in faces["image"]])
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
-    accuracy = cross_val_score(model, thumbnails, np.array(drawn["label"]), cv=3).mean()
-    assert 0.25 < accuracy < 0.9
+    accuracy = cross_val_score(model, features, np.array(faces["label"]), cv=3).mean()
+    assert 0.35 < accuracy < 0.85  # chance is 0.125
 
 
 def test_an_unknown_emotion_is_refused_with_the_known_ones():

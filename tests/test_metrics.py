@@ -215,5 +215,5 @@ def test_arrays_that_do_not_fit_are_refused(scores, labels, message):
 
 @pytest.mark.parametrize("names", [["happy"], ["happy", "happy"], NAMES])
 def test_names_that_do_not_fit_the_columns_are_refused(names):
-    with pytest.raises(ValueError, match="for 2 columns of scores.*id2label"):
+    with pytest.raises(ValueError, match=r"for 2 columns of scores.*id2label"):
         evaluate_scores([[0.5, 0.5]], [0], names)

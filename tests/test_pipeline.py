@@ -11,6 +11,8 @@ from PIL import Image
 
 from fer_hf.models import calibrate_batchnorm, load_model
 
+pytestmark = pytest.mark.slow  # a process that imports everything, once for all tests
+
 EMOTIONS = ["anger", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
 
 # What a user runs, without this package and without a network.

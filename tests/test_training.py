@@ -272,6 +272,12 @@ def test_training_stops_early_when_nothing_gets_better(fine_tune_faces, tmp_path
     assert [row["epoch"] for row in report.history] == [1, 2, 3]
 
 
+def test_tensorboard_is_written_on_request(fine_tune_faces, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fine_tune_faces(tmp_path / "run", num_train_epochs=1, report_to="tensorboard")
+    assert list((tmp_path / "run").rglob("events.out.tfevents.*"))
+
+
 def test_several_recipes_are_compared(fine_tune_faces, tmp_path):
     runs = [
         RunArguments(

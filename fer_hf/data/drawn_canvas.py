@@ -148,7 +148,7 @@ class Canvas:
     def discs_inside(
         self, opening: ArrayLike, ground: ArrayLike, discs: list[tuple[Array, float, ArrayLike]]
     ) -> None:
-        """Fill an opening with a colour and with discs (centre, radius, colour) that its rim cuts."""
+        """Fill an opening with a colour and with discs (centre, radius, colour), cut by its rim."""
         rim = self.pose.place(opening)
         corner = np.floor(rim.min(axis=0)).astype(int)
         width, height = (np.ceil(rim.max(axis=0)).astype(int) + 1 - corner).tolist()

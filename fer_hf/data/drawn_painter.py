@@ -249,7 +249,7 @@ class _Painter:
         brow[:, 0] += self.person.eye_gap - 0.3 - au[4] * np.array((0.035, 0.02, 0.01, 0))
         brow[:, 1] += au[1] * np.array((-0.14, -0.08, -0.02, 0.02))
         brow[:, 1] += au[2] * np.array((-0.02, -0.07, -0.13, -0.11))
-        # A frown does not pull down what unit 1 raises: together they are the oblique brow of grief.
+        # A frown leaves up what unit 1 raises: together they are the oblique brow of grief.
         frown = 1 - min(au[1], 1.0) * np.array((0.9, 0.5, 0, 0))
         brow[:, 1] += au[4] * frown * np.array((0.1, 0.09, 0.04, -0.01))
         brow[:, 1] += au[9] * np.array((0.05, 0.04, 0.02, 0)) + 0.015 * au[6]

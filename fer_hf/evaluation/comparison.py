@@ -102,12 +102,13 @@ def compare_runs(reports: Mapping[str, RunReport]) -> Comparison:
     The rule: every run whose validation accuracy is within one standard error of the highest is a
     candidate, for the data cannot tell them apart; the candidate with the smallest accuracy gap
     wins, then the smallest loss gap, then the fewest parameters. A gap below zero counts as zero: a
-    validation split that happens to be easier is no merit. The standard error is the highest run's
-    Wilson half-interval over 1.96, which stays above zero at an accuracy of 1. Test figures are
-    shown and never used.
+    validation split that happens to be easier is no merit. The standard error is the distance from
+    the highest accuracy down to the end of its Wilson interval, over 1.96: the side on which the
+    others lie, and above zero even at an accuracy of 1. Test figures are shown and never used.
 
-    Source: the one-standard-error rule of Breiman, Friedman, Olshen, Stone, "Classification and
-    Regression Trees", 1984, section 3.4.3, with the gap in the place of the tree's size.
+    Source: the one-standard-error rule (Breiman, Friedman, Olshen, Stone, "Classification and
+    Regression Trees", 1984; Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning",
+    2009, section 7.10), with the gap in the place of the model's complexity.
 
     Args:
         reports: Run key, usually its folder, to the run's report.
@@ -286,7 +287,7 @@ def _rank(row: ComparisonRow) -> tuple[float, float, int, float, str]:
 
 
 def _compute_standard_error(accuracy: Estimate) -> float:
-    return (_known(accuracy.high) - _known(accuracy.low)) / (2 * Z_95)
+    return (_known(accuracy.value) - _known(accuracy.low)) / Z_95
 
 
 def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: float) -> str:

@@ -57,7 +57,7 @@ def plot_curves(history: History, title: str) -> Figure:
         if len(history) == 1:
             # One point has no range; without one the ticks would be hundredths of an epoch.
             axes.set_xlim(0, 2 * axes.get_xlim()[1])
-        if axes.lines:
+        if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if best is not None:
