@@ -142,6 +142,9 @@ class FerTrainingArguments(TrainingArguments):
     save_strategy: str = _field("epoch", "When to save a checkpoint; 'epoch' resumes exactly.")
     logging_strategy: str = _field("epoch", "When to log.")
     save_total_limit: int | None = _field(2, "Checkpoints kept: the best and the last, or more.")
+    restore_callback_states_from_checkpoint: bool = _field(
+        True, "Let early stopping go on counting where an interrupted run stood."
+    )
     load_best_model_at_end: bool = _field(True, "Keep the best epoch instead of the last.")
     metric_for_best_model: str | None = _field(
         "f1_macro", "What the best epoch is chosen by on validation: f1_macro, nll, accuracy …"
@@ -170,8 +173,8 @@ class FerTrainingArguments(TrainingArguments):
                 raise ValueError(f"`{name}` is {getattr(self, name)}, expected 0 (off) or more.")
         if self.save_total_limit is not None and self.save_total_limit < 2:
             raise ValueError(
-                f"`save_total_limit` is {self.save_total_limit}, expected 2 or more: with 1, Trainer "
-                "deletes the last checkpoint, from which an interrupted run would go on."
+                f"`save_total_limit` is {self.save_total_limit}, expected 2 or more: with 1, "
+                "Trainer deletes the last checkpoint, from which an interrupted run would go on."
             )
         if self.early_stopping and self.eval_strategy != self.save_strategy:
             raise ValueError(

@@ -87,6 +87,11 @@ def _train(args: Sequence[str]) -> None:
     else:
         best = comparison.best
         print(render_comparison(comparison))
+    for yardstick in reports[0].yardsticks:
+        print(
+            f"for comparison, on test: {yardstick.name} has accuracy {yardstick.accuracy:.3f}, "
+            f"balanced {yardstick.balanced_accuracy:.3f}"
+        )
     print(f"\nEverything is in {folder}. Use the model with\n\n  {_usage_line(best)}\n")
 
 

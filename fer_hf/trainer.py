@@ -10,6 +10,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
@@ -108,12 +109,12 @@ class FerTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Create the optimizer with a smaller learning rate below the head."""
         if self.optimizer is None:
-            decayed = set(self.get_decay_parameter_names(self.model))
             head = {id(parameter) for parameter in get_head_parameters(self.model)}
             groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-            for name, parameter in self.model.named_parameters():
+            for parameter in self.model.parameters():
                 if parameter.requires_grad:
-                    key = (id(parameter) in head, name in decayed)
+                    # Vectors are biases and the scales of normalisation: decay only hurts them.
+                    key = (id(parameter) in head, parameter.ndim > 1)
                     groups.setdefault(key, []).append(parameter)
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             rate = settings["lr"]
@@ -165,13 +166,19 @@ class FerTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         # Before the rest: `trainer_state.json`, written last, says that a checkpoint is complete.
-        if self.averaged is not None and self.args.should_save:
-            step = self.state.global_step
-            folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            weights = {k: v.contiguous() for k, v in self.averaged.state_dict().items()}
-            safetensors.torch.save_file(weights, folder / _AVERAGE_FILE)
-        super()._save_checkpoint(model, trial)
+        try:
+            if self.averaged is not None and self.args.should_save:
+                step = self.state.global_step
+                folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+                folder.mkdir(parents=True, exist_ok=True)
+                weights = {k: v.contiguous() for k, v in self.averaged.state_dict().items()}
+                safetensors.torch.save_file(weights, folder / _AVERAGE_FILE)
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
+            raise OSError(
+                f"Could not write a checkpoint into {str(self.args.output_dir)!r}: {error}. Make "
+                "room there; the last whole checkpoint is kept, go on from it with --resume."
+            ) from error
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)

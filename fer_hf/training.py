@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
@@ -22,6 +22,7 @@ from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
 from fer_hf.data import load_splits
 from fer_hf.data.transforms import Augmentation, FaceDataset
 from fer_hf.evaluation.comparison import Comparison, compare_runs, save_comparison
+from fer_hf.evaluation.human import Yardstick, compute_constant_answer, compute_tagger
 from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
@@ -92,6 +93,7 @@ def fine_tune(
         train_seconds=seconds,
         evaluations=evaluations,
         history=_build_history(trainer.state.log_history),
+        yardsticks=_compute_yardsticks(splits["test"], label_names),
     )
     if trainer.is_world_process_zero():
         _save(trainer, loaded, report, output_dir)
@@ -223,13 +225,7 @@ def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
 def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments) -> float:
     checkpoint = find_last_checkpoint(output_dir) if training.resume else None
     start = time.perf_counter()
-    try:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"Could not write a checkpoint into {str(output_dir)!r}: {error}. Make room there; the "
-            "last whole checkpoint is kept, go on from it with --resume."
-        ) from error
+    trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.stop_on_signal.stopped:
         raise InterruptedRunError(
             f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; what was "
@@ -248,6 +244,16 @@ def _predict(
             split = split.shuffle(seed=0).select(range(_TRAIN_EVALUATION_PICTURES))
         prediction = trainer.predict(FaceDataset(split, image_processor))
         yield name, np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+
+
+def _compute_yardsticks(test: Dataset, label_names: Sequence[str]) -> list[Yardstick]:
+    labels = test["label"][:]
+    yardsticks = [compute_constant_answer(labels, label_names)]
+    if "votes" in test.column_names:
+        votes = np.asarray(test["votes"][:])
+        others = np.asarray(test["other_votes"][:]) if "other_votes" in test.column_names else 0
+        yardsticks.append(compute_tagger(votes, labels, others))
+    return yardsticks
 
 
 def _save(trainer: FerTrainer, loaded: LoadedModel, report: RunReport, output_dir: Path) -> None:

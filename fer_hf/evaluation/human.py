@@ -1,8 +1,7 @@
 """People as a yardstick: how often does one of them agree with the crowd on the same pictures."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +20,6 @@ class Yardstick:
     name: str
     accuracy: float
     balanced_accuracy: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 def compute_constant_answer(labels: npt.ArrayLike, label_names: Sequence[str]) -> Yardstick:

@@ -8,12 +8,13 @@ import json
 import math
 import os
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fer_hf.evaluation.human import Yardstick
 from fer_hf.evaluation.metrics import Evaluation
 from fer_hf.evaluation.plots import plot_confusion_matrix, plot_curves
 
@@ -43,6 +44,8 @@ class RunReport:
         evaluations: `train`, `validation` and `test` to their figures; any may be missing.
         history: One dictionary per epoch: `epoch` and any of `train_loss`, `train_accuracy`,
             `validation_loss`, `validation_accuracy`. None stands for a value that was not finite.
+        yardsticks: What others score on the test split: the constant answer, and one person where
+            the data has votes.
     """
 
     model_name_or_path: str
@@ -61,6 +64,7 @@ class RunReport:
     train_seconds: float
     evaluations: dict[str, Evaluation]
     history: list[dict[str, float | None]]
+    yardsticks: list[Yardstick] = field(default_factory=list)
 
     @property
     def accuracy_gap(self) -> float | None:
@@ -175,7 +179,7 @@ def _parse_report(data: Any, source: str) -> RunReport:
             f"{source} has report format {data['format']!r}, expected {FORMAT}. "
             "Read it with the version of fer_hf that wrote it, or run the training again."
         )
-    names = [field.name for field in fields(RunReport)]
+    names = [item.name for item in fields(RunReport)]
     missing = [name for name in names if name not in data]
     if missing:
         raise ValueError(
@@ -184,12 +188,13 @@ def _parse_report(data: Any, source: str) -> RunReport:
         )
     values = {name: data[name] for name in names}
     try:
+        values["yardsticks"] = [Yardstick(**figures) for figures in data["yardsticks"]]
         values["evaluations"] = {
             split: Evaluation.from_dict(figures) for split, figures in data["evaluations"].items()
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{source} has `evaluations` that cannot be read ({error!r}), expected what fer_hf "
+            f"{source} has figures that cannot be read ({error!r}), expected what fer_hf "
             "wrote. The file was changed by hand: run the training again."
         ) from error
     return RunReport(**values)

@@ -328,4 +328,6 @@ def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> Lo
     if getattr(processor, "do_center_crop", False):
         processor.do_center_crop = False
         processor.size = processor.crop_size
+    if getattr(processor, "crop_pct", None):  # ConvNext's way to say the same
+        processor.crop_pct = 1.0
     return LoadedModel(model, processor, Path(source).name)
