@@ -171,8 +171,14 @@ def test_a_missing_report_is_refused_with_its_path(tmp_path):
         (lambda data: {"accuracy": 0.9}, "is not a fer_hf report"),
         (lambda data: {**data, "format": 2}, "format 2, expected 1"),
         (lambda data: {k: v for k, v in data.items() if k != "seed"}, r"lacks \['seed'\]"),
-        (lambda data: {**data, "evaluations": {"test": {}}}, "`evaluations` that cannot be read"),
-        (lambda data: {**data, "evaluations": [1]}, "`evaluations` that cannot be read"),
+        (
+            lambda data: {**data, "evaluations": {"test": {}}},
+            "`evaluations` or `yardsticks` that cannot be read",
+        ),
+        (
+            lambda data: {**data, "evaluations": [1]},
+            "`evaluations` or `yardsticks` that cannot be read",
+        ),
     ],
 )
 def test_files_that_are_no_report_are_refused(report, tmp_path, change, message):

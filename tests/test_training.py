@@ -372,7 +372,6 @@ def test_early_stopping_counts_on_where_it_stood_before_the_interruption(
         "num_train_epochs": 6,
         "learning_rate": 0.0,
         "early_stopping": 2,
-
     }
     happen_at_step([2 * STEPS + 1], interrupt)
     with pytest.raises(InterruptedRunError):

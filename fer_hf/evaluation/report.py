@@ -194,8 +194,8 @@ def _parse_report(data: Any, source: str) -> RunReport:
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{source} has figures that cannot be read ({error!r}), expected what fer_hf "
-            "wrote. The file was changed by hand: run the training again."
+            f"{source} has `evaluations` or `yardsticks` that cannot be read ({error!r}), expected "
+            "what fer_hf wrote. The file was changed by hand: run the training again."
         ) from error
     return RunReport(**values)
 
