@@ -19,7 +19,7 @@ a first tour, with no data of your own and no network:
   fer-hf data drawn --contact_sheet drawn.png    look at the faces this project draws
   fer-hf train                                   train three models on them, and compare
   fer-hf train --data my_faces                   the same with a folder of pictures per label
-  fer-hf compare runs/my_faces/*                 the comparison again, from the saved reports
+  fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """
@@ -64,8 +64,8 @@ def _train(args: Sequence[str]) -> None:
     from accelerate import PartialState
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.arguments import parse_runs
-    from fer_hf.evaluation.comparison import render_comparison
+    from fer_hf.evaluation.comparison_table import render_comparison
+    from fer_hf.parsing import parse_runs
     from fer_hf.training import fine_tune_all
 
     transformers_logging.disable_progress_bar()
@@ -188,7 +188,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "compare",
         help="compare runs on the same pictures",
         description="Compare the reports of runs that were trained on the same splits, and choose.",
-        epilog="example: fer-hf compare runs/drawn/* --output_dir runs/drawn",
+        epilog="example: fer-hf compare runs/drawn/*/ --output_dir runs/drawn",
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a run")
@@ -198,7 +198,8 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from fer_hf.evaluation.comparison import compare_runs, render_comparison, save_comparison
+    from fer_hf.evaluation.comparison import compare_runs
+    from fer_hf.evaluation.comparison_table import render_comparison, save_comparison
     from fer_hf.evaluation.report import load_report
 
     comparison = compare_runs({run: load_report(run) for run in args.runs})

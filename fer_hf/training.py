@@ -18,16 +18,18 @@ from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
-from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments, RunArguments
+from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
 from fer_hf.data import load_splits
 from fer_hf.data.transforms import Augmentation, FaceDataset
-from fer_hf.evaluation.comparison import Comparison, compare_runs, save_comparison
+from fer_hf.evaluation.comparison import Comparison, compare_runs
+from fer_hf.evaluation.comparison_table import save_comparison
 from fer_hf.evaluation.human import Yardstick, compute_constant_answer, compute_tagger
 from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
 from fer_hf.losses import compute_label_weights
 from fer_hf.models import LoadedModel, calibrate_batchnorm, freeze_backbone, load_model
+from fer_hf.parsing import RunArguments
 from fer_hf.run_folder import choose_folder, claim_output_dir, find_last_checkpoint
 from fer_hf.trainer import FerTrainer
 

@@ -5,15 +5,8 @@ import re
 
 import pytest
 
-from fer_hf.arguments import (
-    DataArguments,
-    FerTrainingArguments,
-    ModelArguments,
-    build_parser,
-    list_recipes,
-    load_recipe,
-    parse_runs,
-)
+from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
+from fer_hf.parsing import build_parser, list_recipes, load_recipe, parse_runs
 
 
 def parse_one(*args):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_hf.evaluation.comparison import compare_runs, render_comparison, save_comparison
+from fer_hf.evaluation.comparison import compare_runs
+from fer_hf.evaluation.comparison_table import render_comparison, save_comparison
 from fer_hf.evaluation.metrics import evaluate_scores
 from fer_hf.evaluation.plots import plot_comparison
 from fer_hf.evaluation.report import RunReport

@@ -4,19 +4,12 @@ A room of its own because the choice is a decision that must be readable: it loo
 figures and gaps only, and the test split stays unseen until after it.
 """
 
-import json
-import os
-import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
-
-from tabulate import tabulate
+from typing import Any
 
 from fer_hf.evaluation.intervals import Z_95, Estimate
-from fer_hf.evaluation.plots import plot_comparison
-from fer_hf.evaluation.report import RunReport, write_text_atomically
+from fer_hf.evaluation.report import RunReport
 
 FIGURES = (
     "params", "train\nacc.", "validation\nacc.", "test\nacc.", "bal.\nacc.", "F1", "NLL", "ECE",
@@ -138,79 +131,6 @@ def compare_runs(reports: Mapping[str, RunReport]) -> Comparison:
     )
 
 
-def render_comparison(
-    comparison: Comparison, layout: Literal["terminal", "markdown"] = "terminal"
-) -> str:
-    """Render the table, the chosen run marked with `*`, and the reason below it.
-
-    Accuracies, F1, ECE and the accuracy gap are in percent or points; ± is half of the 95 %
-    interval. Balanced accuracy, F1, NLL and ECE are those of the validation split.
-
-    Raises:
-        ValueError: If `layout` is neither "terminal" (about 120 columns) nor "markdown".
-    """
-    if layout not in ("terminal", "markdown"):
-        raise ValueError(
-            f"Found layout {layout!r}, expected 'terminal' or 'markdown'. Choose one of them."
-        )
-    if layout == "markdown":
-        headers = ["model", "knew", "trained", *FIGURES, "run"]
-        table = tabulate(
-            [
-                [
-                    _mark(row, comparison),
-                    row.backbone_knowledge,
-                    row.trained_part,
-                    *_render_figures(row),
-                    f"`{row.run}`",
-                ]
-                for row in comparison.rows
-            ],
-            headers=[header.replace("\n", " ") for header in headers],
-            tablefmt="github",
-            disable_numparse=True,
-        )
-        return f"{table}\n\n{NOTE}\n\n\\* **{comparison.reason}**\n"
-    table = tabulate(
-        [
-            [
-                f"{_mark(row, comparison)}\n  {_describe(row)}",
-                *_render_figures(row),
-            ]
-            for row in comparison.rows
-        ],
-        headers=["model\nknew; trained", *FIGURES],
-        tablefmt="simple",
-        colalign=["left"] + ["right"] * len(FIGURES),
-        disable_numparse=True,
-        preserve_whitespace=True,
-    )
-    reason = textwrap.fill(
-        f"* {comparison.reason} ({comparison.best})", 110, break_on_hyphens=False
-    )
-    return f"{table}\n\n{NOTE}\n\n{reason}\n"
-
-
-def save_comparison(comparison: Comparison, output_dir: str | os.PathLike[str]) -> Path:
-    """Write `comparison.json`, `comparison.md` and `comparison.png` into `output_dir`.
-
-    Returns:
-        The path of `comparison.json`, which is written last.
-    """
-    folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    plot_comparison(
-        names=[f"{row.display_name}\n{_describe(row)}" for row in comparison.rows],
-        accuracies=[row.validation_accuracy for row in comparison.rows],
-        accuracy_gaps=[row.accuracy_gap for row in comparison.rows],
-        chosen=0,
-        title="Models compared",
-    ).savefig(folder / "comparison.png")
-    write_text_atomically(folder / "comparison.md", render_comparison(comparison, "markdown"))
-    text = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    return write_text_atomically(folder / "comparison.json", text + "\n")
-
-
 def _check_reports(reports: Mapping[str, RunReport]) -> None:
     if not reports:
         raise ValueError(
@@ -253,20 +173,20 @@ def _build_row(run: str, report: RunReport) -> ComparisonRow:
         trained_part=report.trained_part,
         num_parameters=report.num_parameters,
         num_trainable_parameters=report.num_trainable_parameters,
-        train_accuracy=_known(train.accuracy.value),
+        train_accuracy=require_figure(train.accuracy.value),
         validation_accuracy=validation.accuracy,
         test_accuracy=evaluations["test"].accuracy if "test" in evaluations else None,
-        balanced_accuracy=_known(validation.balanced_accuracy.value),
-        f1_macro=_known(validation.f1_macro.value),
-        nll=_known(validation.nll.value),
-        ece=_known(validation.ece.value),
-        accuracy_gap=_known(report.accuracy_gap),
-        loss_gap=_known(report.loss_gap),
+        balanced_accuracy=require_figure(validation.balanced_accuracy.value),
+        f1_macro=require_figure(validation.f1_macro.value),
+        nll=require_figure(validation.nll.value),
+        ece=require_figure(validation.ece.value),
+        accuracy_gap=require_figure(report.accuracy_gap),
+        loss_gap=require_figure(report.loss_gap),
         train_seconds=report.train_seconds,
     )
 
 
-def _known(value: float | None) -> float:
+def require_figure(value: float | None) -> float:
     """Return a figure that every evaluated split has, or refuse a report changed by hand."""
     if value is None:
         raise ValueError(
@@ -277,7 +197,7 @@ def _known(value: float | None) -> float:
 
 
 def _get_accuracy(row: ComparisonRow) -> float:
-    return _known(row.validation_accuracy.value)
+    return require_figure(row.validation_accuracy.value)
 
 
 def _rank(row: ComparisonRow) -> tuple[float, float, int, float, str]:
@@ -287,7 +207,7 @@ def _rank(row: ComparisonRow) -> tuple[float, float, int, float, str]:
 
 
 def _compute_standard_error(accuracy: Estimate) -> float:
-    return (_known(accuracy.value) - _known(accuracy.low)) / Z_95
+    return (require_figure(accuracy.value) - require_figure(accuracy.low)) / Z_95
 
 
 def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: float) -> str:
@@ -310,43 +230,3 @@ def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: flo
         f"highest ({leader.display_name}, {highest}), and has the smallest gap of the "
         f"{len(candidates)} such runs: {gaps}."
     )
-
-
-def _mark(row: ComparisonRow, comparison: Comparison) -> str:
-    return f"* {row.display_name}" if row.run == comparison.best else row.display_name
-
-
-def _describe(row: ComparisonRow) -> str:
-    """Return what was known and trained; of a long name, such as a path, only its end."""
-    knowledge = row.backbone_knowledge
-    return f"{knowledge if len(knowledge) <= 16 else '…' + knowledge[-15:]}; {row.trained_part}"
-
-
-def _render_figures(row: ComparisonRow) -> list[str]:
-    """Return the cells below `FIGURES`."""
-    seconds = row.train_seconds
-    return [
-        _render_count(row.num_trainable_parameters),
-        f"{100 * row.train_accuracy:.1f}",
-        _render_estimate(row.validation_accuracy),
-        "–" if row.test_accuracy is None else _render_estimate(row.test_accuracy),
-        f"{100 * row.balanced_accuracy:.1f}",
-        f"{100 * row.f1_macro:.1f}",
-        f"{row.nll:.3f}",
-        f"{100 * row.ece:.1f}",
-        f"{100 * row.accuracy_gap:+.1f}",
-        f"{row.loss_gap:+.2f}",
-        f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min",
-    ]
-
-
-def _render_estimate(estimate: Estimate) -> str:
-    half = (_known(estimate.high) - _known(estimate.low)) / 2
-    return f"{100 * _known(estimate.value):.1f} ±{100 * half:.1f}"
-
-
-def _render_count(count: int) -> str:
-    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
-        if count >= unit:
-            return f"{count / unit:.3g}{letter}"
-    return str(count)
