@@ -35,7 +35,7 @@ def test_without_arguments_three_models_are_trained_on_the_drawn_faces():
     assert [run.data.data for run in runs] == ["drawn"] * 3
     names = [run.model.model_name_or_path for run in runs]
     assert names == ["baseline", "resnetv2_18", "inception-resnet"]
-    assert runs[1].model.timm_args == {"channels": [32, 64, 128, 256]}
+    assert runs[1].model.timm_args["channels"] == [24, 48, 96, 192]
     assert all(run.training.output_dir_is_free for run in runs)
 
 

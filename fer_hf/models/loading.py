@@ -5,23 +5,16 @@ is a plain Hub checkpoint; every trick that needs stays in this room.
 """
 
 import logging
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import timm
-import torch
 from transformers import (
-    AutoConfig,
     AutoImageProcessor,
     AutoModelForImageClassification,
     BaseImageProcessor,
-    PreTrainedConfig,
     PreTrainedModel,
-    TimmWrapperConfig,
     TimmWrapperForImageClassification,
     TimmWrapperImageProcessor,
     ViTImageProcessor,
@@ -30,15 +23,19 @@ from transformers import (
 from fer_hf.baseline import BaselineConfig, BaselineForImageClassification
 from fer_hf.flatten_head import FlattenHeadConfig, FlattenHeadForImageClassification
 from fer_hf.models.freezing import get_backbone, get_head_parameters
+from fer_hf.models.timm_networks import (
+    MEAN,
+    STD,
+    fit_preprocessing,
+    load_pretrained,
+    load_timm,
+    reset_head,
+)
 from fer_hf.models.weights import choose_weights, reach, resolve_source
 
 logger = logging.getLogger(__name__)
 
 POOLINGS = ("avg", "max", "avgmax", "flatten")
-
-# Faces fill the whole picture: the published centre crops would cut 10–23 % of them away.
-_WHOLE_PICTURE = {"crop_pct": 1.0, "crop_mode": "squash"}
-_MEAN = _STD = (0.5, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def load_model(
                 "`model_name_or_path`."
             )
         config = BaselineConfig(input_size=input_size, dropout=dropout, **labels)
-        processor = _build_square_processor(input_size, _MEAN, _STD)
+        processor = _build_square_processor(input_size, MEAN, STD)
         return LoadedModel(BaselineForImageClassification(config), processor, "nothing")
 
     source, architecture = resolve_source(model_name_or_path, revision)
@@ -121,8 +118,8 @@ def load_model(
     knowledge, weights_source = choose_weights(weights, source, architecture, revision)
     timm_args = {**(model_args or {}), "drop_rate": dropout}
     timm_args["global_pool"] = "avg" if pooling == "flatten" else pooling
-    model = _load_timm(weights_source, architecture, labels, timm_args, revision)
-    _fit_preprocessing(model.config, input_size)
+    model = load_timm(weights_source, architecture, labels, timm_args, revision)
+    fit_preprocessing(model.config, input_size)
     timm_processor = TimmWrapperImageProcessor(
         pretrained_cfg=model.config.pretrained_cfg, architecture=architecture
     )
@@ -173,111 +170,6 @@ def _label_settings(label_names: Sequence[str], sigmoid: bool) -> dict[str, Any]
     }
 
 
-def _load_timm(
-    source: str | None,
-    architecture: str,
-    labels: dict[str, Any],
-    timm_args: dict[str, Any],
-    revision: str | None,
-) -> TimmWrapperForImageClassification:
-    if source is None:
-        with tempfile.TemporaryDirectory() as folder:
-            _write_random_checkpoint(Path(folder), architecture, timm_args, labels["num_labels"])
-            return _load_timm(folder, architecture, labels, timm_args, None)
-
-    def load() -> TimmWrapperForImageClassification:
-        config = AutoConfig.from_pretrained(source, revision=revision)
-        # timm's own exporter writes `num_classes` here too, which transformers then passes twice.
-        saved = {k: v for k, v in (config.model_args or {}).items() if k != "num_classes"}
-        return _load_pretrained(
-            TimmWrapperForImageClassification,
-            source,
-            revision=revision,
-            model_args={**saved, **timm_args},
-            **labels,
-        )
-
-    model = reach(load, f"weights {source!r}")
-    _reset_head(get_head_parameters(model))
-    return model
-
-
-def _is_no_load_report(record: logging.LogRecord) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
-
-
-def _load_pretrained(model_class: Any, source: str, *, problem_type: str, **settings: Any) -> Any:
-    """Load weights for everything but the head, which may be of another size or absent."""
-    # Its report of a replaced head reads like a failure, and replacing it is what we want.
-    report = logging.getLogger("transformers.modeling_utils")
-    report.addFilter(_is_no_load_report)
-    try:
-        model, loading = model_class.from_pretrained(
-            source, ignore_mismatched_sizes=True, output_loading_info=True, **settings
-        )
-    finally:
-        report.removeFilter(_is_no_load_report)
-    model.config.problem_type = problem_type
-    if isinstance(model.config, TimmWrapperConfig):
-        # Saved beside `id2label` in timm's words, and believed before it: the old ones must go.
-        model.config.label_names = list(settings["id2label"].values())
-        model.config.num_classes = settings["num_labels"]
-    head = {id(parameter) for parameter in get_head_parameters(model)}
-    backbone = {name for name, p in model.named_parameters() if id(p) not in head}
-    lost = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])} & backbone
-    if lost and get_backbone(model) is not None:
-        raise ValueError(
-            f"Checkpoint {source!r} lacks {len(lost)} tensors of the network, such as "
-            f"{min(lost)!r}, or has them in another shape. Give the settings it was made with "
-            "(`model_args`), or another checkpoint."
-        )
-    return model
-
-
-def _write_random_checkpoint(
-    folder: Path, architecture: str, timm_args: dict[str, Any], num_labels: int
-) -> None:
-    """Write a network with timm's own random initialisation the way timm's repos on the Hub look.
-
-    `from_config` would overwrite that initialisation with N(0, 0.02), and save keys that timm
-    cannot open.
-    """
-    network = timm.create_model(architecture, num_classes=num_labels, **timm_args)
-    safetensors.torch.save_file(network.state_dict(), folder / "model.safetensors")
-    config: Any = TimmWrapperConfig(architecture=architecture, model_args=timm_args)
-    config.num_labels = num_labels
-    config.pretrained_cfg = {
-        "input_size": [3, 128, 128],
-        "interpolation": "bilinear",
-        "mean": list(_MEAN),
-        "std": list(_STD),
-    }
-    config.save_pretrained(folder)
-
-
-@torch.no_grad()
-def _reset_head(parameters: Iterable[torch.nn.Parameter]) -> None:
-    for parameter in parameters:
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.01)
-        else:
-            torch.nn.init.zeros_(parameter)
-
-
-def _fit_preprocessing(config: PreTrainedConfig, input_size: int) -> None:
-    """Make the checkpoint's preprocessing squash the whole picture into a square of that size."""
-    published = {
-        key: value
-        for key, value in config.pretrained_cfg.items()
-        if key not in ("test_input_size", "test_crop_pct", "pool_size")
-    }
-    config.pretrained_cfg = {
-        **published,
-        "input_size": [3, input_size, input_size],
-        **_WHOLE_PICTURE,
-    }
-
-
 def _build_square_processor(
     input_size: int, mean: Sequence[float], std: Sequence[float]
 ) -> ViTImageProcessor:
@@ -318,11 +210,13 @@ def _put_flatten_head_on(
 def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> LoadedModel:
     """Load a checkpoint that is no timm network, such as a baseline CNN or a vision transformer."""
     model = reach(
-        lambda: _load_pretrained(
+        lambda: load_pretrained(
             AutoModelForImageClassification, source, revision=revision, **labels
         ),
         f"model {source!r}",
     )
+    if get_backbone(model) is not None:
+        reset_head(get_head_parameters(model))
     logger.info("%s keeps its own input size, pooling and dropout.", source)
     processor = AutoImageProcessor.from_pretrained(source, revision=revision)
     if getattr(processor, "do_center_crop", False):
