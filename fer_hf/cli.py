@@ -34,30 +34,37 @@ _WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run `fer-hf`; return its exit status."""
+    commands = {"train": train, "data": show_data, "compare": compare}
     args = list(sys.argv[1:] if args is None else args)
-    if args and args[0] == "train":
-        return train(args[1:])
+    if args and args[0] in commands:
+        return commands[args[0]](args[1:])
     parser = argparse.ArgumentParser(
         prog="fer-hf",
         description="Facial-expression classifiers: look at data, train, compare.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    commands.add_parser("train", help="train models and compare them", add_help=False)
-    _add_data(commands)
-    _add_compare(commands)
-    parsed = parser.parse_args(args)
-    return _run(lambda: parsed.command(parsed), debug=parsed.debug)
+    listed = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listed.add_parser("train", help="train models and compare them")
+    listed.add_parser("data", help="show what is in a source of pictures")
+    listed.add_parser("compare", help="compare runs on the same pictures")
+    parser.parse_args(args)  # only ever prints the help, or refuses
+    return 2
 
 
 def train(args: Sequence[str]) -> int:
     """Run `train.py`: train the models of one or more recipes, and compare them."""
-    # Progress bars of loading a few tensors drown what people want to see; ours stay.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
-    debug = "--debug" in args
-    return _run(lambda: _train([arg for arg in args if arg != "--debug"]), debug=debug)
+    return _run(_train, args)
+
+
+def show_data(args: Sequence[str]) -> int:
+    """Run `fer-hf data`: load a source of pictures and show what was found."""
+    return _run(_show_data, args)
+
+
+def compare(args: Sequence[str]) -> int:
+    """Run `fer-hf compare`: compare the reports of runs on the same splits, and choose."""
+    return _run(_compare, args)
 
 
 def _train(args: Sequence[str]) -> None:
@@ -68,6 +75,7 @@ def _train(args: Sequence[str]) -> None:
     from fer_hf.parsing import parse_runs
     from fer_hf.training import fine_tune_all
 
+    # Bars of loading a few tensors drown what people want to see; those of training stay.
     transformers_logging.disable_progress_bar()
     runs = parse_runs(args)
     folder, reports, comparison = fine_tune_all(runs)
@@ -107,46 +115,26 @@ def _usage_line(run: str) -> str:
     return f"import fer_hf; {call}" if needs_us else call
 
 
-def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "data",
-        help="show what is in a source of pictures",
-        description="Load a source of labelled pictures and show what was found.",
-        epilog="example: fer-hf data ../faces --contact_sheet faces.png",
-        allow_abbrev=False,
-    )
-    parser.add_argument("source", help="folder, .npz, table, fer2013.csv, Hub dataset id, or drawn")
-    parser.add_argument("--layout", help="name of the layout, where it is not recognised by itself")
-    parser.add_argument("--image_column", help="column with the picture or its path")
-    parser.add_argument("--label_column", help="column with the label")
-    parser.add_argument("--votes_file", help="fer2013new.csv, the FER+ votes for a fer2013.csv")
-    parser.add_argument(
-        "--skip_unreadable", action="store_true", help="leave unreadable pictures out"
-    )
-    parser.add_argument("--split_seed", type=int, default=0, help="seed of splits that are made")
-    parser.add_argument(
-        "--contact_sheet", metavar="PNG", help="write a sheet with some pictures of each label"
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(command=_data)
-
-
-def _data(args: argparse.Namespace) -> None:
+def _show_data(args: Sequence[str]) -> None:
     from collections import Counter
 
     from tabulate import tabulate
 
-    from fer_hf.data import load_splits
+    from fer_hf.arguments import DataArguments, StrictParser
 
-    splits = load_splits(
-        args.source,
-        layout=args.layout,
-        image_column=args.image_column,
-        label_column=args.label_column,
-        votes_file=args.votes_file,
-        skip_unreadable=args.skip_unreadable,
-        seed=args.split_seed,
+    parser = StrictParser(
+        DataArguments,
+        prog="fer-hf data",
+        description="Load a source of labelled pictures and show what was found.",
+        epilog="example: fer-hf data ../faces --contact_sheet faces.png",
     )
+    parser.add_argument("source", nargs="?", help="the same as --data")
+    parser.add_argument(
+        "--contact_sheet", metavar="PNG", help="write a sheet with some pictures of each label"
+    )
+    data, given = parser.parse_strictly(args)
+    data.data = given.source or data.data
+    splits = data.load()
     names = splits["train"].features["label"].names
     counts = {name: Counter(split["label"][:]) for name, split in splits.items()}
     rows = [
@@ -162,8 +150,8 @@ def _data(args: argparse.Namespace) -> None:
     shown = ", ".join(f"{w}×{h}" for (w, h), _ in sizes.most_common(3))
     more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
     print(f"\npictures: {shown}{more} pixels; columns: {', '.join(splits['train'].column_names)}")
-    if args.contact_sheet:
-        _save_contact_sheet(splits["train"], names, Path(args.contact_sheet))
+    if given.contact_sheet:
+        _save_contact_sheet(splits["train"], names, Path(given.contact_sheet))
 
 
 def _save_contact_sheet(split: "Dataset", names: Sequence[str], path: Path) -> None:
@@ -183,47 +171,41 @@ def _save_contact_sheet(split: "Dataset", names: Sequence[str], path: Path) -> N
     print(f"contact sheet: {path}")
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "compare",
-        help="compare runs on the same pictures",
+def _compare(args: Sequence[str]) -> None:
+    from fer_hf.evaluation.comparison import compare_runs
+    from fer_hf.evaluation.comparison_table import render_comparison, save_comparison
+    from fer_hf.evaluation.report import load_report
+
+    parser = argparse.ArgumentParser(
+        prog="fer-hf compare",
         description="Compare the reports of runs that were trained on the same splits, and choose.",
         epilog="example: fer-hf compare runs/drawn/*/ --output_dir runs/drawn",
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a run")
     parser.add_argument("--output_dir", help="also write comparison.json, .md and .png here")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(command=_compare)
-
-
-def _compare(args: argparse.Namespace) -> None:
-    from fer_hf.evaluation.comparison import compare_runs
-    from fer_hf.evaluation.comparison_table import render_comparison, save_comparison
-    from fer_hf.evaluation.report import load_report
-
-    comparison = compare_runs({run: load_report(run) for run in args.runs})
+    given = parser.parse_args(args)
+    comparison = compare_runs({run: load_report(run) for run in given.runs})
     print(render_comparison(comparison))
-    if args.output_dir:
-        save_comparison(comparison, args.output_dir)
+    if given.output_dir:
+        save_comparison(comparison, given.output_dir)
 
 
-def _run(command: Callable[[], None], *, debug: bool) -> int:
+def _run(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> int:
     """Run a command; turn what goes wrong into one line and an exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("fer_hf").setLevel(logging.INFO)
     try:
-        command()
+        command([arg for arg in args if arg != "--debug"])
     except KeyboardInterrupt:
         print("fer-hf: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if debug:
+        if "--debug" in args:
             raise
-        if type(error).__name__ == "InterruptedRunError":
-            print(f"fer-hf: {error}", file=sys.stderr)
-            return 130
+        # By name, because importing the class would import torch.
+        was_stopped = type(error).__name__ == "InterruptedRunError"
         message = " ".join(str(error).split()) or type(error).__name__
-        print(f"fer-hf: error: {message}", file=sys.stderr)
-        return 2 if isinstance(error, _WRONG_CALL) else 1
+        print(f"fer-hf: {'' if was_stopped else 'error: '}{message}", file=sys.stderr)
+        return 130 if was_stopped else 2 if isinstance(error, _WRONG_CALL) else 1
     return 0

@@ -1,19 +1,17 @@
 """From recipes and flags to the settings of runs: flags win, unknown names are refused."""
 
 import argparse
-import dataclasses
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
-from transformers import HfArgumentParser
 
-from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
+from fer_hf.arguments import DataArguments, ModelArguments, StrictParser, suggest
+from fer_hf.training_arguments import FerTrainingArguments
 
 # What runs without any flag: three models on the drawn faces, cut to a few minutes on two cores.
 DRAWN_RECIPES = ("drawn-baseline", "drawn-resnetv2", "drawn-inception-resnet")
@@ -29,16 +27,6 @@ class RunArguments:
     data: DataArguments
     model: ModelArguments
     training: FerTrainingArguments
-
-
-_CLASSES: Any = (DataArguments, ModelArguments, FerTrainingArguments)
-
-
-class _Parser(HfArgumentParser):
-    """Transformers' parser with errors as ours: one line that names the nearest right spelling."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
 
 
 def parse_runs(args: Sequence[str]) -> list[RunArguments]:
@@ -65,12 +53,11 @@ def parse_runs(args: Sequence[str]) -> list[RunArguments]:
     return runs
 
 
-def build_parser() -> HfArgumentParser:
+def build_parser() -> StrictParser:
     """Build the parser of `train.py`: one flag for each field of the three argument classes."""
-    parser = _Parser(
-        _CLASSES,
+    parser = StrictParser(
+        (DataArguments, ModelArguments, FerTrainingArguments),
         prog="train.py",
-        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=_DESCRIPTION,
     )
@@ -129,33 +116,16 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
 
 def _parse_run(args: Sequence[str], name: str, recipe: dict[str, Any]) -> RunArguments:
     parser = build_parser()
-    known = _list_settings()
     flags: list[str] = []
     for key, value in recipe.items():
-        if key not in known:
-            raise ValueError(f"Recipe {name!r} has the unknown key {key!r}{_suggest(key, known)}")
+        if key not in parser.settings:
+            raise ValueError(
+                f"Recipe {name!r} has the unknown key {key!r}{suggest(key, parser.settings)}"
+            )
         if isinstance(value, list):
             flags += [f"--{key}", *map(str, value)]
         elif value is not None:
             # As a flag, so that it is converted and checked like one (1e-3 is text in YAML).
             flags.append(f"--{key}={json.dumps(value) if isinstance(value, dict) else value}")
-    *parsed, _, unknown = parser.parse_args_into_dataclasses(
-        [*flags, *args], return_remaining_strings=True, look_for_args_file=False
-    )
-    for flag in unknown:
-        if flag.startswith("-"):
-            key = flag.lstrip("-").split("=")[0].replace("-", "_")
-            raise ValueError(f"Unknown flag {flag!r}{_suggest(key, known, '--')}")
-    if unknown:
-        raise ValueError(f"Did not understand {unknown!r}. Every setting is a flag: see --help.")
-    data, model, training = parsed
+    data, model, training, _ = parser.parse_strictly([*flags, *args])
     return RunArguments(name=name, data=data, model=model, training=training)
-
-
-def _list_settings() -> list[str]:
-    return [item.name for cls in _CLASSES for item in dataclasses.fields(cls) if item.init]
-
-
-def _suggest(key: str, known: Sequence[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f". Did you mean `{prefix}{near[0]}`?" if near else ". See --help for all settings."

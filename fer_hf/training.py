@@ -18,8 +18,7 @@ from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
-from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
-from fer_hf.data import load_splits
+from fer_hf.arguments import DataArguments, ModelArguments
 from fer_hf.data.transforms import Augmentation, FaceDataset
 from fer_hf.evaluation.comparison import Comparison, compare_runs
 from fer_hf.evaluation.comparison_table import save_comparison
@@ -32,6 +31,7 @@ from fer_hf.models import LoadedModel, calibrate_batchnorm, freeze_backbone, loa
 from fer_hf.parsing import RunArguments
 from fer_hf.run_folder import choose_folder, claim_output_dir, find_last_checkpoint
 from fer_hf.trainer import FerTrainer
+from fer_hf.training_arguments import FerTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def fine_tune(
         return load_report(output_dir)
     set_seed(training.seed)
     with training.main_process_first(desc="load the splits"):
-        splits = _load_splits(data)
+        splits = data.load()
     label_names = splits["train"].features["label"].names
     loaded = _load_model(model, label_names)
     trained_part = freeze_backbone(loaded.model, model.unfreeze)
@@ -125,31 +125,6 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     if PartialState().is_main_process:
         save_comparison(comparison, folder)
     return folder, list(reports.values()), comparison
-
-
-def _load_splits(data: DataArguments) -> DatasetDict:
-    splits = load_splits(
-        data.data,
-        layout=data.layout,
-        image_column=data.image_column,
-        label_column=data.label_column,
-        votes_file=data.votes_file,
-        num_drawn=data.num_drawn,
-        drawn_size=data.drawn_size,
-        revision=data.data_revision,
-        skip_unreadable=data.skip_unreadable,
-        seed=data.split_seed,
-    )
-    limits = {
-        "train": data.max_train_samples,
-        "validation": data.max_eval_samples,
-        "test": data.max_eval_samples,
-    }
-    for name, limit in limits.items():
-        if limit is not None and limit < len(splits[name]):
-            shuffled = splits[name].shuffle(seed=data.split_seed)
-            splits[name] = shuffled.select(range(limit))
-    return splits
 
 
 def _load_model(model: ModelArguments, label_names: Sequence[str]) -> LoadedModel:

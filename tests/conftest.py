@@ -54,8 +54,9 @@ def faces():
 @pytest.fixture(scope="session")
 def fine_tune_faces():
     """A short run on the drawn faces: `fine_tune_faces(output_dir, model={…}, **training)`."""
-    from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
+    from fer_hf.arguments import DataArguments, ModelArguments
     from fer_hf.training import fine_tune
+    from fer_hf.training_arguments import FerTrainingArguments
 
     def run(output_dir, *, data=None, model=None, **training):
         settings = {

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
+from fer_hf.arguments import DataArguments, ModelArguments
 from fer_hf.parsing import build_parser, list_recipes, load_recipe, parse_runs
+from fer_hf.training_arguments import FerTrainingArguments
 
 
 def parse_one(*args):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from fer_hf.arguments import FerTrainingArguments
 from fer_hf.data.transforms import Augmentation, FaceDataset
 from fer_hf.losses import compute_soft_loss
 from fer_hf.models import freeze_backbone, get_backbone, get_head_parameters, load_model
 from fer_hf.trainer import FerTrainer
+from fer_hf.training_arguments import FerTrainingArguments
 
 SLIM = {"channels": [16, 16, 32, 32]}
 

@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 from transformers import TimmWrapperForImageClassification, pipeline
 
-from fer_hf.arguments import DataArguments, FerTrainingArguments, ModelArguments
+from fer_hf.arguments import DataArguments, ModelArguments
 from fer_hf.callbacks import StopOnSignal
 from fer_hf.data import load_splits
 from fer_hf.evaluation.report import load_report
 from fer_hf.parsing import RunArguments
 from fer_hf.training import InterruptedRunError, fine_tune_all
+from fer_hf.training_arguments import FerTrainingArguments
 
 STEPS = 4  # in an epoch: 64 pictures in batches of 16
 

@@ -3,6 +3,7 @@
 Both come as `datasets.Dataset`, so that only the columns are left to understand.
 """
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pyarrow as pa
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from fer_hf.data import drawn
 from fer_hf.data.labels import name_labels
@@ -19,6 +22,8 @@ from fer_hf.data.tables import IMAGE_COLUMNS, LABEL_COLUMNS, choose_column
 from fer_hf.emotions import canonical_emotion, order_labels
 
 logger = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 5.0
 
 
 def is_repo_id(source: str) -> bool:
@@ -74,6 +79,8 @@ def _load(source: str, revision: str | None) -> datasets.DatasetDict:
         if any(file.is_file() for file in saved):
             loaded = datasets.load_from_disk(source)
         else:
+            if not path.exists():
+                _require_answer(source, revision)
             loaded = datasets.load_dataset(source, revision=revision)
     # `datasets` passes on whatever its builders and its HTTP library (httpx, or httpx2) raise.
     except Exception as error:
@@ -81,6 +88,15 @@ def _load(source: str, revision: str | None) -> datasets.DatasetDict:
     if isinstance(loaded, datasets.Dataset):
         return datasets.DatasetDict({"train": loaded})
     return loaded
+
+
+def _require_answer(source: str, revision: str | None) -> None:
+    """Ask the Hub once, briefly: `datasets` would repeat itself for half a minute over a typo."""
+    if (Path(datasets.config.HF_DATASETS_CACHE) / source.replace("/", "___")).exists():
+        return
+    # What the Hub itself answers, and being told to stay offline, is for `datasets` to explain.
+    with contextlib.suppress(HfHubHTTPError, OfflineModeIsEnabled):
+        HfApi().dataset_info(source, revision=revision, timeout=_CONNECT_SECONDS)
 
 
 def _explain(error: Exception, source: str) -> Exception:

@@ -1,0 +1,97 @@
+"""How a network is trained: transformers' TrainingArguments with defaults for faces."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from transformers import TrainingArguments
+
+from fer_hf.arguments import setting
+
+# Metrics of which less is better; Trainer only knows that of names that end in `loss`.
+_LESS_IS_BETTER = ("loss", "nll", "ece")
+
+
+@dataclass
+class FerTrainingArguments(TrainingArguments):
+    """How the network is trained: transformers' TrainingArguments with settings for faces."""
+
+    _argument_group_name: ClassVar[str] = "training"
+
+    output_dir: str | None = setting(
+        None, "Folder for the checkpoint, the report and the plots. Default: the next free in runs/"
+    )
+    overwrite_output_dir: bool = setting(False, "Delete the run that is in output_dir first.")
+    resume: bool = setting(False, "Go on from the last checkpoint in output_dir.")
+    augment: bool = setting(
+        True, "Face-safe augmentation: flip, small rotation, shift, zoom, light, erasing."
+    )
+    soft_targets: bool = setting(True, "Train on the votes of several people where there are any.")
+    class_weights: Literal["none", "balanced", "effective"] = setting(
+        "none", "Weight of rare labels in the loss ('effective': Cui et al. 2019)."
+    )
+    mixup: float = setting(0.0, "Alpha of mixup's Beta distribution; 0 for none.")
+    ema_decay: float = setting(
+        0.0,
+        "Decay per step of the moving average of the weights that is evaluated and kept; 0: off.",
+    )
+    early_stopping: int = setting(0, "Stop after so many epochs without a better model; 0: never.")
+
+    # Only defaults below: what Trainer already has, set to what suits a few thousand faces.
+    learning_rate: float = setting(1e-3, "Peak learning rate of the head.")
+    num_train_epochs: float = setting(15, "Passes over the training pictures.")
+    per_device_train_batch_size: int = setting(32, "Pictures per step on each device.")
+    per_device_eval_batch_size: int = setting(64, "Pictures per evaluation step on each device.")
+    weight_decay: float = setting(1e-4, "Weight decay of AdamW.")
+    warmup_steps: float = setting(0.05, "Steps of warm-up, or below 1 their share of all steps.")
+    lr_scheduler_type: str = setting("cosine", "Course of the learning rate.")
+    eval_strategy: str = setting("epoch", "When to validate.")
+    save_strategy: str = setting("epoch", "When to save a checkpoint; 'epoch' resumes exactly.")
+    logging_strategy: str = setting("epoch", "When to log.")
+    save_total_limit: int | None = setting(2, "Checkpoints kept: the best and the last, or more.")
+    restore_callback_states_from_checkpoint: bool = setting(
+        True, "Let early stopping go on counting where an interrupted run stood."
+    )
+    load_best_model_at_end: bool = setting(True, "Keep the best epoch instead of the last.")
+    metric_for_best_model: str | None = setting(
+        "f1_macro", "What the best epoch is chosen by on validation: f1_macro, nll, accuracy …"
+    )
+    dataloader_num_workers: int = setting(2, "Processes that prepare pictures ahead of training.")
+    remove_unused_columns: bool = setting(False, "Must stay off: pictures are prepared on the fly.")
+    dataloader_pin_memory: bool = setting(torch.cuda.is_available(), "Faster copies to a GPU.")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, and tell Trainer what it does not find out by itself.
+
+        Raises:
+            ValueError: A setting out of its range, or two that exclude each other.
+        """
+        if self.overwrite_output_dir and self.resume:
+            raise ValueError(
+                "`resume` goes on with the run in `output_dir`, `overwrite_output_dir` deletes it. "
+                "Give one of the two."
+            )
+        if self.resume and self.output_dir is None:
+            raise ValueError("`resume` needs --output_dir, the folder of the run to go on with.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"`ema_decay` is {self.ema_decay}, expected 0 (off) to below 1.")
+        for name in ("mixup", "early_stopping"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` is {getattr(self, name)}, expected 0 (off) or more.")
+        if self.save_total_limit is not None and self.save_total_limit < 2:
+            raise ValueError(
+                f"`save_total_limit` is {self.save_total_limit}, expected 2 or more: with 1, "
+                "Trainer deletes the last checkpoint, from which an interrupted run would go on."
+            )
+        if self.early_stopping and self.eval_strategy != self.save_strategy:
+            raise ValueError(
+                f"`early_stopping` needs a checkpoint at each validation: `save_strategy` is "
+                f"{self.save_strategy!r}, `eval_strategy` {self.eval_strategy!r}. Make them equal."
+            )
+        if self.greater_is_better is None and self.metric_for_best_model is not None:
+            self.greater_is_better = not self.metric_for_best_model.endswith(_LESS_IS_BETTER)
+        # Trainer fills in a name of its own; `training` picks the next free folder instead.
+        self.output_dir_is_free = self.output_dir is None
+        # Without it Trainer would look for a CUDA device under `accelerate launch --multi_gpu`.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        super().__post_init__()
