@@ -79,13 +79,13 @@ def fine_tune(
     }
     parameters = list(trainer.model.parameters())
     report = RunReport(
-        model_name_or_path=model.model_name_or_path,
+        model_name_or_path=_name_source(model.model_name_or_path),
         display_name=output_dir.name,
         backbone_knowledge=loaded.backbone_knowledge,
         trained_part=trained_part,
         num_parameters=sum(p.numel() for p in parameters),
         num_trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        data=_name_data(data.data),
+        data=_name_source(data.data),
         label_names=label_names,
         split_sizes={name: len(split) for name, split in splits.items()},
         input_size=sets["validation"][0]["pixel_values"].shape[-1],
@@ -112,7 +112,7 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     first = runs[0]
     folder = Path(str(first.training.output_dir))
     if first.training.output_dir_is_free:
-        name = re.sub(r"[^\w.-]+", "-", Path(_name_data(first.data.data)).stem)
+        name = re.sub(r"[^\w.-]+", "-", Path(_name_source(first.data.data)).stem)
         folder = choose_folder(name if len(runs) > 1 else f"{name}-{first.name}")
     reports = {}
     for run in runs:
@@ -268,7 +268,6 @@ def _describe_settings(
 ) -> dict[str, Any]:
     """Return the settings that a reader needs to run it again: no path, no token, no default."""
     ours = {**asdict(model), **asdict(data)}
-    ours["data"] = _name_data(data.data)
     stock = {item.name: item.default for item in fields(TrainingArguments)}
     hidden = {"output_dir", "logging_dir", "hub_token", "hub_model_id", "run_name", "resume"}
     for item in fields(training):
@@ -282,7 +281,11 @@ def _describe_settings(
             continue
         ours[item.name] = str(value) if isinstance(value, str) else value
     ours["world_size"] = training.world_size
-    return {name: value for name, value in ours.items() if value is not None}
+    return {
+        name: _name_source(value) if isinstance(value, str) else value
+        for name, value in ours.items()
+        if value is not None
+    }
 
 
 def _collect_versions() -> dict[str, str]:
@@ -290,7 +293,7 @@ def _collect_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _name_data(source: str) -> str:
-    """Name the data without saying where on this machine it lies."""
+def _name_source(source: str) -> str:
+    """Name data or a checkpoint without saying where on this machine it lies."""
     path = Path(source)
     return path.resolve().name if path.exists() else source
