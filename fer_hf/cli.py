@@ -128,12 +128,12 @@ def _show_data(args: Sequence[str]) -> None:
         description="Load a source of labelled pictures and show what was found.",
         epilog="example: fer-hf data ../faces --contact_sheet faces.png",
     )
-    parser.add_argument("source", nargs="?", help="the same as --data")
+    parser.add_argument("source", help="what to look at, as for --data")
     parser.add_argument(
         "--contact_sheet", metavar="PNG", help="write a sheet with some pictures of each label"
     )
     data, given = parser.parse_strictly(args)
-    data.data = given.source or data.data
+    data.data = given.source
     splits = data.load()
     names = splits["train"].features["label"].names
     counts = {name: Counter(split["label"][:]) for name, split in splits.items()}

@@ -98,11 +98,19 @@ def test_each_command_explains_itself_with_an_example(command, capsys):
     assert f"example: fer-hf {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("args", [[], ["trane"], ["data"], ["data", "drawn", "--nonsense"]])
-def test_a_wrong_call_of_fer_hf_ends_with_2(args, capsys):
+@pytest.mark.parametrize("args", [[], ["trane"]])
+def test_a_command_that_does_not_exist_ends_with_2(args, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(args)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "part"), [(["data"], "source"), (["data", "drawn", "--layot", "x"], "`--layout`")]
+)
+def test_a_wrong_call_of_a_command_is_one_line_and_ends_with_2(args, part, capsys):
+    assert cli.main(args) == 2
+    assert_is_one_clear_line(capsys.readouterr().err, part)
 
 
 def test_the_help_of_train_shows_examples_and_every_setting(capsys):
