@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
+from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -272,14 +273,11 @@ def _describe_settings(
     hidden = {"output_dir", "logging_dir", "hub_token", "hub_model_id", "run_name", "resume"}
     for item in fields(training):
         value = getattr(training, item.name)
-        is_plain = value is None or isinstance(value, bool | int | float | str)
-        if (
-            item.name in hidden
-            or not is_plain
-            or (item.name in stock and stock[item.name] == value)
-        ):
-            continue
-        ours[item.name] = str(value) if isinstance(value, str) else value
+        value = value.value if isinstance(value, Enum) else value
+        is_plain = isinstance(value, bool | int | float | str)
+        is_default = item.name in stock and stock[item.name] == value
+        if is_plain and not is_default and item.name not in hidden:
+            ours[item.name] = value
     ours["world_size"] = training.world_size
     return {
         name: _name_source(value) if isinstance(value, str) else value
