@@ -71,6 +71,12 @@ class FerTrainingArguments(TrainingArguments):
                 "`resume` goes on with the run in `output_dir`, `overwrite_output_dir` deletes it. "
                 "Give one of the two."
             )
+        if self.push_to_hub:
+            raise ValueError(
+                "`push_to_hub` would let Trainer push its own card beside every checkpoint. Train "
+                "first, then upload what is in output_dir: hf upload YOU/NAME OUTPUT_DIR "
+                '--exclude "checkpoint-*"'
+            )
         if self.resume and self.output_dir is None:
             raise ValueError("`resume` needs --output_dir, the folder of the run to go on with.")
         if not 0 <= self.ema_decay < 1:

@@ -173,6 +173,8 @@ def test_a_recipe_that_is_no_list_of_settings_is_refused(recipe):
         ({"mixup": -1}, "`mixup` is -1, expected 0"),
         ({"early_stopping": -2}, "`early_stopping` is -2, expected 0"),
         ({"early_stopping": 2, "save_strategy": "no"}, "`early_stopping` needs a checkpoint"),
+        ({"push_to_hub": True}, r"hf upload YOU/NAME OUTPUT_DIR"),
+        ({"save_total_limit": 1}, r"`save_total_limit` is 1, expected 2 or more"),
     ],
 )
 def test_training_settings_that_cannot_be_are_refused(tmp_path, settings, message):
