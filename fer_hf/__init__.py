@@ -16,6 +16,7 @@ _HOMES = {
     "load_splits": "fer_hf.data",
     "load_model": "fer_hf.models",
     "freeze_backbone": "fer_hf.models",
+    "ExpressionClassifier": "fer_hf.inference",
     "evaluate_scores": "fer_hf.evaluation.metrics",
     "load_report": "fer_hf.evaluation.report",
     "compare_runs": "fer_hf.evaluation.comparison",

@@ -4,6 +4,7 @@ The imports stand inside the commands: torch and transformers take seconds, `--h
 """
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -20,6 +21,7 @@ a first tour, with no data of your own and no network:
   fer-hf train                                   train three models on them, and compare
   fer-hf train --data my_faces                   the same with a folder of pictures per label
   fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
+  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2      what one of them says
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """
@@ -34,13 +36,13 @@ _WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run `fer-hf`; return its exit status."""
-    commands = {"train": train, "data": show_data, "compare": compare}
+    commands = {"train": train, "data": show_data, "compare": compare, "predict": predict}
     args = list(sys.argv[1:] if args is None else args)
     if args and args[0] in commands:
         return commands[args[0]](args[1:])
     parser = argparse.ArgumentParser(
         prog="fer-hf",
-        description="Facial-expression classifiers: look at data, train, compare.",
+        description="Facial-expression classifiers: look at data, train, compare, predict.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,6 +50,7 @@ def main(args: Sequence[str] | None = None) -> int:
     listed.add_parser("train", help="train models and compare them")
     listed.add_parser("data", help="show what is in a source of pictures")
     listed.add_parser("compare", help="compare runs on the same pictures")
+    listed.add_parser("predict", help="score pictures with a trained model")
     parser.parse_args(args)  # only ever prints the help, or refuses
     return 2
 
@@ -105,8 +108,6 @@ def _train(args: Sequence[str]) -> None:
 
 def _usage_line(run: str) -> str:
     """Return the one line of Python that opens the checkpoint of a run."""
-    import json
-
     config = json.loads((Path(run) / "config.json").read_text(encoding="utf-8"))
     needs_us = config["model_type"].startswith("fer_")
     call = (
@@ -189,6 +190,49 @@ def _compare(args: Sequence[str]) -> None:
     print(render_comparison(comparison))
     if given.output_dir:
         save_comparison(comparison, given.output_dir)
+
+
+def predict(args: Sequence[str]) -> int:
+    """Run `fer-hf predict`: score pictures with a trained model."""
+    return _run(_predict, args)
+
+
+def _predict(args: Sequence[str]) -> None:
+    from tqdm import tqdm
+    from transformers.utils import logging as transformers_logging
+
+    from fer_hf.inference import ExpressionClassifier, find_pictures, score_files
+
+    parser = argparse.ArgumentParser(
+        prog="fer-hf predict",
+        description="Score face pictures with a trained model. The face should fill the picture.",
+        epilog="example: fer-hf predict holiday/ 'more/*.png' --model runs/drawn/drawn-resnetv2",
+        allow_abbrev=False,
+    )
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
+    parser.add_argument("--model", required=True, help="checkpoint folder or Hub id")
+    parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    given = parser.parse_args(args)
+    files = find_pictures(given.pictures)
+    transformers_logging.disable_progress_bar()
+    classifier = ExpressionClassifier(given.model)
+    width = max(len(file) for file in files)
+    unreadable = []
+    with tqdm(total=len(files), disable=None, leave=False) as bar:
+        for result in score_files(classifier, files, batch_size=given.batch_size):
+            bar.update()
+            if result.scores is None:
+                unreadable.append(result)
+                bar.write(f"fer-hf: cannot read {result.file}: {result.error}", file=sys.stderr)
+            elif given.json:
+                bar.write(json.dumps({"picture": result.file, "scores": result.scores}))
+            else:
+                best = sorted(result.scores.items(), key=lambda item: -item[1])[:3]
+                shown = "  ".join(f"{label:<9} {100 * score:5.1f} %" for label, score in best)
+                bar.write(f"{result.file:<{width}}  {shown}")
+    if unreadable:
+        raise OSError(f"{len(unreadable)} of {len(files)} pictures could not be read; see above.")
 
 
 def _run(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> int:

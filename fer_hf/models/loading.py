@@ -31,7 +31,7 @@ from fer_hf.models.timm_networks import (
     load_timm,
     reset_head,
 )
-from fer_hf.models.weights import choose_weights, reach, resolve_source
+from fer_hf.models.weights import check_is_checkpoint, choose_weights, reach, resolve_source
 
 logger = logging.getLogger(__name__)
 
@@ -132,10 +132,20 @@ def load_model(
 
 
 def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
-    """Open a checkpoint folder or Hub id as it is, head and labels included, in eval mode."""
-    model = AutoModelForImageClassification.from_pretrained(path, revision=revision).eval()
-    processor = AutoImageProcessor.from_pretrained(path, revision=revision)
-    return LoadedModel(model, processor, Path(path).name)
+    """Open a checkpoint folder or Hub id as it is, head and labels included, in eval mode.
+
+    Raises:
+        ValueError: It is no image classifier.
+        OSError: It cannot be found or reached.
+    """
+    check_is_checkpoint(path)
+
+    def load() -> LoadedModel:
+        model = AutoModelForImageClassification.from_pretrained(path, revision=revision).eval()
+        processor = AutoImageProcessor.from_pretrained(path, revision=revision)
+        return LoadedModel(model, processor, Path(path).name)
+
+    return reach(load, "model", path, revision)
 
 
 def _check_settings(
@@ -213,7 +223,9 @@ def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> Lo
         lambda: load_pretrained(
             AutoModelForImageClassification, source, revision=revision, **labels
         ),
-        f"model {source!r}",
+        "model",
+        source,
+        revision,
     )
     if get_backbone(model) is not None:
         reset_head(get_head_parameters(model))

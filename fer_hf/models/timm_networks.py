@@ -61,7 +61,7 @@ def load_timm(
             **labels,
         )
 
-    model = reach(load, f"weights {source!r}")
+    model = reach(load, "weights", source, revision)
     reset_head(get_head_parameters(model))
     return model
 

@@ -1,6 +1,7 @@
 """Where weights come from: a name, a folder, the Hub, or nowhere."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,7 @@ def resolve_source(
     """Return where the weights are by default, and the timm architecture (None: not timm)."""
     source = ALIASES.get(model_name_or_path, model_name_or_path)
     if Path(source).is_dir():
-        if not (Path(source) / "config.json").is_file():
-            raise FileNotFoundError(
-                f"Folder {source!r} holds no `config.json`, expected a checkpoint folder as "
-                "`save_pretrained` writes it. Give the folder that holds config.json and "
-                "model.safetensors."
-            )
+        check_is_checkpoint(source)
         config = AutoConfig.from_pretrained(source)
         return source, _get_architecture(config)
     timm_name = source.removeprefix("timm/")
@@ -45,9 +41,23 @@ def resolve_source(
             "'you/your-fer', or a checkpoint folder that exists."
         )
     config = reach(
-        lambda: AutoConfig.from_pretrained(source, revision=revision), f"model {source!r}"
+        lambda: AutoConfig.from_pretrained(source, revision=revision), "model", source, revision
     )
     return source, _get_architecture(config)
+
+
+def check_is_checkpoint(source: str) -> None:
+    """Refuse a folder that is no checkpoint; what is no folder may be a Hub id.
+
+    Raises:
+        FileNotFoundError: The folder lacks `config.json`.
+    """
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise FileNotFoundError(
+            f"Folder {source!r} holds no `config.json`, expected a checkpoint folder as "
+            "`save_pretrained` writes it. Give the folder that holds config.json and "
+            "model.safetensors."
+        )
 
 
 def _get_architecture(config: PreTrainedConfig) -> str | None:
@@ -101,13 +111,19 @@ def _is_reachable(repo_id: str, revision: str | None) -> bool:
     return True
 
 
-def reach(load: Any, what: str) -> Any:
-    """Call `load`, and say in one line what to do where the Hub cannot be reached."""
+def reach(load: Callable[[], Any], kind: str, source: str, revision: str | None) -> Any:
+    """Call `load`, and say in one line what to do where `source` cannot be had.
+
+    Asks the Hub once before: transformers would repeat itself for half a minute over a typo.
+    """
+    advice = "Check the name and the network. To train without a network, use --weights none."
+    if not Path(source).is_dir() and not _is_reachable(source, revision):
+        raise OSError(
+            f"Could not load {kind} {source!r}: it is no folder here, and neither in the cache nor "
+            f"on a Hub that answers. {advice}"
+        )
     try:
         return load()
     except (OSError, OfflineModeIsEnabled) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise OSError(
-            f"Could not load {what}: {first_line} Check the name and the network; without a "
-            "network, use --weights none or the folder of a checkpoint."
-        ) from error
+        raise OSError(f"Could not load {kind} {source!r}: {first_line} {advice}") from error
