@@ -119,7 +119,15 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     for run in runs:
         run.training.output_dir = str(folder / run.name if len(runs) > 1 else folder)
         logger.info("Run %s in %s", run.name, run.training.output_dir)
-        reports[run.training.output_dir] = fine_tune(run.data, run.model, run.training)
+        try:
+            reports[run.training.output_dir] = fine_tune(run.data, run.model, run.training)
+        except InterruptedRunError as error:
+            if len(runs) == 1:
+                raise
+            raise InterruptedRunError(
+                f"{run.name} was stopped; what was trained is in {str(folder)!r}. Go on with the "
+                f"same command and --output_dir {folder} --resume"
+            ) from error
     if len(runs) == 1:
         return folder, list(reports.values()), None
     comparison = compare_runs(reports)
@@ -205,10 +213,10 @@ def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments
     start = time.perf_counter()
     trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.stop_on_signal.stopped:
+        done, planned = trainer.state.global_step, trainer.state.max_steps
         raise InterruptedRunError(
-            f"Stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; what was "
-            f"trained is in {str(output_dir)!r}. Go on with the same command and "
-            f"--output_dir {output_dir} --resume"
+            f"Stopped at step {done} of {planned}; what was trained is in {str(output_dir)!r}. "
+            f"Go on with the same command and --output_dir {output_dir} --resume"
         )
     return time.perf_counter() - start
 

@@ -1,6 +1,7 @@
 """Whole runs, from pictures to a checkpoint with its report."""
 
 import json
+import math
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from datasets import List, Value
 from PIL import Image
 from transformers import TimmWrapperForImageClassification, pipeline
 
@@ -218,7 +220,42 @@ def test_the_same_seed_gives_the_same_run(fine_tune_faces, baseline_run, tmp_pat
     assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
 
 
+def test_processes_that_prepare_pictures_ahead_change_nothing(
+    fine_tune_faces, baseline_run, tmp_path
+):
+    fine_tune_faces(tmp_path / "ahead", dataloader_num_workers=2)
+    assert_same_weights(baseline_run, tmp_path / "ahead")
+
+
 # Settings of training
+
+
+def test_bf16_is_used_where_asked_and_the_checkpoint_stays_fp32(fine_tune_faces, tmp_path):
+    model = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
+    fine_tune_faces(tmp_path / "fp32", model=model)
+    report = fine_tune_faces(tmp_path / "bf16", model=model, bf16=True)
+    assert math.isfinite(report.evaluations["validation"].nll.value)
+    weights, exact = load_weights(tmp_path / "bf16"), load_weights(tmp_path / "fp32")
+    assert weights["fc.weight"].dtype == torch.float32
+    assert not torch.equal(weights["fc.weight"], exact["fc.weight"])
+
+
+def test_a_run_on_votes_trains_on_them_and_stands_beside_a_tagger(fine_tune_faces, tmp_path):
+    splits = load_splits("drawn", num_drawn=80, drawn_size=32)
+    for name, split in splits.items():
+        labels = np.array(split["label"][:])
+        votes = 6 * np.eye(8)[labels] + 3 * np.eye(8)[(labels + 1) % 8]
+        feature = List(Value("float32"), length=8)
+        splits[name] = split.add_column("votes", votes.tolist(), feature=feature)
+    splits.save_to_disk(tmp_path / "voted")
+    data = {"data": str(tmp_path / "voted")}
+    report = fine_tune_faces(tmp_path / "soft", data=data)
+    fine_tune_faces(tmp_path / "hard", data=data, soft_targets=False)
+    soft, hard = load_weights(tmp_path / "soft"), load_weights(tmp_path / "hard")
+    assert not torch.equal(soft["classifier.weight"], hard["classifier.weight"])
+    constant, tagger = report.yardsticks
+    assert constant.accuracy == pytest.approx(1 / 8)
+    assert tagger.accuracy == pytest.approx(6 / 9)
 
 
 def test_fewer_pictures_can_be_asked_for(fine_tune_faces, tmp_path):
@@ -280,28 +317,45 @@ def test_tensorboard_is_written_on_request(fine_tune_faces, tmp_path, monkeypatc
     assert list((tmp_path / "run").rglob("events.out.tfevents.*"))
 
 
-def test_several_recipes_are_compared(fine_tune_faces, tmp_path):
-    runs = [
+def build_two_runs(output_dir, **training):
+    return [
         RunArguments(
             name=name,
             data=DataArguments(num_drawn=80, drawn_size=32),
             model=ModelArguments(model_name_or_path=model, weights="none", input_size=32),
             training=FerTrainingArguments(
-                output_dir=str(tmp_path / "all"),
+                output_dir=str(output_dir),
                 num_train_epochs=1,
                 dataloader_num_workers=0,
                 disable_tqdm=True,
+                **training,
             ),
         )
         for name, model in (("plain", "baseline"), ("deep", "test_resnet"))
     ]
-    folder, reports, comparison = fine_tune_all(runs)
+
+
+def test_several_recipes_are_compared(tmp_path):
+    folder, reports, comparison = fine_tune_all(build_two_runs(tmp_path / "all"))
     assert folder == tmp_path / "all"
     assert [report.display_name for report in reports] == ["plain", "deep"]
     assert {row.display_name for row in comparison.rows} == {"plain", "deep"}
     files = {path.name for path in folder.iterdir()}
     assert {"plain", "deep", "comparison.json", "comparison.md", "comparison.png"} == files
     assert (folder / "deep" / "report.json").is_file()
+
+
+def test_an_interrupted_comparison_goes_on_where_it_stood(tmp_path, happen_at_step):
+    happen_at_step([1], interrupt)
+    with pytest.raises(
+        InterruptedRunError, match=rf"plain was .* --output_dir {tmp_path} --resume"
+    ):
+        fine_tune_all(build_two_runs(tmp_path))
+    assert not (tmp_path / "deep").exists()
+    happen_at_step([], interrupt)
+    _, reports, comparison = fine_tune_all(build_two_runs(tmp_path, resume=True))
+    assert [report.display_name for report in reports] == ["plain", "deep"]
+    assert comparison is not None
 
 
 # The folder
