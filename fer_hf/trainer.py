@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -139,6 +140,25 @@ class FerTrainer(Trainer):
                 logs["accuracy"] = hits / pictures
             self._hits.zero_()
         super().log(logs, start_time)
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Keep every picture: `dataloader_drop_last` is for training alone."""
+        with self._keep_last_batch():
+            return super().get_eval_dataloader(*args, **kwargs)
+
+    def get_test_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Keep every picture, as in `get_eval_dataloader`."""
+        with self._keep_last_batch():
+            return super().get_test_dataloader(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _keep_last_batch(self) -> Iterator[None]:
+        asked = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = False
+        try:
+            yield
+        finally:
+            self.args.dataloader_drop_last = asked
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Evaluate the averaged weights where there are any."""

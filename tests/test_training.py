@@ -230,6 +230,14 @@ def test_processes_that_prepare_pictures_ahead_change_nothing(
 # Settings of training
 
 
+def test_dropping_the_last_batch_of_training_drops_no_picture_of_an_evaluation(
+    fine_tune_faces, tmp_path
+):
+    report = fine_tune_faces(tmp_path / "run", dataloader_drop_last=True, num_train_epochs=1)
+    counted = {name: evaluation.num_pictures for name, evaluation in report.evaluations.items()}
+    assert counted == report.split_sizes
+
+
 def test_bf16_is_used_where_asked_and_the_checkpoint_stays_fp32(fine_tune_faces, tmp_path):
     model = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
     fine_tune_faces(tmp_path / "fp32", model=model)
