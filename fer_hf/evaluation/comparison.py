@@ -11,15 +11,6 @@ from typing import Any
 from fer_hf.evaluation.intervals import Z_95, Estimate
 from fer_hf.evaluation.report import RunReport
 
-FIGURES = (
-    "params", "train\nacc.", "validation\nacc.", "test\nacc.", "bal.\nacc.", "F1", "NLL", "ECE",
-    "acc.\ngap", "loss\ngap", "time",
-)  # fmt: skip
-NOTE = (
-    "Figures in percent, ± half of the 95 % interval; bal. acc., macro F1, NLL, ECE: validation.\n"
-    "Params: those trained. Gaps: train − validation accuracy in points, validation − train NLL."
-)
-
 
 @dataclass(frozen=True)
 class ComparisonRow:
