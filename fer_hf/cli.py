@@ -70,6 +70,11 @@ def compare(args: Sequence[str]) -> int:
     return _run(_compare, args)
 
 
+def predict(args: Sequence[str]) -> int:
+    """Run `fer-hf predict`: score pictures with a trained model."""
+    return _run(_predict, args)
+
+
 def _train(args: Sequence[str]) -> None:
     from accelerate import PartialState
     from transformers.utils import logging as transformers_logging
@@ -190,11 +195,6 @@ def _compare(args: Sequence[str]) -> None:
     print(render_comparison(comparison))
     if given.output_dir:
         save_comparison(comparison, given.output_dir)
-
-
-def predict(args: Sequence[str]) -> int:
-    """Run `fer-hf predict`: score pictures with a trained model."""
-    return _run(_predict, args)
 
 
 def _predict(args: Sequence[str]) -> None:

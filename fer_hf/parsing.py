@@ -49,8 +49,7 @@ def parse_runs(args: Sequence[str]) -> list[RunArguments]:
         recipes = [] if named_model else DRAWN_RECIPES if given.data == "drawn" else DEFAULT_RECIPES
     if not recipes:
         return [_parse_run(args, given.model_name_or_path, {})]
-    runs = [_parse_run(args, Path(recipe).stem, load_recipe(recipe)) for recipe in recipes]
-    return runs
+    return [_parse_run(args, Path(recipe).stem, load_recipe(recipe)) for recipe in recipes]
 
 
 def build_parser() -> StrictParser:

@@ -278,7 +278,7 @@ def _describe_settings(
     """Return the settings that a reader needs to run it again: no path, no token, no default."""
     ours = {**asdict(model), **asdict(data)}
     stock = {item.name: item.default for item in fields(TrainingArguments)}
-    hidden = {"output_dir", "logging_dir", "hub_token", "hub_model_id", "run_name", "resume"}
+    hidden = {"output_dir", "hub_token", "hub_model_id", "run_name", "resume"}
     for item in fields(training):
         value = getattr(training, item.name)
         value = value.value if isinstance(value, Enum) else value

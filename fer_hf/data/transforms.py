@@ -15,6 +15,7 @@ from datasets import Dataset
 from torch.nn import functional
 from torch.utils import data as torch_data
 
+from fer_hf.data.ferplus import drop_single_votes
 from fer_hf.data.pictures import to_rgb
 
 
@@ -70,8 +71,8 @@ class FaceDataset(torch_data.Dataset):
         self.labels = torch.tensor(split["label"][:], dtype=torch.long)
         self.targets = None
         if soft_targets and "votes" in split.column_names:
-            votes = torch.tensor(np.asarray(split["votes"][:], dtype=np.float32))
-            self.targets = compute_targets(votes)
+            votes = np.asarray(split["votes"][:], dtype=np.float32)
+            self.targets = torch.from_numpy(compute_targets(votes))
 
     def set_epoch(self, epoch: int) -> None:
         """Make the augmentation of the next pass differ from the last one's."""
@@ -95,7 +96,7 @@ class FaceDataset(torch_data.Dataset):
         return batch
 
 
-def compute_targets(votes: torch.Tensor) -> torch.Tensor:
+def compute_targets(votes: np.ndarray) -> np.ndarray:
     """Turn counts of votes into distributions to train on.
 
     A vote that nobody shares is taken for a slip and left out, as FER+'s official code does
@@ -107,9 +108,9 @@ def compute_targets(votes: torch.Tensor) -> torch.Tensor:
     Returns:
         Rows of the same shape that sum to 1.
     """
-    shared = torch.where(votes > 1, votes, 0)
-    kept = torch.where(shared.sum(dim=1, keepdim=True) > 0, shared, votes)
-    return kept / kept.sum(dim=1, keepdim=True)
+    shared = drop_single_votes(votes)
+    kept = np.where(shared.sum(axis=1, keepdims=True) > 0, shared, votes)
+    return kept / kept.sum(axis=1, keepdims=True)
 
 
 def collate(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
