@@ -7,7 +7,7 @@ accelerate launch train.py --help                 # every setting
 
 import sys
 
-from fer_hf.cli import train
+from fer_hf.cli import run
 
 if __name__ == "__main__":
-    sys.exit(train(sys.argv[1:]))
+    sys.exit(run("train", sys.argv[1:]))

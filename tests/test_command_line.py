@@ -115,7 +115,7 @@ def test_a_wrong_call_of_a_command_is_one_line_and_ends_with_2(args, part, capsy
 
 def test_the_help_of_train_shows_examples_and_every_setting(capsys):
     with pytest.raises(SystemExit, match="0"):
-        cli.train(["--help"])
+        cli.run("train", ["--help"])
     text = capsys.readouterr().out
     assert "accelerate launch train.py --data my_faces" in text
     for flag in ("--data", "--config", "--unfreeze", "--learning_rate", "--resume", "--output_dir"):
@@ -142,7 +142,7 @@ def test_a_wrong_call_of_train_is_one_line_and_ends_with_2(
     args, parts, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert cli.train(args) == 2
+    assert cli.run("train", args) == 2
     captured = capsys.readouterr()
     assert_is_one_clear_line(captured.err, *parts)
 
@@ -157,26 +157,26 @@ def test_train_py_hands_the_exit_status_on(tmp_path):
 
 def test_an_unknown_key_of_a_recipe_is_one_line_and_ends_with_2(capsys, tmp_path):
     (tmp_path / "mine.yaml").write_text("learning_rat: 1\n")
-    assert cli.train(["--config", str(tmp_path / "mine.yaml")]) == 2
+    assert cli.run("train", ["--config", str(tmp_path / "mine.yaml")]) == 2
     assert_is_one_clear_line(capsys.readouterr().err, "'learning_rat'", "`learning_rate`?")
 
 
 def test_a_folder_with_another_run_is_refused_with_2(capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     args = [*TINY, "--config", "baseline", "--output_dir", str(tmp_path)]
-    assert cli.train(args) == 2
+    assert cli.run("train", args) == 2
     assert_is_one_clear_line(capsys.readouterr().err, "--resume", "--overwrite_output_dir")
 
 
 def test_imagenet_without_a_network_is_one_line_and_ends_with_1(capsys, tmp_path):
     args = [*TINY, "--model_name_or_path", "test_resnet", "--weights", "imagenet"]
-    assert cli.train([*args, "--output_dir", str(tmp_path / "run")]) == 1
+    assert cli.run("train", [*args, "--output_dir", str(tmp_path / "run")]) == 1
     assert_is_one_clear_line(capsys.readouterr().err, "'timm/test_resnet", "--weights none")
 
 
 def test_debug_shows_where_an_error_comes_from():
     with pytest.raises(FileNotFoundError, match="no-such-recipe"):
-        cli.train(["--config", "no-such-recipe", "--debug"])
+        cli.run("train", ["--config", "no-such-recipe", "--debug"])
 
 
 # fer-hf data and fer-hf compare
@@ -252,13 +252,13 @@ def test_two_recipes_train_compare_and_say_how_to_use_the_best(tmp_path, monkeyp
 def test_one_run_prints_its_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     args = [*TINY, "--model_name_or_path", "baseline", "--num_train_epochs", "1"]
-    assert cli.train(args) == 0
+    assert cli.run("train", args) == 0
     shown = capsys.readouterr().out
     for split in ("train", "validation", "test"):
         assert re.search(rf"^{split} +accuracy 0\.\d+ \(0\.\d+–\d\.\d+\)", shown, re.MULTILINE)
     assert (tmp_path / "runs" / "drawn-baseline" / "report.json").is_file()
     # The next one goes beside it.
-    assert cli.train(args) == 0
+    assert cli.run("train", args) == 0
     assert (tmp_path / "runs" / "drawn-baseline-2" / "report.json").is_file()
 
 
@@ -270,7 +270,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(callbacks.StopOnSignal, "on_step_begin", on_step_begin)
     folder = tmp_path / "run"
     args = [*TINY, "--config", "baseline", "--data", "drawn", "--output_dir", str(folder)]
-    assert cli.train(args) == 130
+    assert cli.run("train", args) == 130
     error = capsys.readouterr().err
     assert "Stopped at step 2 of" in error
     assert f"--output_dir {folder} --resume" in error
@@ -290,7 +290,7 @@ def on_step_end(self, args, state, control, **kwargs):
     if state.global_step == 6:
         os.kill(os.getpid(), signal.SIGKILL)
 callbacks.StopOnSignal.on_step_end = on_step_end
-cli.train(sys.argv[1:])
+cli.run("train", sys.argv[1:])
 """
     args = [
         *TINY,
@@ -301,7 +301,7 @@ cli.train(sys.argv[1:])
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (tmp_path / "run" / "checkpoint-4").is_dir()
     assert not (tmp_path / "run" / "report.json").exists()
-    assert cli.train([*args, "--resume"]) == 0
+    assert cli.run("train", [*args, "--resume"]) == 0
     fine_tune_faces(tmp_path / "whole", num_train_epochs=3)
     found, expected = (
         safetensors.torch.load_file(tmp_path / name / "model.safetensors")

@@ -13,7 +13,15 @@ from transformers import ViTImageProcessor
 from fer_hf.data.transforms import Augmentation, FaceDataset, augment, collate
 
 NOTHING = Augmentation(
-    flip=0, rotation=0, shift=0, zoom=0, brightness=0, contrast=0, erase=0, erase_side=0
+    flip=0,
+    rotation=0,
+    shift=0,
+    zoom=0,
+    brightness=0,
+    contrast=0,
+    sharpness=0,
+    erase=0,
+    erase_side=0,
 )
 PROCESSOR = ViTImageProcessor(
     size={"height": 32, "width": 32}, image_mean=[0.5] * 3, image_std=[0.5] * 3, resample=2
@@ -42,6 +50,16 @@ def test_augmentation_keeps_shape_and_type_and_stays_finite(pictures):
     assert result.shape == pictures.shape
     assert result.dtype == torch.float32
     assert result.isfinite().all()
+
+
+def test_sharpness_takes_fine_detail_away_or_adds_it_and_keeps_the_light():
+    board = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 0.5
+    pictures = board.expand(40, 3, 32, 32).contiguous()
+    changed = augment(pictures, only(sharpness=1.0), seeds(count=40))
+    inner = changed[:, 0, 4:-4, 4:-4]
+    contrast = inner.amax(dim=(1, 2)) - inner.amin(dim=(1, 2))
+    assert contrast.min() < 0.2 and contrast.max() > 0.8  # 0.5 before
+    torch.testing.assert_close(inner.mean(dim=(1, 2)), torch.full((40,), 0.25), atol=0.01, rtol=0)
 
 
 def test_augmentation_leaves_its_input_alone(pictures):

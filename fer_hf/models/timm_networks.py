@@ -9,6 +9,7 @@ from typing import Any
 import safetensors.torch
 import timm
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     PreTrainedConfig,
@@ -107,6 +108,11 @@ def _write_random_checkpoint(
     cannot open.
     """
     network = timm.create_model(architecture, num_classes=num_labels, **timm_args)
+    # It starts out seeing grey. Trained on grey pictures, whose channels all get the same gradient,
+    # it then answers to a colour picture as to its grey copy, not at random; on others it learns.
+    stem = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    with torch.no_grad():
+        stem.weight.copy_(stem.weight.mean(dim=1, keepdim=True).expand_as(stem.weight))
     safetensors.torch.save_file(network.state_dict(), folder / "model.safetensors")
     config: Any = TimmWrapperConfig(architecture=architecture, model_args=timm_args)
     config.num_labels = num_labels

@@ -1,0 +1,79 @@
+"""The command line: each command in a module, its errors as one line, its help as a lesson.
+
+The imports stand inside the commands: torch and transformers take seconds, `--help` must not.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+_EPILOG = """\
+a first tour, with no data of your own and no network:
+  fer-hf data drawn --contact_sheet drawn.png    look at the faces this project draws
+  fer-hf train                                   train three models on them, and compare
+  fer-hf train --data my_faces                   the same with a folder of pictures per label
+  fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
+  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2      what one of them says
+
+`accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
+"""
+
+# Read when torch is imported. On a busy machine its threads would otherwise burn each other's time
+# by waiting in loops: a step then takes fifty times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Wrong calls end with 2, failed runs with 1, as argparse and most commands have it.
+_WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
+
+
+_COMMANDS = {
+    "train": "train models and compare them",
+    "data": "show what is in a source of pictures",
+    "compare": "compare runs on the same pictures",
+    "predict": "score pictures with a trained model",
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `fer-hf`; return its exit status."""
+    args = list(sys.argv[1:] if args is None else args)
+    if args and args[0] in _COMMANDS:
+        return run(args[0], args[1:])
+    parser = argparse.ArgumentParser(
+        prog="fer-hf",
+        description="Facial-expression classifiers: look at data, train, compare, predict.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    listed = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, help_line in _COMMANDS.items():
+        listed.add_parser(name, help=help_line)
+    parser.parse_args(args)  # only ever prints the help, or refuses
+    return 2
+
+
+def run(command: str, args: Sequence[str]) -> int:
+    """Run the command of a module beside this one; return its exit status.
+
+    What goes wrong becomes one line, or with `--debug` a traceback.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("fer_hf").setLevel(logging.INFO)
+    try:
+        module = importlib.import_module(f"fer_hf.cli.{command}")
+        module.main([arg for arg in args if arg != "--debug"])
+    except KeyboardInterrupt:
+        print("fer-hf: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if "--debug" in args:
+            raise
+        # By name, because importing the class would import torch.
+        was_stopped = type(error).__name__ == "InterruptedRunError"
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"fer-hf: {'' if was_stopped else 'error: '}{message}", file=sys.stderr)
+        return 130 if was_stopped else 2 if isinstance(error, _WRONG_CALL) else 1
+    return 0
