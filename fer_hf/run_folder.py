@@ -17,6 +17,7 @@ _RUN_FILES = (
     "baseline.py",
     "flatten_head.py",
     "report.json",
+    "README.md",
     "curves.png",
     "confusion_matrix.png",
     "comparison.json",

@@ -16,11 +16,14 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError
+from torch.nn import functional
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
 from fer_hf.arguments import DataArguments, ModelArguments
+from fer_hf.data.sources import recognise_layout
 from fer_hf.data.transforms import Augmentation, FaceDataset
+from fer_hf.evaluation.calibration import compute_logit_offsets, fit_temperature
 from fer_hf.evaluation.comparison import Comparison, compare_runs
 from fer_hf.evaluation.comparison_table import save_comparison
 from fer_hf.evaluation.human import Yardstick, compute_constant_answer, compute_tagger
@@ -28,7 +31,15 @@ from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
 from fer_hf.losses import compute_label_weights
-from fer_hf.models import LoadedModel, calibrate_batchnorm, freeze_backbone, load_model
+from fer_hf.model_card import CARD_NAME, render_model_card
+from fer_hf.models import (
+    LoadedModel,
+    calibrate_batchnorm,
+    fold_into_head,
+    freeze_backbone,
+    load_model,
+    round_weights,
+)
 from fer_hf.parsing import RunArguments
 from fer_hf.run_folder import choose_folder, claim_output_dir, find_last_checkpoint
 from fer_hf.trainer import FerTrainer
@@ -73,6 +84,9 @@ def fine_tune(
 
     trainer = _build_trainer(loaded, splits, sets, model, training)
     seconds = _train(trainer, output_dir, training)
+    temperature = _finish_head(trainer, sets, training)
+    if training.save_dtype == "float16":
+        round_weights(loaded.model, torch.float16)
 
     evaluations = {
         name: evaluate_scores(compute_softmax(logits), labels, label_names)
@@ -91,7 +105,7 @@ def fine_tune(
         split_sizes={name: len(split) for name, split in splits.items()},
         input_size=sets["validation"][0]["pixel_values"].shape[-1],
         seed=training.seed,
-        settings=_describe_settings(data, model, training),
+        settings={**_describe_settings(data, model, training), "temperature": temperature},
         versions=_collect_versions(),
         train_seconds=seconds,
         evaluations=evaluations,
@@ -99,7 +113,7 @@ def fine_tune(
         yardsticks=_compute_yardsticks(splits["test"], label_names),
     )
     if trainer.is_world_process_zero():
-        _save(trainer, loaded, report, output_dir)
+        _save(loaded, report, output_dir, training.save_dtype)
     trainer.accelerator.wait_for_everyone()
     return report
 
@@ -221,6 +235,26 @@ def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments
     return time.perf_counter() - start
 
 
+def _finish_head(
+    trainer: FerTrainer, sets: dict[str, FaceDataset], training: FerTrainingArguments
+) -> float:
+    """Fold the logit adjustment and the temperature into the head; return the temperature."""
+    if training.calibration == "none" and not training.logit_adjustment:
+        return 1.0
+    train = sets["train"]
+    targets = train.targets
+    if targets is None:
+        targets = functional.one_hot(train.labels, trainer.num_labels).float()
+    offsets = compute_logit_offsets(targets.mean(dim=0).numpy(), training.logit_adjustment)
+    temperature = 1.0
+    if training.calibration == "temperature":
+        prediction = trainer.predict(sets["validation"])
+        logits = np.asarray(prediction.predictions) + offsets
+        temperature = fit_temperature(logits, np.asarray(prediction.label_ids))
+    fold_into_head(trainer.model, temperature, offsets.tolist())
+    return temperature
+
+
 def _predict(
     trainer: FerTrainer, splits: DatasetDict, image_processor: Any
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -242,11 +276,18 @@ def _compute_yardsticks(test: Dataset, label_names: Sequence[str]) -> list[Yards
     return yardsticks
 
 
-def _save(trainer: FerTrainer, loaded: LoadedModel, report: RunReport, output_dir: Path) -> None:
-    """Write the plain checkpoint, and the report last: it says that the run is complete."""
+def _save(loaded: LoadedModel, report: RunReport, output_dir: Path, dtype: str) -> None:
+    """Write the checkpoint and its card, and the report last: it says that the run is complete."""
     try:
-        loaded.model.save_pretrained(output_dir)
+        weights = {
+            name: values.to(getattr(torch, dtype)) if values.is_floating_point() else values
+            for name, values in loaded.model.state_dict().items()
+        }
+        # The config goes on saying float32, so that they are float32 again once loaded.
+        loaded.model.save_pretrained(output_dir, state_dict=weights)
         loaded.image_processor.save_pretrained(output_dir)
+        card = render_model_card(report)
+        (output_dir / CARD_NAME).write_text(card, encoding="utf-8")
         save_report(report, output_dir)
     except (OSError, SafetensorError) as error:
         raise OSError(
@@ -286,6 +327,7 @@ def _describe_settings(
         is_default = item.name in stock and stock[item.name] == value
         if is_plain and not is_default and item.name not in hidden:
             ours[item.name] = value
+    ours["layout"] = data.layout or recognise_layout(data.data, data.votes_file)
     ours["world_size"] = training.world_size
     return {
         name: _name_source(value) if isinstance(value, str) else value

@@ -35,6 +35,17 @@ class FerTrainingArguments(TrainingArguments):
         0.0,
         "Decay per step of the moving average of the weights that is evaluated and kept; 0: off.",
     )
+    calibration: Literal["none", "temperature"] = setting(
+        "none", "Fit a temperature on validation after training, and fold it into the head."
+    )
+    logit_adjustment: float = setting(
+        0.0,
+        "Raise rare labels by this share of their log frequency, after training: 0 serves "
+        "accuracy, 1 the balanced accuracy (Menon et al. 2021).",
+    )
+    save_dtype: Literal["float32", "float16"] = setting(
+        "float32", "Type of the weights on disk; float16 halves the file."
+    )
     early_stopping: int = setting(0, "Stop after so many epochs without a better model; 0: never.")
 
     # Only defaults below: what Trainer already has, set to what suits a few thousand faces.
@@ -81,7 +92,7 @@ class FerTrainingArguments(TrainingArguments):
             raise ValueError("`resume` needs --output_dir, the folder of the run to go on with.")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"`ema_decay` is {self.ema_decay}, expected 0 (off) to below 1.")
-        for name in ("mixup", "early_stopping"):
+        for name in ("mixup", "logit_adjustment", "early_stopping"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` is {getattr(self, name)}, expected 0 (off) or more.")
         if self.save_total_limit is not None and self.save_total_limit < 2:

@@ -24,11 +24,13 @@ from fer_hf.models import (
     ALIASES,
     calibrate_batchnorm,
     find_frozen_modules,
+    fold_into_head,
     freeze_backbone,
     get_backbone,
     get_head_parameters,
     load_checkpoint,
     load_model,
+    round_weights,
 )
 
 LABELS = ["anger", "happy", "sad"]
@@ -517,3 +519,41 @@ def test_frozen_modules_are_those_of_which_nothing_is_trained():
     assert not {"", "timm_model"} & frozen
     freeze_backbone(model, "all")
     assert find_frozen_modules(model) == []
+
+
+@pytest.mark.parametrize("name", ["baseline", "test_resnet", "flatten", "sigmoid"])
+def test_what_is_folded_into_the_head_comes_out_of_the_logits(name):
+    settings = {"flatten": {"pooling": "flatten"}, "sigmoid": {"sigmoid": True}}.get(name, {})
+    labels = ["no", "yes"] if name == "sigmoid" else LABELS
+    network = name if name == "baseline" else "test_resnet"
+    model = load(network, labels, **settings).model.eval()
+    pixel_values = torch.rand(2, 3, 64, 64)
+    offsets = [0.5, -1.0] if name == "sigmoid" else [0.5, -1.0, 2.0]
+    with torch.no_grad():
+        before = model(pixel_values=pixel_values).logits
+        fold_into_head(model, 2.0, offsets)
+        after = model(pixel_values=pixel_values).logits
+    added = -1.5 if name == "sigmoid" else torch.tensor(offsets)
+    torch.testing.assert_close(after, (before + added) / 2.0)
+
+
+def test_rounding_keeps_float32_and_refuses_what_does_not_fit():
+    model = load("test_resnet").model
+    round_weights(model, torch.float16)
+    for values in model.state_dict().values():
+        if values.is_floating_point():
+            assert values.dtype == torch.float32
+            assert torch.equal(values, values.half().float())
+    next(iter(model.parameters())).data.fill_(1e6)
+    with pytest.raises(ValueError, match=r"too large for torch\.float16.*float32"):
+        round_weights(model, torch.float16)
+
+
+def test_a_random_network_starts_out_seeing_grey():
+    model = load("resnetv2_18", model_args=SLIM).model.eval()
+    colour = torch.rand(2, 3, 64, 64)
+    grey = colour.mean(dim=1, keepdim=True).expand_as(colour)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(pixel_values=colour).logits, model(pixel_values=grey).logits
+        )

@@ -9,6 +9,7 @@ import signal
 import numpy as np
 import pytest
 import safetensors.torch
+import timm
 import torch
 from datasets import List, Value
 from PIL import Image
@@ -500,3 +501,29 @@ def test_a_run_that_could_not_be_written_is_finished_without_training_again(
 def test_a_wrong_setting_of_the_model_is_refused(fine_tune_faces, tmp_path):
     with pytest.raises(ValueError, match="two labels apart, and there are 8"):
         fine_tune_faces(tmp_path / "run", model={"binary_head": "sigmoid"})
+
+
+def test_a_calibrated_half_precision_run_is_what_pipeline_and_timm_open(
+    fine_tune_faces, faces, tmp_path
+):
+    network = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
+    plain = fine_tune_faces(tmp_path / "plain", model=network)
+    report = fine_tune_faces(
+        tmp_path / "run",
+        model=network,
+        calibration="temperature",
+        logit_adjustment=0.5,
+        save_dtype="float16",
+    )
+    assert_report_says_what_pipeline_says(tmp_path / "run", faces)
+    assert report.settings["temperature"] != plain.settings["temperature"] == 1.0
+    assert report.evaluations["validation"].nll.value < plain.evaluations["validation"].nll.value
+
+    on_disk = safetensors.torch.load_file(tmp_path / "run" / "model.safetensors")
+    assert {v.dtype for v in on_disk.values() if v.is_floating_point()} == {torch.float16}
+    model = TimmWrapperForImageClassification.from_pretrained(tmp_path / "run").eval()
+    assert model.dtype == torch.float32
+    network = timm.create_model(f"local-dir:{tmp_path / 'run'}", pretrained=True).eval()
+    pixel_values = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(pixel_values=pixel_values).logits, network(pixel_values))

@@ -1,6 +1,6 @@
-"""Which part of a network is trained, and what keeps the rest exactly as it was."""
+"""Which part of a network is trained, what keeps the rest as it was, and its last touches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -65,6 +65,35 @@ def get_head_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
     backbone = get_backbone(model)
     below = set() if backbone is None else {id(p) for p in backbone.parameters()}
     return [parameter for parameter in model.parameters() if id(parameter) not in below]
+
+
+@torch.no_grad()
+def fold_into_head(model: PreTrainedModel, temperature: float, offsets: Sequence[float]) -> None:
+    """Change the head's last layer so that its logits become (logits + offsets) / temperature.
+
+    Args:
+        model: A network from `load_model`.
+        temperature: Above 0.
+        offsets: One for each label; two for a single sigmoid neuron.
+    """
+    *_, weight, bias = get_head_parameters(model)
+    added = torch.as_tensor(offsets, dtype=bias.dtype, device=bias.device)
+    bias.add_(added if len(bias) == len(added) else added[1:] - added[:1]).div_(temperature)
+    weight.div_(temperature)
+
+
+@torch.no_grad()
+def round_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Round weights and buffers to what `dtype` can hold; they stay float32 in memory.
+
+    Raises:
+        ValueError: A number is too large for `dtype`.
+    """
+    for name, values in model.state_dict().items():
+        if values.is_floating_point():
+            values.copy_(values.to(dtype))
+            if not values.isfinite().all():
+                raise ValueError(f"`{name}` has a number too large for {dtype}. Save as float32.")
 
 
 def find_frozen_modules(model: nn.Module) -> list[nn.Module]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+from safetensors import SafetensorError
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
@@ -35,6 +37,7 @@ from fer_hf.models.weights import check_is_checkpoint, choose_weights, reach, re
 
 logger = logging.getLogger(__name__)
 
+_DEFAULT_INPUT_SIZE = 128
 POOLINGS = ("avg", "max", "avgmax", "flatten")
 
 
@@ -59,7 +62,7 @@ def load_model(
     label_names: Sequence[str],
     *,
     weights: str = "auto",
-    input_size: int = 128,
+    input_size: int | None = None,
     pooling: str = "avg",
     dropout: float = 0.2,
     dense_size: int = 256,
@@ -71,11 +74,14 @@ def load_model(
 
     Args:
         model_name_or_path: `baseline`, `resnetv2`, `inception-resnet`, the name of a timm network
-            (`resnetv2_18`), a Hub id, or a checkpoint folder.
+            (`resnetv2_18`), a Hub id, or a checkpoint folder. `resnetv2-ferplus` is the model in
+            the box.
         label_names: Names of the labels in the order of their ids, at least two.
-        weights: `imagenet`, `none` (random), a checkpoint folder or Hub id of the same
-            architecture, or `auto`: what the name stands for where it can be had, else random.
+        weights: `imagenet`, `ferplus` (the model in the box), `none` (random), a checkpoint folder
+            or Hub id of the same architecture, or `auto`: what the name stands for where it can be
+            had; else for `resnetv2` the model in the box, for others random.
         input_size: Side of the square input in pixels, 32 or more (Inception-ResNet: 75 or more).
+            By default that of the checkpoint, or 128.
         pooling: `avg`, `max`, `avgmax` (mean of both), or `flatten` with a dense layer.
         dropout: Share of the head's inputs dropped in training, 0 ≤ dropout < 1.
         dense_size: Width of the dense layer under `flatten`.
@@ -96,8 +102,9 @@ def load_model(
                 "Leave `weights` out; to go on from a checkpoint, give its folder as "
                 "`model_name_or_path`."
             )
-        config = BaselineConfig(input_size=input_size, dropout=dropout, **labels)
-        processor = _build_square_processor(input_size, MEAN, STD)
+        size = input_size or _DEFAULT_INPUT_SIZE
+        config = BaselineConfig(input_size=size, dropout=dropout, **labels)
+        processor = _build_square_processor(size, MEAN, STD)
         return LoadedModel(BaselineForImageClassification(config), processor, "nothing")
 
     source, architecture = resolve_source(model_name_or_path, revision)
@@ -109,7 +116,7 @@ def load_model(
             )
         return _load_other(source, labels, revision)
 
-    if architecture.startswith("inception_resnet") and input_size < 75:
+    if architecture.startswith("inception_resnet") and (input_size or _DEFAULT_INPUT_SIZE) < 75:
         raise ValueError(
             f"`input_size` is {input_size}, but Inception-ResNet needs 75 pixels or more: its five "
             "unpadded reductions leave nothing of a smaller picture. Use --input_size 75 or a "
@@ -119,9 +126,13 @@ def load_model(
     timm_args = {**(model_args or {}), "drop_rate": dropout}
     timm_args["global_pool"] = "avg" if pooling == "flatten" else pooling
     model = load_timm(weights_source, architecture, labels, timm_args, revision)
+    if input_size is None:
+        knows_faces = knowledge not in ("ImageNet", "nothing")
+        own_size = model.config.pretrained_cfg["input_size"][-1]
+        input_size = own_size if knows_faces else _DEFAULT_INPUT_SIZE
     fit_preprocessing(model.config, input_size)
     timm_processor = TimmWrapperImageProcessor(
-        pretrained_cfg=model.config.pretrained_cfg, architecture=architecture
+        pretrained_cfg=model.config.pretrained_cfg, architecture=model.config.architecture
     )
     if pooling == "flatten":
         flattened = _put_flatten_head_on(model, labels, input_size, dense_size, dropout)
@@ -135,25 +146,58 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
     """Open a checkpoint folder or Hub id as it is, head and labels included, in eval mode.
 
     Raises:
-        ValueError: It is no image classifier.
-        OSError: It cannot be found or reached.
+        ValueError: It is no image classifier, or a part of its network is missing.
+        OSError: It cannot be found, reached or read.
     """
+    is_folder = Path(path).is_dir()
+    if not is_folder:
+        try:
+            validate_repo_id(path)
+        except HFValidationError:
+            raise FileNotFoundError(
+                f"There is no folder {path!r}, and it is no Hub id. Expected a checkpoint folder "
+                "or a Hub id like 'you/your-fer'. Check the path."
+            ) from None
     check_is_checkpoint(path)
 
     def load() -> LoadedModel:
-        model = AutoModelForImageClassification.from_pretrained(path, revision=revision).eval()
-        processor = AutoImageProcessor.from_pretrained(path, revision=revision)
-        return LoadedModel(model, processor, Path(path).name)
+        return _load_classifier(path, revision)
 
-    return reach(load, "model", path, revision)
+    return load() if is_folder else reach(load, "model", path, revision)
+
+
+def _load_classifier(path: str, revision: str | None) -> LoadedModel:
+    trusted = {"revision": revision, "trust_remote_code": False}
+    try:
+        model, loading = AutoModelForImageClassification.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **trusted
+        )
+    except SafetensorError as error:
+        raise OSError(
+            f"The weights of {path!r} are damaged or incomplete ({error}). Copy them again."
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        # The other lines list every network there is.
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{path!r} is no image classifier that can be opened: {first_line}"
+        ) from error
+    if lost := loading["missing_keys"]:
+        raise ValueError(
+            f"Checkpoint {path!r} lacks {len(lost)} tensors of its network, such as "
+            f"{min(lost)!r}: its answers would be random. Give one that was trained to classify "
+            "pictures."
+        )
+    processor = AutoImageProcessor.from_pretrained(path, **trusted)
+    return LoadedModel(model.eval(), processor, Path(path).name)
 
 
 def _check_settings(
-    label_names: Sequence[str], input_size: int, pooling: str, dropout: float, sigmoid: bool
+    label_names: Sequence[str], input_size: int | None, pooling: str, dropout: float, sigmoid: bool
 ) -> None:
     if len(label_names) < 2 or len(set(label_names)) < len(label_names):
         raise ValueError(f"Labels are {list(label_names)!r}, expected two or more, each once.")
-    if input_size < 32:
+    if input_size is not None and input_size < 32:
         raise ValueError(
             f"`input_size` is {input_size}, expected 32 or more: below that the poolings leave "
             "nothing of the picture. Use --input_size 32 or more."

@@ -13,9 +13,13 @@ from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_MODEL = str(Path(__file__).parents[1] / "pretrained" / "resnetv2-ferplus")
+"""Folder of the model in the box, a slim ResNetV2-18 trained on FER+."""
+
 ALIASES = {
     "resnetv2": "timm/resnetv2_50.a1h_in1k",
     "inception-resnet": "timm/inception_resnet_v2.tf_in1k",
+    "resnetv2-ferplus": DEFAULT_MODEL,
 }
 _CONNECT_SECONDS = 5.0
 
@@ -78,18 +82,31 @@ def choose_weights(
                 f"Use --weights none, or a model with them, such as {list(ALIASES)}."
             )
         return "ImageNet", source
+    # `resnetv2` is whichever ResNetV2 knows most; any other name asks for one architecture.
+    may_be_in_the_box = source == ALIASES["resnetv2"]
+    if weights == "ferplus" and may_be_in_the_box:
+        return "FER+", DEFAULT_MODEL
     if weights != "auto":
+        weights = DEFAULT_MODEL if weights == "ferplus" else weights
         _, found = resolve_source(weights, revision, "weights")
         if found != architecture:
             raise ValueError(
                 f"`weights` {weights!r} are of architecture {found!r}, expected {architecture!r} "
                 "as `model_name_or_path` says. Give weights of the same architecture."
             )
-        return Path(weights).name, weights
+        return _name_knowledge(weights), weights
     if not is_published:
-        return Path(source).resolve().name, source
+        return _name_knowledge(source), source
     if _is_reachable(source, revision):
         return ("ImageNet" if "in1k" in source else source), source
+    if may_be_in_the_box:
+        logger.warning(
+            "No network, and no copy of %s in the cache: the backbone is that of the model in the "
+            "box, a slim ResNetV2-18 that knows FER+. Pass --weights imagenet to insist, or "
+            "--weights ferplus to silence this.",
+            source,
+        )
+        return "FER+", DEFAULT_MODEL
     logger.warning(
         "No network, and no copy of %s in the cache: %s starts from random weights. Pass "
         "--weights imagenet to insist, or --weights none to silence this.",
@@ -97,6 +114,10 @@ def choose_weights(
         architecture,
     )
     return "nothing", None
+
+
+def _name_knowledge(source: str) -> str:
+    return "FER+" if source == DEFAULT_MODEL else Path(source).resolve().name
 
 
 def _is_reachable(repo_id: str, revision: str | None) -> bool:

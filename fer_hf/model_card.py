@@ -1,0 +1,280 @@
+"""The model card of a run: a pure function of its report and of the evaluations that follow it.
+
+It never sees a model or a Trainer, so that a card can be written again whenever its words change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from tabulate import tabulate
+
+from fer_hf.evaluation.checkpoint_report import CheckpointReport
+from fer_hf.evaluation.intervals import Estimate
+from fer_hf.evaluation.metrics import Evaluation
+from fer_hf.evaluation.report import RunReport
+
+CARD_NAME = "README.md"
+_HERE = Path(__file__).parent
+# In an installed package the template lies inside; in a checkout beside it, where people look.
+_TEMPLATES = (_HERE / "model_card.md", _HERE.parent / "model_card.md")
+_FIGURES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "macro F1",
+    "nll": "NLL, nats",
+    "ece": "calibration error (ECE, 15 bins)",
+}
+
+
+@dataclass(frozen=True)
+class _DataFacts:
+    """What a card says of data that everybody knows."""
+
+    name: str
+    text: str
+    license_name: str
+
+
+_FERPLUS = _DataFacts(
+    "FER+",
+    "FER+: 48×48 grey faces gathered from the web for the ICML 2013 challenge (FER2013), each with "
+    "the votes of ten people (Barsoum et al. 2016, arXiv:1608.01041). Validation and test follow "
+    "the majority protocol of FER+'s code: votes that nobody shares are dropped, and a picture "
+    "counts if one emotion has more than half of the rest. Training uses all pictures whose "
+    "largest count is an emotion, with the votes as soft targets.\n\n"
+    "Licence: the votes are MIT. The pictures are research data with no clear licence of its own, "
+    "so check what that means for your use of these weights before you build on them.",
+    "fer2013-research-data",
+)
+_DRAWN = _DataFacts(
+    "drawn faces",
+    "Faces drawn by fer_hf itself: cartoons, to try the software with. A model trained on them "
+    "knows nothing of real faces.\n\nLicence: Apache-2.0.",
+    "apache-2.0",
+)
+_KNOWN_DATA = {"ferplus": _FERPLUS, "drawn": _DRAWN}
+
+
+def render_model_card(
+    report: RunReport, evaluations: Sequence[CheckpointReport] = (), *, name: str | None = None
+) -> str:
+    """Write the model card of a run as Markdown with YAML metadata.
+
+    Args:
+        report: Of the run. It needs the figures of the test split.
+        evaluations: Of the same checkpoint: on the test split of the same data, for the comparison
+            with people, and on other data. The first counts as the same data if its name is.
+        name: Repository id or folder that the snippet opens; by default the run's name.
+
+    Raises:
+        ValueError: The report has no test split.
+    """
+    if "test" not in report.evaluations:
+        raise ValueError(
+            f"The report of {report.display_name!r} has no figures of a test split, expected some: "
+            "a card without them says nothing. Run the training to its end."
+        )
+    name = name or report.display_name
+    here = next(
+        (e for e in evaluations if e.data == report.data and e.split == "test"),
+        None,
+    )
+    test = here.evaluation if here else report.evaluations["test"]
+    facts = _KNOWN_DATA.get(str(report.settings.get("layout")))
+    card = ModelCard.from_template(
+        _build_metadata(report, test, facts, name),
+        template_str=_read_template(),
+        name=name,
+        labels=report.label_names,
+        input_size=report.input_size,
+        data=facts.name if facts else report.data,
+        test_size=f"{test.num_pictures:,}",
+        headline=_render_headline(report, test),
+        snippet=render_snippet(report, name),
+        figures=_render_figures(test, here),
+        people=_render_people(here),
+        per_label=_render_labels(test, here),
+        elsewhere=_render_elsewhere([e for e in evaluations if e is not here]),
+        weaknesses=_render_weaknesses(test),
+        data_text=facts.text if facts else f"{report.data}. Licence: that of its source.",
+        split_sizes=", ".join(f"{split} {size:,}" for split, size in report.split_sizes.items()),
+        training_text=_render_training(report),
+        settings=_render_settings(report),
+    )
+    return str(card).rstrip() + "\n"
+
+
+def render_snippet(report: RunReport, name: str) -> str:
+    """Return the Python that opens the checkpoint."""
+    needs_us = (
+        report.model_name_or_path == "baseline" or report.settings.get("pooling") == "flatten"
+    )
+    lines = ["import fer_hf"] if needs_us else []
+    lines += [
+        "from transformers import pipeline",
+        "",
+        f'fer = pipeline("image-classification", model="{name}")',
+    ]
+    return "\n".join(lines)
+
+
+def _read_template() -> str:
+    return next(path for path in _TEMPLATES if path.is_file()).read_text(encoding="utf-8")
+
+
+def _build_metadata(
+    report: RunReport, test: Evaluation, facts: _DataFacts | None, name: str
+) -> ModelCardData:
+    data_name = facts.name if facts else report.data
+    license_name = facts.license_name if facts else "other"
+    is_listed = license_name == "apache-2.0"
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=report.data,
+            dataset_name=data_name,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=words,
+            metric_value=round(getattr(test, metric).value, 4),
+        )
+        for metric, words in _FIGURES.items()
+    ]
+    return ModelCardData(
+        license=license_name if is_listed else "other",
+        license_name=None if is_listed else license_name,
+        library_name="transformers",
+        pipeline_tag="image-classification",
+        tags=["facial-expression-recognition", "emotion", "fer_hf"],
+        metrics=list(_FIGURES),
+        model_name=name,
+        eval_results=results,
+    )
+
+
+def _render_headline(report: RunReport, test: Evaluation) -> str:
+    tagger = next((y for y in report.yardsticks if "tagger" in y.name), None)
+    share = f"It agrees with the crowd on {_percent(test.accuracy)} of the test pictures"
+    if tagger is None:
+        return f"{share}."
+    return f"{share}; one person who voted on them does on {100 * tagger.accuracy:.1f} %."
+
+
+def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
+    columns = [("", test)]
+    if here is not None:
+        columns.append(("with flip averaging", here.with_flip_averaging))
+    rows = [
+        [words, *(_show(metric, getattr(evaluation, metric)) for _, evaluation in columns)]
+        for metric, words in _FIGURES.items()
+    ]
+    return _render_table(["test", *(title or "value" for title, _ in columns)], rows)
+
+
+def _render_people(here: CheckpointReport | None) -> str:
+    if here is None or here.crowd is None:
+        return ""
+    crowd, labels = here.crowd, here.evaluation.label_names
+    above = crowd.labels_above_tagger
+    entropy = crowd.soft_cross_entropy
+    return (
+        f"One of the people who voted on each picture, drawn at random, has an accuracy of "
+        f"{100 * crowd.tagger.accuracy:.1f} % and a balanced accuracy of "
+        f"{100 * crowd.tagger.balanced_accuracy:.1f} %. The model finds more than that person on "
+        f"{len(above)} of {len(labels)} labels: {', '.join(above) or 'none'}. Its cross-entropy "
+        f"against all votes is {_show('nll', entropy)} nats on {crowd.num_voted_pictures:,} "
+        "pictures, majority or not."
+    )
+
+
+def _render_labels(test: Evaluation, here: CheckpointReport | None) -> str:
+    crowd = here.crowd if here else None
+    rows = []
+    for label in test.label_names:
+        row = [label, f"{test.support[label]:,}", _show("recall", test.recall_per_label[label])]
+        row.append(_show("precision", test.precision_per_label[label]))
+        if crowd:
+            recall = crowd.tagger_recall_per_label[label]
+            row.append("–" if recall is None else f"{100 * recall:.1f} %")
+        rows.append(row)
+    headers = ["label", "pictures", "recall", "precision", *(["one person"] if crowd else [])]
+    return _render_table(headers, rows)
+
+
+def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
+    rows = [
+        [
+            other.data if other.split in ("test", "all") else f"{other.data}, {other.split}",
+            f"{other.evaluation.num_pictures:,}",
+            _percent(other.evaluation.accuracy),
+            _percent(other.evaluation.balanced_accuracy),
+        ]
+        for other in others
+    ]
+    return _render_table(["data", "pictures", "accuracy", "balanced"], rows) if rows else ""
+
+
+def _render_weaknesses(test: Evaluation) -> str:
+    recalls = {
+        label: estimate.value
+        for label, estimate in test.recall_per_label.items()
+        if estimate.value is not None
+    }
+    lowest = sorted(recalls, key=lambda label: recalls[label])[:3]
+    pairs = sorted(
+        (
+            (count / test.support[label], label, guess)
+            for label, row in zip(test.label_names, test.confusion_matrix, strict=True)
+            for guess, count in zip(test.label_names, row, strict=True)
+            if label != guess and count
+        ),
+        reverse=True,
+    )[:3]
+    missed = ", ".join(f"{label} ({100 * recalls[label]:.0f} % found)" for label in lowest)
+    text = f"It misses most of: {missed}."
+    if pairs:
+        mistakes = "; ".join(f"{100 * s:.0f} % of {label} as {guess}" for s, label, guess in pairs)
+        text += f" Its commonest mistakes: {mistakes}."
+    return (
+        f"{text} Labels with few test pictures have wide intervals: read those. It was not "
+        "measured by age, gender or skin colour, which the data does not tell; expect it to err "
+        "more on people, poses and light unlike those in its data, and on faces that are cut off, "
+        "covered, tiny, or surrounded by much background. On a picture without a face its answer "
+        "means nothing."
+    )
+
+
+def _render_training(report: RunReport) -> str:
+    knows = report.backbone_knowledge
+    start = "random weights" if knows == "nothing" else f"weights that know {knows}"
+    minutes = report.train_seconds / 60
+    versions = ", ".join(f"{package} {version}" for package, version in report.versions.items())
+    return (
+        f"{report.model_name_or_path} with {report.num_parameters:,} parameters, from {start}; "
+        f"trained: {report.trained_part}. Seed {report.seed}, {minutes:.0f} minutes. {versions}."
+    )
+
+
+def _render_settings(report: RunReport) -> str:
+    rows = [[f"`{name}`", f"`{value}`"] for name, value in report.settings.items()]
+    table = _render_table(["setting", "value"], rows)
+    return f"<details><summary>All settings</summary>\n\n{table}\n\n</details>"
+
+
+def _render_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def _percent(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "–"
+    value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
+
+
+def _show(metric: str, estimate: Estimate) -> str:
+    if metric != "nll":
+        return _percent(estimate)
+    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"

@@ -1,0 +1,148 @@
+"""The model card: everything the report knows, in metadata and in words, and nothing made up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from fer_hf.evaluation.checkpoint_report import CheckpointReport, compare_with_crowd
+from fer_hf.evaluation.human import Yardstick
+from fer_hf.evaluation.metrics import evaluate_scores
+from fer_hf.evaluation.report import RunReport
+from fer_hf.model_card import render_model_card
+
+NAMES = ["fear", "happy", "sad"]
+
+
+def evaluate(seed, count=60):
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet([1, 1, 1], size=count)
+    return evaluate_scores(scores, np.arange(count) % 3, NAMES)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return RunReport(
+        model_name_or_path="resnetv2_18",
+        display_name="my-fer",
+        backbone_knowledge="nothing",
+        trained_part="everything",
+        num_parameters=2_804_840,
+        num_trainable_parameters=2_804_840,
+        data="ferplus",
+        label_names=NAMES,
+        split_sizes={"train": 28_389, "validation": 60, "test": 60},
+        input_size=96,
+        seed=42,
+        settings={"layout": "ferplus", "learning_rate": 2e-3, "mixup": 0.2},
+        versions={"torch": "2.15.0", "timm": "1.0.31"},
+        train_seconds=4321.0,
+        evaluations={"validation": evaluate(1), "test": evaluate(2)},
+        history=[],
+        yardsticks=[
+            Yardstick("always happy", 0.4, 1 / 3),
+            Yardstick("one human tagger", 0.785, 0.70),
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluations():
+    """The same test split beside people, and photographs that nobody voted on."""
+    test = evaluate(2)
+    labels = np.arange(60) % 3
+    votes = np.full((60, 3), 1)
+    votes[np.arange(60), labels] = 8
+    scores = np.full((60, 3), 1 / 3)
+    crowd = compare_with_crowd(test, labels, votes, np.zeros(60), scores, votes)
+    here = CheckpointReport(
+        model="my-fer",
+        data="ferplus",
+        split="test",
+        label_match={name: name for name in NAMES},
+        evaluation=test,
+        with_flip_averaging=evaluate(3),
+        crowd=crowd,
+        versions={},
+    )
+    photos = replace(here, data="photos", split="all", evaluation=evaluate(4), crowd=None)
+    return [here, photos]
+
+
+def parse(card):
+    _, metadata, text = card.split("---\n", 2)
+    return yaml.safe_load(metadata), text
+
+
+def percent(value):
+    return f"{100 * value:.1f} %"
+
+
+def test_the_metadata_holds_every_headline_figure_of_the_test_split(report):
+    metadata, _ = parse(render_model_card(report))
+    assert metadata["pipeline_tag"] == "image-classification"
+    assert metadata["library_name"] == "transformers"
+    assert metadata["license"] == "other"
+    assert metadata["license_name"] == "fer2013-research-data"
+    (model,) = metadata["model-index"]
+    assert model["name"] == "my-fer"
+    found = {m["type"]: m["value"] for result in model["results"] for m in result["metrics"]}
+    test = report.evaluations["test"]
+    for metric in ("accuracy", "balanced_accuracy", "f1_macro", "nll", "ece"):
+        assert found[metric] == pytest.approx(getattr(test, metric).value, abs=1e-4)
+
+
+def test_the_text_holds_figures_with_intervals_labels_settings_and_forbidden_uses(report):
+    _, text = parse(render_model_card(report))
+    test = report.evaluations["test"]
+    for figure in (test.accuracy, test.balanced_accuracy, test.recall_per_label["fear"]):
+        shown = f"{percent(figure.value)} ({100 * figure.low:.1f}–{100 * figure.high:.1f})"
+        assert shown in text
+    for words in (
+        *("2,804,840 parameters", "random weights", "Seed 42", "72 minutes", "torch 2.15.0"),
+        *("`mixup`", "96×96", "The votes are MIT".lower(), "no clear licence"),
+        *("Article 5(1)(f)", "An expression is not a feeling", "78.5 %"),
+    ):
+        assert words.lower() in text.lower()
+    for blank in ("None", "nan", "More information needed", "{{", "{%"):
+        assert blank not in text
+
+
+def test_people_and_pictures_from_elsewhere_appear_only_where_they_were_measured(
+    report, evaluations
+):
+    _, without = parse(render_model_card(report))
+    assert "Beside people" not in without
+    assert "On other pictures" not in without
+    _, text = parse(render_model_card(report, evaluations))
+    here, photos = evaluations
+    entropy = here.crowd.soft_cross_entropy
+    assert f"{entropy.value:.3f} ({entropy.low:.3f}–{entropy.high:.3f}) nats on 60" in text
+    assert percent(here.with_flip_averaging.accuracy.value) in text
+    assert f"on {len(here.crowd.labels_above_tagger)} of 3 labels" in text
+    assert percent(photos.evaluation.balanced_accuracy.value) in text
+    assert "photos" in text
+
+
+def test_the_snippet_opens_the_name_asked_for_and_imports_us_only_where_needed(report):
+    _, text = parse(render_model_card(report, name="you/my-fer"))
+    assert 'pipeline("image-classification", model="you/my-fer")' in text
+    assert "import fer_hf" not in text
+    _, text = parse(render_model_card(replace(report, model_name_or_path="baseline")))
+    assert "import fer_hf" in text
+
+
+def test_unknown_data_is_named_and_its_licence_left_to_its_source(report):
+    mine = replace(report, data="my_faces", settings={"layout": "folders"}, yardsticks=[])
+    metadata, text = parse(render_model_card(mine))
+    assert metadata["license_name"] == "other"
+    assert "my_faces" in text
+    assert "FER" not in text.replace("fer_hf", "")
+    drawn = replace(report, data="drawn", settings={"layout": "drawn"}, yardsticks=[])
+    assert parse(render_model_card(drawn))[0]["license"] == "apache-2.0"
+
+
+def test_a_run_without_a_test_split_has_no_card(report):
+    with pytest.raises(ValueError, match=r"'my-fer' has no figures of a test split"):
+        render_model_card(replace(report, evaluations={}))
