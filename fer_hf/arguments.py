@@ -39,6 +39,10 @@ class DataArguments:
         None, "Names of labels that are numbers, from 0 on, or all labels there may be."
     )
     votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
+    vote_rule: Literal["majority", "all"] = setting(
+        "majority",
+        "FER+'s pictures on which people agree (what papers report), or all with a vote.",
+    )
     data_revision: str | None = setting(None, "Branch, tag or commit of a Hub dataset.")
     num_drawn: int = setting(1200, "How many faces to draw, with --data drawn.")
     drawn_size: int = setting(128, "Side of a drawn face in pixels.")
@@ -56,6 +60,7 @@ class DataArguments:
             label_column=self.label_column,
             label_names=self.data_label_names,
             votes_file=self.votes_file,
+            vote_rule=self.vote_rule,
             num_drawn=self.num_drawn,
             drawn_size=self.drawn_size,
             revision=self.data_revision,
@@ -82,16 +87,20 @@ class ModelArguments:
 
     model_name_or_path: str = setting(
         "baseline",
-        "'baseline', 'resnetv2', 'inception-resnet', the name of a timm network, a Hub id, or a "
-        "checkpoint folder.",
+        "'baseline', 'resnetv2', 'inception-resnet', 'resnetv2-ferplus' (the model in the box), "
+        "the name of a timm network, a Hub id, or a checkpoint folder.",
     )
     weights: str = setting(
         "auto",
-        "'imagenet', 'none' (random), or a checkpoint of the same architecture. 'auto' takes what "
-        "the name stands for where it can be had, and random weights where there is no network.",
+        "'imagenet', 'ferplus' (the model in the box), 'none' (random), or a checkpoint of the "
+        "same architecture. 'auto' takes what the name stands for where it can be had; with no "
+        "network 'resnetv2' starts from the model in the box, others from random weights.",
     )
     model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
-    input_size: int = setting(128, "Side of the square input in pixels: 32 or more.")
+    input_size: int | None = setting(
+        None,
+        "Side of the square input in pixels: 32 or more. Default: the checkpoint's own, or 128.",
+    )
     pooling: Literal["avg", "max", "avgmax", "flatten"] = setting(
         "avg", "How the feature map becomes a vector; 'flatten' adds a dense layer."
     )

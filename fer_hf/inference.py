@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from datasets import Dataset
+from datasets.utils import tqdm
+from PIL import Image, ImageOps
 
-from fer_hf.data.pictures import PICTURE_ENDINGS, load_picture, to_rgb
+from fer_hf.data.addresses import fetch, is_address
+from fer_hf.data.folders import list_pictures
+from fer_hf.data.pictures import describe_fault, load_picture, to_rgb
 from fer_hf.losses import expand_logits
-from fer_hf.models import load_checkpoint
+from fer_hf.models import DEFAULT_MODEL, load_checkpoint
 
 
 class ExpressionClassifier:
     """A checkpoint that scores faces, with the preprocessing it was trained with.
 
     Args:
-        model_name_or_path: A checkpoint folder or Hub id.
+        model_name_or_path: A checkpoint folder or Hub id; by default the model in the box.
         revision: Branch, tag or commit on the Hub.
 
     Attributes:
@@ -27,14 +31,16 @@ class ExpressionClassifier:
 
     Raises:
         ValueError: The folder holds no image classifier.
-        OSError: The checkpoint cannot be found or reached.
+        OSError: The checkpoint cannot be found, reached or read.
     """
 
-    def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
+    def __init__(
+        self, model_name_or_path: str = DEFAULT_MODEL, *, revision: str | None = None
+    ) -> None:
         loaded = load_checkpoint(model_name_or_path, revision=revision)
         self._model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self._image_processor = loaded.image_processor
-        names = [str(name) for name in (loaded.model.config.id2label or {}).values()]
+        names = [str(name) for _, name in sorted((loaded.model.config.id2label or {}).items())]
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
 
     def __call__(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
@@ -45,8 +51,15 @@ class ExpressionClassifier:
         """
         if not pictures:
             return np.zeros((0, len(self.label_names)), dtype=np.float32)
+        return self.score_pixels(self.preprocess(pictures))
+
+    def preprocess(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Turn pictures of any mode and size into `pixel_values` of shape (N, 3, H, W)."""
         upright = [to_rgb(picture) for picture in pictures]
-        pixel_values = self._image_processor(upright, return_tensors="pt")["pixel_values"]
+        return self._image_processor(upright, return_tensors="pt")["pixel_values"]
+
+    def score_pixels(self, pixel_values: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Score what `preprocess` returned, as calling the classifier does."""
         with torch.inference_mode():
             layout = pixel_values.contiguous(memory_format=torch.channels_last)
             logits = expand_logits(self._model(pixel_values=layout).logits)
@@ -58,7 +71,7 @@ class FileScores:
     """What a classifier says about one file.
 
     Attributes:
-        file: Its path as it was given.
+        file: Its path or address as it was given.
         scores: Label to score, 0–1, summing to 1; None where the file could not be read.
         error: Why it could not be read.
     """
@@ -69,9 +82,19 @@ class FileScores:
 
 
 def score_files(
-    classifier: ExpressionClassifier, files: Sequence[str], *, batch_size: int = 32
+    classifier: ExpressionClassifier,
+    files: Sequence[str],
+    *,
+    batch_size: int = 32,
+    allow_url: bool = False,
 ) -> Iterator[FileScores]:
     """Score picture files a batch at a time; one that cannot be read does not stop the others.
+
+    Args:
+        classifier: What scores them.
+        files: Paths, or with `allow_url` also http and https addresses.
+        batch_size: How many to score at a time, 1 or more.
+        allow_url: Whether addresses are fetched.
 
     Raises:
         ValueError: `batch_size` is below 1.
@@ -80,51 +103,102 @@ def score_files(
         raise ValueError(f"`batch_size` is {batch_size}, expected 1 or more.")
     for start in range(0, len(files), batch_size):
         batch = files[start : start + batch_size]
-        opened = [_open(file) for file in batch]
-        readable = [picture for picture in opened if isinstance(picture, Image.Image)]
-        scores = iter(classifier(readable))
-        for file, picture in zip(batch, opened, strict=True):
-            if isinstance(picture, str):
-                yield FileScores(file, None, picture)
+        prepared = [_prepare(classifier, file, allow_url) for file in batch]
+        readable = [pixels for pixels in prepared if isinstance(pixels, torch.Tensor)]
+        rows = iter(classifier.score_pixels(torch.cat(readable)).tolist() if readable else [])
+        for file, pixels in zip(batch, prepared, strict=True):
+            if isinstance(pixels, str):
+                yield FileScores(file, None, pixels)
             else:
-                row = next(scores).tolist()
-                yield FileScores(file, dict(zip(classifier.label_names, row, strict=True)))
+                scores = dict(zip(classifier.label_names, next(rows), strict=True))
+                yield FileScores(file, scores)
 
 
-def _open(file: str) -> Image.Image | str:
-    """Return the picture, or why it cannot be read."""
+def _prepare(classifier: ExpressionClassifier, file: str, allow_url: bool) -> torch.Tensor | str:
+    """Return the `pixel_values` of one file, or why it cannot be read.
+
+    One at a time, so that of a batch of photographs only one is in memory at its full size.
+    """
+    content: str | bytes = file
     try:
-        return to_rgb(load_picture(file))
+        if allow_url and is_address(file):
+            content = fetch(file)
+        return classifier.preprocess([load_picture(content)])
     # Damaged files make decoders raise whatever goes wrong first.
     except Exception as error:
-        return str(error) or type(error).__name__
+        return describe_fault(error, content)
 
 
-def find_pictures(places: Iterable[str]) -> list[str]:
+def score_split(
+    classifier: ExpressionClassifier, split: Dataset, *, batch_size: int = 32
+) -> npt.NDArray[np.float32]:
+    """Score the pictures of a split, as they are and mirrored, with a progress bar.
+
+    The mean over the first axis is flip averaging.
+
+    Args:
+        classifier: What scores.
+        split: A column `image` with pictures of any mode and size.
+        batch_size: Pictures at a time.
+
+    Returns:
+        Scores of shape (2, N, num_labels): of the pictures, and of their mirror images.
+
+    Raises:
+        ValueError: `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` is {batch_size}, expected 1 or more.")
+    scores = np.zeros((2, len(split), len(classifier.label_names)), dtype=np.float32)
+    pictures = split.select_columns("image")
+    with tqdm(total=len(split), desc="Scoring", unit=" pictures", disable=None) as bar:
+        for start in range(0, len(split), batch_size):
+            upright = [to_rgb(p) for p in pictures[start : start + batch_size]["image"]]
+            rows = slice(start, start + len(upright))
+            scores[0, rows] = classifier(upright)
+            scores[1, rows] = classifier([ImageOps.mirror(picture) for picture in upright])
+            bar.update(len(upright))
+    return scores
+
+
+def find_pictures(places: Iterable[str], *, allow_url: bool = False) -> list[str]:
     """List the pictures that files, folders and globs stand for; folders with all below them.
 
     A single file counts whatever its ending, so that a wrong one is named instead of passed over.
 
+    Args:
+        places: Files, folders and globs.
+        allow_url: Whether http and https addresses are taken, too; they are not fetched here.
+
+    Returns:
+        Each picture once. Hidden files count only where they are named themselves.
+
     Raises:
-        ValueError: An address instead of a file: nothing is fetched.
+        ValueError: An address without `allow_url`.
         FileNotFoundError: A place where there is no picture.
     """
     found: list[str] = []
     for place in places:
-        if place.startswith(("http://", "https://")):
-            raise ValueError(f"{place!r} is an address, expected a file. Download it first.")
-        path = Path(place)
-        if path.is_dir():
-            below = path.rglob("*")
-            chosen = sorted(str(p) for p in below if p.suffix.lower() in PICTURE_ENDINGS)
-        else:
-            # Path.glob takes no pattern that begins with a slash.
-            matches = sorted(glob(place, recursive=True))  # noqa: PTH207
-            chosen = [place] if path.exists() else matches
+        if is_address(place):
+            if not allow_url:
+                raise ValueError(
+                    f"{place!r} is an address, expected a file. Download it first, or pass "
+                    "--allow_url to have it fetched."
+                )
+            found.append(place)
+            continue
+        # Path.glob takes no pattern that begins with a slash.
+        matches = [place] if Path(place).exists() else sorted(glob(place, recursive=True))  # noqa: PTH207
+        chosen = [file for match in matches for file in _list_files(match)]
         if not chosen:
             raise FileNotFoundError(
                 f"There is no picture at {place!r}, expected a file, a folder of pictures or a "
                 "glob such as 'faces/*.jpg'. Check the path."
             )
         found += chosen
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _list_files(place: str) -> list[str]:
+    path = Path(place)
+    return [str(file) for file in list_pictures(path)] if path.is_dir() else [place]

@@ -19,6 +19,8 @@ CARD_NAME = "README.md"
 _HERE = Path(__file__).parent
 # In an installed package the template lies inside; in a checkout beside it, where people look.
 _TEMPLATES = (_HERE / "model_card.md", _HERE.parent / "model_card.md")
+# Training measures in batches of its own, perhaps in bf16: a picture or two may fall otherwise.
+_ROUNDING = 0.001
 _FIGURES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -69,7 +71,7 @@ def render_model_card(
         name: Repository id or folder that the snippet opens; by default the run's name.
 
     Raises:
-        ValueError: The report has no test split.
+        ValueError: The report has no test split, or an evaluation is of another checkpoint.
     """
     if "test" not in report.evaluations:
         raise ValueError(
@@ -82,6 +84,12 @@ def render_model_card(
         None,
     )
     test = here.evaluation if here else report.evaluations["test"]
+    trained, measured = report.evaluations["test"].accuracy.value, test.accuracy.value
+    if trained is None or measured is None or abs(trained - measured) > _ROUNDING:
+        raise ValueError(
+            f"The run's report says an accuracy of {trained} on test, the evaluation {measured}. "
+            "Evaluate the checkpoint of this run."
+        )
     facts = _KNOWN_DATA.get(str(report.settings.get("layout")))
     card = ModelCard.from_template(
         _build_metadata(report, test, facts, name),

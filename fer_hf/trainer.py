@@ -37,6 +37,9 @@ class FerTrainer(Trainer):
         ema_decay: Decay per step of the averaged weights, which are then what is evaluated, chosen
             and kept; 0 for none.
         backbone_lr_scale: Learning rate of the backbone as a share of the head's.
+        teachers: Networks with the same labels and preprocessing, whose mean scores on the same
+            augmented pictures are learnt beside the labels (Beyer et al. 2022, arXiv:2106.05237).
+        teacher_weight: Share of the teachers in the targets, 0–1.
         **kwargs: As for `transformers.Trainer`. Datasets are `FaceDataset`s.
     """
 
@@ -49,6 +52,8 @@ class FerTrainer(Trainer):
         mixup: float = 0.0,
         ema_decay: float = 0.0,
         backbone_lr_scale: float = 1.0,
+        teachers: Sequence[PreTrainedModel] = (),
+        teacher_weight: float = 0.5,
         **kwargs: Any,
     ) -> None:
         collator: Any = collate  # it gets a whole batch, where Trainer expects a list of items
@@ -59,6 +64,10 @@ class FerTrainer(Trainer):
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
         self.mixup = mixup
         self.backbone_lr_scale = backbone_lr_scale
+        self.teachers: list[Any] = [teacher.eval().requires_grad_(False) for teacher in teachers]
+        for teacher in self.teachers:
+            teacher.to(self.args.device, memory_format=torch.channels_last)
+        self.teacher_weight = teacher_weight
         self.frozen_modules = find_frozen_modules(self.model)
         # Its own loss is a mean over the batch; Trainer divides it when it accumulates gradients.
         self.loss_is_scaled_for_ga = False
@@ -93,6 +102,8 @@ class FerTrainer(Trainer):
             targets = functional.one_hot(labels, self.num_labels).float()
         if self.mixup:
             pixel_values, targets = mix_batch(pixel_values, targets, self.mixup)
+        if self.teachers:
+            targets = torch.lerp(targets, self._ask_teachers(pixel_values), self.teacher_weight)
         logits = expand_logits(model(pixel_values=pixel_values).logits.float())
         self._hits[0] += (logits.argmax(1) == targets.argmax(1)).sum()
         self._hits[1] += len(labels)
@@ -100,6 +111,14 @@ class FerTrainer(Trainer):
             logits, targets, self.label_weights, self.args.label_smoothing_factor
         )
         return (loss, {"logits": logits}) if return_outputs else loss
+
+    @torch.no_grad()
+    def _ask_teachers(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        # accelerate wraps only the network that learns in the mixed precision asked for.
+        with self.accelerator.autocast():
+            logits = [teacher(pixel_values=pixel_values).logits for teacher in self.teachers]
+        scores = [expand_logits(values.float()).softmax(dim=1) for values in logits]
+        return torch.stack(scores).mean(dim=0)
 
     @property
     def num_labels(self) -> int:

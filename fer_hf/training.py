@@ -1,13 +1,11 @@
 """A whole run, readable from top to bottom: splits, model, training, figures, checkpoint."""
 
 import logging
-import platform
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from enum import Enum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,11 @@ from accelerate import PartialState
 from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError
 from torch.nn import functional
-from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, PreTrainedModel, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
 from fer_hf.arguments import DataArguments, ModelArguments
+from fer_hf.data.pictures import to_rgb
 from fer_hf.data.sources import recognise_layout
 from fer_hf.data.transforms import Augmentation, FaceDataset
 from fer_hf.evaluation.calibration import compute_logit_offsets, fit_temperature
@@ -28,6 +27,7 @@ from fer_hf.evaluation.comparison import Comparison, compare_runs
 from fer_hf.evaluation.comparison_table import save_comparison
 from fer_hf.evaluation.human import Yardstick, compute_constant_answer, compute_tagger
 from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
+from fer_hf.evaluation.provenance import collect_versions, name_source
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
 from fer_hf.losses import compute_label_weights
@@ -37,6 +37,7 @@ from fer_hf.models import (
     calibrate_batchnorm,
     fold_into_head,
     freeze_backbone,
+    load_checkpoint,
     load_model,
     round_weights,
 )
@@ -94,19 +95,19 @@ def fine_tune(
     }
     parameters = list(trainer.model.parameters())
     report = RunReport(
-        model_name_or_path=_name_source(model.model_name_or_path),
+        model_name_or_path=name_source(model.model_name_or_path),
         display_name=output_dir.name,
         backbone_knowledge=loaded.backbone_knowledge,
         trained_part=trained_part,
         num_parameters=sum(p.numel() for p in parameters),
         num_trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        data=_name_source(data.data),
+        data=name_source(data.data),
         label_names=label_names,
         split_sizes={name: len(split) for name, split in splits.items()},
         input_size=sets["validation"][0]["pixel_values"].shape[-1],
         seed=training.seed,
         settings={**_describe_settings(data, model, training), "temperature": temperature},
-        versions=_collect_versions(),
+        versions=collect_versions(),
         train_seconds=seconds,
         evaluations=evaluations,
         history=_build_history(trainer.state.log_history),
@@ -127,7 +128,7 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     first = runs[0]
     folder = Path(str(first.training.output_dir))
     if first.training.output_dir_is_free:
-        name = re.sub(r"[^\w.-]+", "-", Path(_name_source(first.data.data)).stem)
+        name = re.sub(r"[^\w.-]+", "-", Path(name_source(first.data.data)).stem)
         folder = choose_folder(name if len(runs) > 1 else f"{name}-{first.name}")
     reports = {}
     for run in runs:
@@ -215,7 +216,38 @@ def _build_trainer(
         mixup=training.mixup,
         ema_decay=training.ema_decay,
         backbone_lr_scale=model.backbone_lr_scale,
+        teachers=_load_teachers(loaded, splits["train"], training),
+        teacher_weight=training.teacher_weight,
     )
+
+
+def _load_teachers(
+    loaded: LoadedModel, train: Dataset, training: FerTrainingArguments
+) -> list[PreTrainedModel]:
+    """Load the teachers, and refuse one that would not understand the same `pixel_values`."""
+    picture = to_rgb(train[0]["image"])
+
+    def prepare(image_processor: Any) -> torch.Tensor:
+        return image_processor([picture], return_tensors="pt")["pixel_values"]
+
+    expected, names = prepare(loaded.image_processor), loaded.model.config.id2label
+    teachers = []
+    for source in training.teachers or []:
+        teacher = load_checkpoint(source)
+        if teacher.model.config.id2label != names:
+            raise ValueError(
+                f"Teacher {source!r} has the labels {teacher.model.config.id2label}, expected "
+                f"{names}. Give teachers that were trained on the same labels."
+            )
+        found = prepare(teacher.image_processor)
+        if found.shape != expected.shape or not torch.allclose(found, expected):
+            raise ValueError(
+                f"Teacher {source!r} prepares pictures in another way than this network (size "
+                f"{found.shape[-1]}, here {expected.shape[-1]}). Give --input_size as that of the "
+                "teachers, or teachers of the same kind of network."
+            )
+        teachers.append(teacher.model)
+    return teachers
 
 
 def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -328,20 +360,11 @@ def _describe_settings(
         if is_plain and not is_default and item.name not in hidden:
             ours[item.name] = value
     ours["layout"] = data.layout or recognise_layout(data.data, data.votes_file)
+    if training.teachers:
+        ours["teachers"] = [name_source(teacher) for teacher in training.teachers]
     ours["world_size"] = training.world_size
     return {
-        name: _name_source(value) if isinstance(value, str) else value
+        name: name_source(value) if isinstance(value, str) else value
         for name, value in ours.items()
         if value is not None
     }
-
-
-def _collect_versions() -> dict[str, str]:
-    packages = ("fer-hf", "torch", "transformers", "timm", "datasets", "accelerate")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def _name_source(source: str) -> str:
-    """Name data or a checkpoint without saying where on this machine it lies."""
-    path = Path(source)
-    return path.resolve().name if path.exists() else source

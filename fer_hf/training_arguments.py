@@ -31,6 +31,10 @@ class FerTrainingArguments(TrainingArguments):
         "none", "Weight of rare labels in the loss ('effective': Cui et al. 2019)."
     )
     mixup: float = setting(0.0, "Alpha of mixup's Beta distribution; 0 for none.")
+    teachers: list[str] | None = setting(
+        None, "Checkpoints whose mean scores are learnt beside the labels (distillation)."
+    )
+    teacher_weight: float = setting(0.5, "Share of the teachers in what is learnt, 0 to 1.")
     ema_decay: float = setting(
         0.0,
         "Decay per step of the moving average of the weights that is evaluated and kept; 0: off.",
@@ -92,6 +96,8 @@ class FerTrainingArguments(TrainingArguments):
             raise ValueError("`resume` needs --output_dir, the folder of the run to go on with.")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"`ema_decay` is {self.ema_decay}, expected 0 (off) to below 1.")
+        if not 0 <= self.teacher_weight <= 1:
+            raise ValueError(f"`teacher_weight` is {self.teacher_weight}, expected 0 to 1.")
         for name in ("mixup", "logit_adjustment", "early_stopping"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` is {getattr(self, name)}, expected 0 (off) or more.")

@@ -44,7 +44,7 @@ def test_data_of_ones_own_trains_the_three_models_at_full_size():
     runs = parse_runs(["--data", "my_faces"])
     assert [run.name for run in runs] == ["baseline", "resnetv2", "inception-resnet"]
     assert {run.data.data for run in runs} == {"my_faces"}
-    assert {run.model.input_size for run in runs} == {128}
+    assert {run.model.input_size for run in runs} == {None}  # each network's own
     assert {run.model.unfreeze for run in runs} == {"none"}
 
 

@@ -1,3 +1,5 @@
+"""Calibration: temperatures that were planted are found, and offsets are as by hand."""
+
 import numpy as np
 import pytest
 from scipy.special import softmax

@@ -15,6 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 from PIL import Image
+from test_ferplus import write_fer2013, write_votes
 
 from fer_hf import callbacks, cli
 from fer_hf.evaluation.report import load_report
@@ -206,6 +207,48 @@ def test_data_that_cannot_be_read_is_one_line_and_ends_with_2(faces_folder, caps
     assert_is_one_clear_line(capsys.readouterr().err, "broken.png", "skip_unreadable")
     assert cli.main(["data", str(faces_folder), "--skip_unreadable"]) == 0
     assert cli.main(["data", str(faces_folder / "nowhere")]) == 2
+
+
+def test_data_builds_ferplus_and_says_what_to_do_with_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_fer2013(tmp_path)
+    write_votes(tmp_path / "fer2013new.csv")
+    files = ["--fer2013", "fer2013.csv", "--votes", "fer2013new.csv"]
+    assert cli.main(["data", "ferplus", *files]) == 0
+    shown = capsys.readouterr().out
+    counts = {"train": 5, "validation": 2, "test": 2, "total": 9}
+    for name, count in counts.items():
+        assert re.search(rf"^{name} +{count}$", shown, re.MULTILINE)
+    assert "accelerate launch train.py --data ferplus --config resnetv2-ferplus" in shown
+    # Without --fer2013 `ferplus` is a path like any other.
+    assert cli.main(["data", "ferplus"]) == 0
+    assert re.search(r"^total +4 +1 +1 +6$", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["data", "ferplus", "--vote_rule", "all"]) == 0
+    assert re.search(r"^total +4 +2 +2 +8$", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["data", "ferplus", *files]) == 2
+    assert_is_one_clear_line(capsys.readouterr().err, "'ferplus' holds test.parquet", "output_dir")
+    # The votes lie beside the pictures.
+    args = ["data", "ferplus", "--fer2013", "fer2013.csv", "--output_dir", "my set"]
+    assert cli.main(args) == 0
+    assert "--data 'my set' --config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (["faces", "--fer2013", "a.csv"], ["Found --fer2013 with the source 'faces'. To build"]),
+        (["ferplus", "--output_dir", "b"], ["Found --output_dir", "ferplus --fer2013 fer2013.csv"]),
+        (["ferplus", "--fer2013", "a.csv", "--votes_file", "b"], ["and other flags", "[--votes"]),
+        (["ferplus", "--fer2013", "a.csv"], ["no file or folder 'a.csv'"]),
+    ],
+)
+def test_a_wrong_call_that_builds_ferplus_is_one_line_and_ends_with_2(
+    args, parts, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", *args]) == 2
+    assert_is_one_clear_line(capsys.readouterr().err, *parts)
+    assert not list(tmp_path.iterdir())
 
 
 def test_compare_prints_the_table_and_saves_it_on_request(

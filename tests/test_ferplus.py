@@ -8,8 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from fer_hf.arguments import DataArguments
 from fer_hf.data import load_splits
-from fer_hf.data.ferplus import VOTE_COLUMNS, apply_majority_rule, apply_plurality_rule
+from fer_hf.data.ferplus import (
+    VOTE_COLUMNS,
+    apply_all_rule,
+    apply_majority_rule,
+    apply_plurality_rule,
+)
 from fer_hf.emotions import EMOTIONS
 
 # neutral happiness surprise sadness anger disgust fear contempt unknown NF
@@ -19,6 +25,7 @@ UNKNOWN = [2, 0, 0, 0, 0, 0, 0, 0, 8, 0]
 NO_FACE = [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]
 HALF = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]
 SINGLES = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+ONE_FEAR = [0, 0, 0, 0, 0, 0, 1, 0, 4, 5]
 # 4 of 10 is under half, but once the single votes are gone 4 of 6 is over it.
 OVER_HALF_OF_THE_REST = [1, 1, 4, 2, 1, 1, 0, 0, 0, 0]
 UNDER_HALF = [4, 3, 3, 0, 0, 0, 0, 0, 0, 0]
@@ -26,21 +33,26 @@ TIE_WITH_UNKNOWN = [0, 0, 0, 5, 0, 0, 0, 0, 5, 0]
 
 
 @pytest.mark.parametrize(
-    ("votes", "majority", "plurality"),
+    ("votes", "majority", "plurality", "every"),
     [
-        (NEUTRAL, "neutral", "neutral"),
-        (HAPPY, "happiness", "happiness"),
-        (UNKNOWN, None, None),
-        (NO_FACE, None, None),
-        (SINGLES, None, None),
-        (HALF, None, "neutral"),
-        (OVER_HALF_OF_THE_REST, "surprise", "surprise"),
-        (UNDER_HALF, None, "neutral"),
-        (TIE_WITH_UNKNOWN, None, "sadness"),
+        (NEUTRAL, "neutral", "neutral", "neutral"),
+        (HAPPY, "happiness", "happiness", "happiness"),
+        (UNKNOWN, None, None, "neutral"),
+        (NO_FACE, None, None, None),
+        (SINGLES, None, None, "neutral"),
+        (ONE_FEAR, None, None, "fear"),
+        (HALF, None, "neutral", "neutral"),
+        (OVER_HALF_OF_THE_REST, "surprise", "surprise", "surprise"),
+        (UNDER_HALF, None, "neutral", "neutral"),
+        (TIE_WITH_UNKNOWN, None, "sadness", "sadness"),
     ],
 )
-def test_rules_by_hand(votes, majority, plurality):
-    for rule, expected in ((apply_majority_rule, majority), (apply_plurality_rule, plurality)):
+def test_rules_by_hand(votes, majority, plurality, every):
+    for rule, expected in (
+        (apply_majority_rule, majority),
+        (apply_plurality_rule, plurality),
+        (apply_all_rule, every),
+    ):
         kept, winner = rule(np.array([votes]))
         assert (VOTE_COLUMNS[winner[0]] if kept[0] else None) == expected
 
@@ -58,6 +70,7 @@ ROWS = [
     ("PrivateTest", 5, UNKNOWN, 80),
 ]
 KEPT = {"train": [10, 20, 30, 45], "validation": [50], "test": [70]}
+KEPT_BY_ALL = {"train": [10, 20, 30, 45], "validation": [50, 60], "test": [70, 80]}
 
 
 def write_fer2013(folder, rows=ROWS, size=48 * 48):
@@ -74,6 +87,33 @@ def write_votes(path, rows=ROWS, unnamed=()):
         lines.append(f"{usage},{name},{','.join(map(str, votes))}")
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_pair(folder):
+    write_fer2013(folder)
+    write_votes(folder / "fer2013new.csv")
+
+
+def write_parquet(folder):
+    for split, usage in (
+        ("train", "Training"),
+        ("validation", "PublicTest"),
+        ("test", "PrivateTest"),
+    ):
+        rows = [row for row in ROWS if row[0] == usage]
+        images = []
+        for row in rows:
+            stream = io.BytesIO()
+            Image.new("L", (48, 48), row[3]).save(stream, "PNG")
+            images.append({"bytes": stream.getvalue(), "path": None})
+        votes = {
+            column: pa.array([row[2][i] for row in rows], pa.uint8())
+            for i, column in enumerate(VOTE_COLUMNS)
+        }
+        pq.write_table(
+            pa.table({"image": images, "name": [""] * len(rows), **votes}),
+            folder / f"{split}.parquet",
+        )
 
 
 def greys(data):
@@ -126,28 +166,41 @@ def test_rows_without_a_picture_name_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("layout", [None, "ferplus"])
 def test_ferplus_as_parquet(tmp_path, layout):
-    for split, usage in (
-        ("train", "Training"),
-        ("validation", "PublicTest"),
-        ("test", "PrivateTest"),
-    ):
-        rows = [row for row in ROWS if row[0] == usage]
-        images = []
-        for row in rows:
-            stream = io.BytesIO()
-            Image.new("L", (48, 48), row[3]).save(stream, "PNG")
-            images.append({"bytes": stream.getvalue(), "path": None})
-        votes = {
-            column: pa.array([row[2][i] for row in rows], pa.uint8())
-            for i, column in enumerate(VOTE_COLUMNS)
-        }
-        pq.write_table(
-            pa.table({"image": images, "name": [""] * len(rows), **votes}),
-            tmp_path / f"{split}.parquet",
-        )
+    write_parquet(tmp_path)
     splits = load_splits(tmp_path, layout=layout)
     assert {split: greys(data) for split, data in splits.items()} == KEPT
     assert splits["validation"][0]["votes"] == [0, 0, 0, 0, 0, 10, 0, 0]
+
+
+@pytest.mark.parametrize("write", [write_pair, write_parquet])
+def test_all_keeps_each_row_with_a_vote_for_an_emotion_and_the_rules_share_no_cache(
+    tmp_path, write
+):
+    write(tmp_path)
+    fingerprints = set()
+    for rule, kept in (("all", KEPT_BY_ALL), ("majority", KEPT), ("all", KEPT_BY_ALL)):
+        splits = load_splits(tmp_path, vote_rule=rule)
+        assert {split: greys(data) for split, data in splits.items()} == kept
+        fingerprints.add(splits["train"]._fingerprint)
+    assert len(fingerprints) == 2
+    # The label is the emotion with the most votes, though 8 of 10 could not tell.
+    assert labels(splits["test"]) == ["happy", "neutral"]
+    assert splits["test"][1]["votes"] == [0, 0, 0, 0, 0, 2, 0, 0]
+    assert splits["test"][1]["other_votes"] == 8
+    by_flag = DataArguments(data=str(tmp_path), vote_rule="all").load()
+    assert by_flag["train"]._fingerprint == splits["train"]._fingerprint
+
+
+def test_a_vote_rule_that_makes_no_sense_is_refused(tmp_path):
+    write_parquet(tmp_path)
+    with pytest.raises(ValueError, match=r"is 'plurality'. Expected one of \['majority', 'all'\]"):
+        load_splits(tmp_path, vote_rule="plurality")
+    with pytest.raises(ValueError, match=r"is 'all', but 'drawn' has the layout `drawn`.* FER\+"):
+        load_splits("drawn", vote_rule="all")
+    (tmp_path / "fer2013").mkdir()
+    file = write_fer2013(tmp_path / "fer2013")
+    with pytest.raises(ValueError, match=r"layout `fer2013`, which has no votes.*`votes_file`"):
+        load_splits(file, vote_rule="all")
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path):
@@ -168,6 +221,10 @@ def test_votes_that_are_missing_or_no_votes_are_refused(tmp_path):
     (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\nTraining,a.png,3\n")
     with pytest.raises(ValueError, match=r"but lacks \['happiness', .*'NF'\]"):
         load_splits(tmp_path)
+    for wrong in ("x", -1, 256, ""):
+        write_votes(tmp_path / "fer2013new.csv", [("Training", 0, [*NEUTRAL[:9], wrong], 0)])
+        with pytest.raises(ValueError, match="votes that are no numbers from 0 to 255"):
+            load_splits(tmp_path)
 
 
 def test_damaged_fer2013_is_refused_by_row(tmp_path):
@@ -182,6 +239,9 @@ def test_damaged_fer2013_is_refused_by_row(tmp_path):
         load_splits(tmp_path)
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n0,1 x 2,Training\n")
     with pytest.raises(ValueError, match=r"Row 0 of .* `pixels`"):
+        load_splits(tmp_path)
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n0,1 2\n")
+    with pytest.raises(ValueError, match=r"Row 0 of .* has 2 columns. Expected \['emotion', .*"):
         load_splits(tmp_path)
     with pytest.raises(ValueError, match="is no FER2013: expected a file"):
         load_splits(tmp_path / "..", layout="fer2013")
@@ -208,3 +268,14 @@ def test_ferplus_has_the_official_counts(ferplus_dir):
     assert abs(votes.max(axis=1).mean() / 10 - 0.785) < 0.001
     total = votes.sum(axis=1) + np.array(splits["test"]["other_votes"][:])
     assert (total == 10).all()
+
+
+@pytest.mark.realdata
+def test_all_leaves_out_only_what_nobody_gave_an_emotion(ferplus_dir):
+    splits = load_splits(ferplus_dir, vote_rule="all")
+    assert [len(splits[split]) for split in ("train", "validation", "test")] == [28559, 3579, 3573]
+    for data in splits.values():
+        votes = np.array(data["votes"][:])
+        labelled = votes[np.arange(len(votes)), data["label"][:]]
+        assert (labelled == votes.max(axis=1)).all()
+        assert labelled.min() >= 1

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 import yaml
 
-from fer_hf.evaluation.checkpoint_report import CheckpointReport, compare_with_crowd
+from fer_hf import cli
+from fer_hf.evaluation.checkpoint_report import (
+    CheckpointReport,
+    compare_with_crowd,
+    save_checkpoint_report,
+)
 from fer_hf.evaluation.human import Yardstick
 from fer_hf.evaluation.metrics import evaluate_scores
-from fer_hf.evaluation.report import RunReport
+from fer_hf.evaluation.report import RunReport, save_report
 from fer_hf.model_card import render_model_card
 
 NAMES = ["fear", "happy", "sad"]
@@ -141,6 +146,26 @@ def test_unknown_data_is_named_and_its_licence_left_to_its_source(report):
     assert "FER" not in text.replace("fer_hf", "")
     drawn = replace(report, data="drawn", settings={"layout": "drawn"}, yardsticks=[])
     assert parse(render_model_card(drawn))[0]["license"] == "apache-2.0"
+
+
+def test_an_evaluation_of_another_checkpoint_is_refused(report, evaluations):
+    other = replace(evaluations[0], evaluation=evaluate(9))
+    with pytest.raises(ValueError, match=r"accuracy of .* Evaluate the checkpoint of this run"):
+        render_model_card(report, [other])
+
+
+def test_the_command_writes_the_card_beside_the_report(report, evaluations, tmp_path, capsys):
+    run, measured = tmp_path / "run", [tmp_path / "here", tmp_path / "photos"]
+    save_report(report, run)
+    for folder, evaluation in zip(measured, evaluations, strict=True):
+        save_checkpoint_report(evaluation, folder)
+    args = ["card", str(run), "--name", "you/your-fer", "--evaluations", *map(str, measured)]
+    assert cli.main(args) == 0
+    assert "README.md" in capsys.readouterr().out
+    expected = render_model_card(report, evaluations, name="you/your-fer")
+    assert (run / "README.md").read_text(encoding="utf-8") == expected
+    assert cli.main(["card", str(tmp_path / "nowhere")]) == 2
+    assert cli.main(["card", str(run), "--evaluations", str(run)]) == 2
 
 
 def test_a_run_without_a_test_split_has_no_card(report):

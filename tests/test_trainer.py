@@ -292,3 +292,34 @@ def test_a_signal_saves_a_checkpoint_at_once_and_stops(build, tmp_path):
     assert trainer.state.global_step == 2
     assert (tmp_path / "run" / "checkpoint-2" / "trainer_state.json").is_file()
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+# Teachers
+
+
+def compute_training_loss(trainer, faces, weight):
+    batch = trainer.train_dataset.__getitems__(list(range(8)))
+    trainer.teacher_weight = weight
+    trainer.model.eval()  # no dropout, so that the same logits come out twice
+    trainer.model.training = True
+    return trainer.compute_loss(trainer.model, batch).item(), batch
+
+
+def test_teachers_share_the_targets_by_their_weight_and_stay_as_they_are(build, faces):
+    names = faces["train"].features["label"].names
+    teachers = [load_model("test_resnet", names, weights="none", input_size=32) for _ in range(2)]
+    for teacher, raised in zip(teachers, (0, 3), strict=True):
+        give_fixed_logits(teacher.model, [4.0 if n == raised else 0.0 for n in range(len(names))])
+    trainer = build(trainer={"teachers": [teacher.model for teacher in teachers]})
+    labels_alone, batch = compute_training_loss(trainer, faces, 0.0)
+    half, _ = compute_training_loss(trainer, faces, 0.5)
+    teachers_alone, _ = compute_training_loss(trainer, faces, 1.0)
+    assert half == pytest.approx((labels_alone + teachers_alone) / 2, rel=1e-5)
+
+    logits = trainer.model(pixel_values=batch["pixel_values"]).logits
+    scores = [torch.eye(len(names))[n].mul(4).softmax(0) for n in (0, 3)]
+    targets = torch.stack(scores).mean(0).expand(8, -1)
+    assert teachers_alone == pytest.approx(compute_soft_loss(logits, targets).item(), rel=1e-5)
+    before = copy_state(teachers[0].model)
+    trainer.train()
+    assert not list_changes(teachers[0].model, before)

@@ -527,3 +527,19 @@ def test_a_calibrated_half_precision_run_is_what_pipeline_and_timm_open(
     pixel_values = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(model(pixel_values=pixel_values).logits, network(pixel_values))
+
+
+def test_a_run_learns_from_teachers_and_refuses_those_it_cannot_follow(
+    fine_tune_faces, resnet_run, two_labels, tmp_path
+):
+    teachers = [str(resnet_run), str(resnet_run)]
+    same = {"model_name_or_path": "test_resnet", "weights": "none"}
+    report = fine_tune_faces(tmp_path / "run", model=same, teachers=teachers, teacher_weight=0.7)
+    assert report.settings["teachers"] == ["resnet", "resnet"]
+    assert report.settings["teacher_weight"] == 0.7
+    with pytest.raises(ValueError, match=r"Teacher .*resnet' prepares .*size 32, here 48"):
+        fine_tune_faces(tmp_path / "size", model={**same, "input_size": 48}, teachers=teachers)
+    with pytest.raises(ValueError, match=r"Teacher .*resnet' has the labels .*same labels"):
+        fine_tune_faces(tmp_path / "labels", data={"data": str(two_labels)}, teachers=teachers)
+    with pytest.raises(ValueError, match=r"`teacher_weight` is 1.5, expected 0 to 1"):
+        FerTrainingArguments(teacher_weight=1.5)

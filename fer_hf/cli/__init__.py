@@ -16,7 +16,8 @@ a first tour, with no data of your own and no network:
   fer-hf train                                   train three models on them, and compare
   fer-hf train --data my_faces                   the same with a folder of pictures per label
   fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
-  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2      what one of them says
+  fer-hf evaluate runs/drawn/drawn-resnetv2      how good one of them is, label by label
+  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2      what it says about a picture
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """
@@ -28,12 +29,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Wrong calls end with 2, failed runs with 1, as argparse and most commands have it.
 _WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
 
-
 _COMMANDS = {
     "train": "train models and compare them",
     "data": "show what is in a source of pictures",
     "compare": "compare runs on the same pictures",
+    "evaluate": "measure a trained model on labelled pictures",
     "predict": "score pictures with a trained model",
+    "card": "write the model card of a run again",
 }
 
 
@@ -44,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return run(args[0], args[1:])
     parser = argparse.ArgumentParser(
         prog="fer-hf",
-        description="Facial-expression classifiers: look at data, train, compare, predict.",
+        description="Facial-expression classifiers: train, compare, measure and use them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,45 +1,147 @@
-"""`fer-hf predict`: score pictures with a trained model."""
+"""`fer-hf predict`: what a model says about pictures, for people to read or as JSON lines."""
 
 import argparse
+import io
 import json
+import os
 import sys
-from collections.abc import Sequence
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_EPILOG = """\
+Up to three pictures are shown with a bar for each label, more as a table with a row each.
+A picture without a face gets an answer, too: there is no face finder yet.
+
+examples:
+  fer-hf predict face.jpg
+  fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
+  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
+"""
+
+_MOST_BLOCKS = 3
+_MOST_BARS = 10
+_BAR_WIDTH = 40
+_RANKS = ("highest", "second", "third")
+_WIDEST_NAME = 50
 
 
 def main(args: Sequence[str]) -> None:
     """Print what the model says about each picture."""
+    given = _parse(args)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file may have any name
+    try:
+        _predict(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads this, such as `head`, has seen enough. Python would flush once more.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _parse(args: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="fer-hf predict",
+        description="Score face pictures with a trained model. The face should fill the picture.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
+    parser.add_argument(
+        "--model", help="checkpoint folder or Hub id (default: the model in the box)"
+    )
+    parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--allow_url",
+        action="store_true",
+        help="fetch pictures whose http or https address is given, up to 20 MB each",
+    )
+    return parser.parse_args(args)
+
+
+def _predict(given: argparse.Namespace) -> None:
     from tqdm import tqdm
     from transformers.utils import logging as transformers_logging
 
     from fer_hf.inference import ExpressionClassifier, find_pictures, score_files
+    from fer_hf.models import DEFAULT_MODEL
 
-    parser = argparse.ArgumentParser(
-        prog="fer-hf predict",
-        description="Score face pictures with a trained model. The face should fill the picture.",
-        epilog="example: fer-hf predict holiday/ 'more/*.png' --model runs/drawn/drawn-resnetv2",
-        allow_abbrev=False,
-    )
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
-    parser.add_argument("--model", required=True, help="checkpoint folder or Hub id")
-    parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    given = parser.parse_args(args)
-    files = find_pictures(given.pictures)
+    # What is wrong with a picture or a checkpoint is said in one line, which these would drown.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    classifier = ExpressionClassifier(given.model)
-    width = max(len(file) for file in files)
-    unreadable = []
-    with tqdm(total=len(files), disable=None, leave=False) as bar:
-        for result in score_files(classifier, files, batch_size=given.batch_size):
+    files = find_pictures(given.pictures, allow_url=given.allow_url)
+    classifier = ExpressionClassifier(given.model or DEFAULT_MODEL)
+    results = score_files(classifier, files, batch_size=given.batch_size, allow_url=given.allow_url)
+    names = [_printable(file) for file in files]
+    file_width = max(len("picture"), min(max(map(len, names)), _WIDEST_NAME))
+    label_width = max(map(len, classifier.label_names))
+    as_blocks = len(files) <= _MOST_BLOCKS
+    num_unreadable = 0
+    with tqdm(total=len(files), unit=" pictures", disable=None, leave=False) as bar:
+        if not given.json and not as_blocks:
+            bar.write(_render_header(file_width, label_width, len(classifier.label_names)))
+        for name, result in zip(names, results, strict=True):
             bar.update()
             if result.scores is None:
-                unreadable.append(result)
-                bar.write(f"fer-hf: cannot read {result.file}: {result.error}", file=sys.stderr)
+                num_unreadable += 1
+                error = _printable(" ".join((result.error or "").split()))
+                bar.write(f"fer-hf: cannot read {name}: {error}", file=sys.stderr)
             elif given.json:
                 bar.write(json.dumps({"picture": result.file, "scores": result.scores}))
+            elif as_blocks:
+                bar.write(_render_block(name, result.scores, label_width))
             else:
-                best = sorted(result.scores.items(), key=lambda item: -item[1])[:3]
-                shown = "  ".join(f"{label:<9} {100 * score:5.1f} %" for label, score in best)
-                bar.write(f"{result.file:<{width}}  {shown}")
-    if unreadable:
-        raise OSError(f"{len(unreadable)} of {len(files)} pictures could not be read; see above.")
+                bar.write(_render_row(name, result.scores, file_width, label_width))
+            sys.stdout.flush()
+    if num_unreadable:
+        raise OSError(f"{num_unreadable} of {len(files)} pictures could not be read; see above.")
+
+
+def _render_block(name: str, scores: Mapping[str, float], label_width: int) -> str:
+    """Return a picture's name, a bar for each label from the highest score on, and a blank line."""
+    ranked = _rank(scores)
+    lines = [name]
+    for label, score in ranked[:_MOST_BARS]:
+        bar = round(score * _BAR_WIDTH) * _bar_character()
+        lines.append(f"  {_render_score(label, score, label_width)}  {bar}".rstrip())
+    if len(ranked) > _MOST_BARS:
+        lines.append(f"  and {len(ranked) - _MOST_BARS} more; --json has them all")
+    return "\n".join([*lines, ""])
+
+
+def _render_header(file_width: int, label_width: int, num_labels: int) -> str:
+    width = len(_render_score("", 1, label_width))
+    ranks = (f"{rank:<{width}}" for rank in _RANKS[:num_labels])
+    return "  ".join([f"{'picture':<{file_width}}", *ranks]).rstrip()
+
+
+def _render_row(name: str, scores: Mapping[str, float], file_width: int, label_width: int) -> str:
+    best = _rank(scores)[: len(_RANKS)]
+    shown = (_render_score(label, score, label_width) for label, score in best)
+    return "  ".join([f"{name:<{file_width}}", *shown])
+
+
+def _render_score(label: str, score: float, label_width: int) -> str:
+    return f"{label:<{label_width}} {100 * score:5.1f} %"
+
+
+def _rank(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def _bar_character() -> str:
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"
+
+
+def _printable(text: str) -> str:
+    """Replace what would break a line or steer a terminal: names of files may hold it."""
+    return "".join("?" if unicodedata.category(c).startswith("C") else c for c in text)

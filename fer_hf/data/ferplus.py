@@ -4,10 +4,12 @@ Votes: Barsoum et al., "Training Deep Networks for Facial Expression Recognition
 Label Distribution" (ICMI 2016), https://github.com/microsoft/FERPlus.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from datasets.utils import tqdm
 
 from fer_hf.data.arrays import encode_rows
 from fer_hf.data.labels import name_labels
@@ -33,6 +35,9 @@ VOTE_COLUMNS = (
 
 VOTES_FILE = "fer2013new.csv"
 """What FER+ calls its file of votes."""
+
+VOTE_RULES = ("majority", "all")
+"""Which rows are kept: those most people agree on, or each with a vote for an emotion."""
 
 _SIDE = 48
 _OTHERS = [VOTE_COLUMNS.index(name) for name in ("unknown", "NF")]
@@ -95,6 +100,22 @@ def apply_plurality_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (winner < len(EMOTIONS)) & (counts.max(axis=1) > 0), winner
 
 
+def apply_all_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decide labels by the raw votes: each picture with a vote for an emotion is kept.
+
+    It serves to measure against the votes themselves; its labels are those of the most votes, be it
+    one, whatever `unknown` and `NF` have. Of equal counts the first in `VOTE_COLUMNS` wins.
+
+    Args:
+        votes: As for `apply_majority_rule`.
+
+    Returns:
+        As for `apply_majority_rule`.
+    """
+    counts = votes[:, : len(EMOTIONS)]
+    return counts.max(axis=1) > 0, counts.argmax(axis=1)
+
+
 def drop_single_votes(votes: np.ndarray) -> np.ndarray:
     """Set counts of 1 to 0, as FER+'s official code does with outliers."""
     return np.where(votes > 1, votes, 0)
@@ -106,7 +127,7 @@ def locate_fer2013(path: Path) -> Source:
     Raises:
         ValueError: If it is not there, or a row does not hold 48×48 values.
     """
-    file = _require_fer2013(path)
+    file = require_fer2013(path)
 
     def read() -> dict[str, Part]:
         columns = _read_fer2013(file)
@@ -119,12 +140,17 @@ def locate_fer2013(path: Path) -> Source:
     return Source([file], read, FER2013_LABELS)
 
 
-def locate_ferplus(path: Path, votes_file: str | Path | None) -> Source:
+def locate_ferplus(path: Path, votes_file: str | Path | None, vote_rule: str) -> Source:
     """Recognise FER+: Parquet files with ten vote columns, or `fer2013.csv` and `fer2013new.csv`.
 
-    Validation and test keep the rows of `apply_majority_rule`, train those of
-    `apply_plurality_rule`. Column `votes` has the counts of the eight emotions, `other_votes`
-    those of `unknown` and `NF`.
+    Column `votes` has the counts of the eight emotions, `other_votes` those of `unknown` and `NF`.
+
+    Args:
+        path: The folder, or `fer2013.csv`.
+        votes_file: `fer2013new.csv`, if it does not lie beside `fer2013.csv`.
+        vote_rule: With ``"majority"`` validation and test keep the rows of `apply_majority_rule`,
+            train those of `apply_plurality_rule`; with ``"all"`` each split those of
+            `apply_all_rule`.
 
     Raises:
         ValueError: If files are missing or do not belong together.
@@ -133,21 +159,25 @@ def locate_ferplus(path: Path, votes_file: str | Path | None) -> Source:
     if tables:
 
         def read_tables() -> dict[str, Part]:
-            return {split: _read_votes_table(split, file) for split, file in tables.items()}
+            return {
+                split: _read_votes_table(split, file, vote_rule) for split, file in tables.items()
+            }
 
-        return Source(list(tables.values()), read_tables, EMOTIONS)
+        return Source([*tables.values(), vote_rule], read_tables, EMOTIONS)
 
-    pictures = _require_fer2013(path)
-    votes = Path(votes_file) if votes_file else pictures.parent / VOTES_FILE
-    if not votes.is_file():
-        raise ValueError(
-            f"There is no file of votes '{votes}'. Download {VOTES_FILE} from "
-            "https://github.com/microsoft/FERPlus and pass it as `votes_file`."
-        )
-    return Source([pictures, votes], lambda: _read_pair(pictures, votes), EMOTIONS)
+    pictures = require_fer2013(path)
+    votes = require_votes(pictures, votes_file, "votes_file")
+    return Source(
+        [pictures, votes, vote_rule], lambda: _read_pair(pictures, votes, vote_rule), EMOTIONS
+    )
 
 
-def _require_fer2013(path: Path) -> Path:
+def require_fer2013(path: Path) -> Path:
+    """Return what `find_fer2013` finds.
+
+    Raises:
+        ValueError: If it finds nothing.
+    """
     file = find_fer2013(path)
     if file is None:
         raise ValueError(
@@ -157,15 +187,97 @@ def _require_fer2013(path: Path) -> Path:
     return file
 
 
-def _read_fer2013(file: Path) -> dict[str, np.ndarray]:
-    """Read numbers, uint8 pictures of shape (N, 48, 48) and usages."""
+def require_votes(pictures: Path, votes_file: str | Path | None, option: str) -> Path:
+    """Return the file of votes: the one given, or `fer2013new.csv` beside the `pictures`.
+
+    Raises:
+        ValueError: If it does not exist; the message says to pass `option`.
+    """
+    votes = Path(votes_file) if votes_file else pictures.parent / VOTES_FILE
+    if not votes.is_file():
+        raise ValueError(
+            f"There is no file of votes '{votes}'. Download {VOTES_FILE} from "
+            f"https://github.com/microsoft/FERPlus and pass it as `{option}`."
+        )
+    return votes
+
+
+@dataclass(frozen=True)
+class VotedPictures:
+    """FER2013's N pictures with FER+'s votes, row by row as in both files.
+
+    Attributes:
+        pixels: uint8 of shape (N, 48, 48).
+        names: FER+'s name of each picture; empty for what is no face.
+        votes: Counts of shape (N, 10), columns as in `VOTE_COLUMNS`.
+        rows: The rows of each split that have a name.
+    """
+
+    pixels: np.ndarray
+    names: list[str]
+    votes: np.ndarray
+    rows: dict[str, np.ndarray]
+
+
+def join_votes(pictures: Path, votes_file: Path) -> VotedPictures:
+    """Read `fer2013.csv` and `fer2013new.csv`, and see that they belong together.
+
+    Raises:
+        ValueError: If one of them is damaged, or their rows do not match.
+    """
+    names = read_header(votes_file)
+    if missing := [name for name in ("Usage", "Image name", *VOTE_COLUMNS) if name not in names]:
+        raise ValueError(
+            f"'{votes_file}' has the columns {names}, but lacks {missing}. Expected FER+'s "
+            f"{VOTES_FILE}."
+        )
+    table = read_columns(votes_file, ["Usage", "Image name", *VOTE_COLUMNS])
+    try:
+        votes = np.array([table[column] for column in VOTE_COLUMNS], dtype=np.uint8).T
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"'{votes_file}' has votes that are no numbers from 0 to 255 ({error}). Download the "
+            "file again."
+        ) from error
+    columns = _read_fer2013(pictures, len(votes))
+    if len(votes) != len(columns["pixels"]):
+        raise ValueError(
+            f"'{pictures}' has {len(columns['pixels'])} rows, but '{votes_file}' has {len(votes)}. "
+            "Their rows belong together one by one: use both files as they were published."
+        )
+    differing = np.flatnonzero(columns["usage"] != np.array(table["Usage"]))
+    if differing.size:
+        row = differing[0]
+        raise ValueError(
+            f"In row {row} '{pictures}' has the usage {str(columns['usage'][row])!r}, but "
+            f"'{votes_file}' has {table['Usage'][row]!r}. Use both files as they were published."
+        )
+    picture_names = [name.strip() for name in table["Image name"]]
+    named = np.array([bool(name) for name in picture_names])
+    rows_of_splits = _rows_of_splits(columns["usage"], pictures)
+    return VotedPictures(
+        columns["pixels"],
+        picture_names,
+        votes.astype(np.int64),
+        {split: rows[named[rows]] for split, rows in rows_of_splits.items()},
+    )
+
+
+def _read_fer2013(file: Path, num_rows: int | None = None) -> dict[str, np.ndarray]:
+    """Read numbers, uint8 pictures of shape (N, 48, 48) and usages; `num_rows` is for the bar."""
     names = read_header(file)
     found = {key: find_column(names, [key]) for key in ("emotion", "pixels", "usage")}
     positions = {key: names.index(name) for key, name in found.items() if name}
     emotions, pictures, usages = [], [], []
     rows = read_rows(file)
     next(rows)
-    for number, row in enumerate(rows):
+    bar = tqdm(rows, f"Reading {file.name}", num_rows, unit=" rows", disable=None)
+    for number, row in enumerate(bar):
+        if len(row) <= max(positions.values()):
+            raise ValueError(
+                f"Row {number} of '{file}' has {len(row)} columns. Expected {names}. Download the "
+                "file again."
+            )
         pictures.append(_parse_pixels(row[positions["pixels"]], f"Row {number} of '{file}'"))
         emotions.append(row[positions["emotion"]])
         usages.append(row[positions["usage"]] if "usage" in positions else "train")
@@ -223,19 +335,24 @@ def _pixel_part(
     )
 
 
-def _decide(split: str, votes: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+def _decide(
+    split: str, votes: np.ndarray, vote_rule: str
+) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return the rows a split keeps, their labels, and their votes as they were given."""
-    rule = apply_plurality_rule if split == "train" else apply_majority_rule
-    kept, winner = rule(votes)
+    if vote_rule == "all":
+        decide = apply_all_rule
+    else:
+        decide = apply_plurality_rule if split == "train" else apply_majority_rule
+    kept, winner = decide(votes)
     rows = np.flatnonzero(kept)
     labels = [canonical_emotion(VOTE_COLUMNS[column]) for column in winner[rows]]
     return rows, labels, votes[rows]
 
 
-def _read_votes_table(split: str, file: Path) -> Part:
+def _read_votes_table(split: str, file: Path, vote_rule: str) -> Part:
     table = pq.read_table(file, columns=list(VOTE_COLUMNS))
     votes = np.stack([table[column].to_numpy() for column in VOTE_COLUMNS], axis=1)
-    index, labels, kept_votes = _decide(split, votes.astype(np.int64))
+    index, labels, kept_votes = _decide(split, votes.astype(np.int64), vote_rule)
     return Part(
         labels,
         read=lambda rows: read_embedded(file, "image", index[rows]),
@@ -245,32 +362,10 @@ def _read_votes_table(split: str, file: Path) -> Part:
     )
 
 
-def _read_pair(pictures: Path, votes_file: Path) -> dict[str, Part]:
-    names = read_header(votes_file)
-    if missing := [name for name in ("Usage", "Image name", *VOTE_COLUMNS) if name not in names]:
-        raise ValueError(
-            f"'{votes_file}' has the columns {names}, but lacks {missing}. Expected FER+'s "
-            f"{VOTES_FILE}."
-        )
-    table = read_columns(votes_file, ["Usage", "Image name", *VOTE_COLUMNS])
-    votes = np.array([table[column] for column in VOTE_COLUMNS]).T.astype(np.int64)
-    columns = _read_fer2013(pictures)
-    if len(votes) != len(columns["pixels"]):
-        raise ValueError(
-            f"'{pictures}' has {len(columns['pixels'])} rows, but '{votes_file}' has {len(votes)}. "
-            "Their rows belong together one by one: use both files as they were published."
-        )
-    differing = np.flatnonzero(columns["usage"] != np.array(table["Usage"]))
-    if differing.size:
-        row = differing[0]
-        raise ValueError(
-            f"In row {row} '{pictures}' has the usage {str(columns['usage'][row])!r}, but "
-            f"'{votes_file}' has {table['Usage'][row]!r}. Use both files as they were published."
-        )
-    named = np.array([bool(name.strip()) for name in table["Image name"]])
+def _read_pair(pictures: Path, votes_file: Path, vote_rule: str) -> dict[str, Part]:
+    joined = join_votes(pictures, votes_file)
     parts = {}
-    for split, rows in _rows_of_splits(columns["usage"], pictures).items():
-        faces = rows[named[rows]]
-        kept, labels, kept_votes = _decide(split, votes[faces])
-        parts[split] = _pixel_part(pictures, columns["pixels"], faces[kept], labels, kept_votes)
+    for split, rows in joined.rows.items():
+        kept, labels, votes = _decide(split, joined.votes[rows], vote_rule)
+        parts[split] = _pixel_part(pictures, joined.pixels, rows[kept], labels, votes)
     return parts

@@ -49,7 +49,7 @@ def locate_folders(folder: Path, label_names: Sequence[str] | None) -> Source:
             "'train/happy/1.jpg' or 'happy/1.jpg'."
         )
     pictures = {
-        split: [(label, file) for label in labels for file in _list_pictures(label)]
+        split: [(label, file) for label in labels for file in list_pictures(label)]
         for split, labels in splits.items()
     }
     for label in (label for labels in splits.values() for label in labels):
@@ -87,7 +87,8 @@ def _visible_pictures(folder: Path) -> Iterator[Path]:
     )
 
 
-def _list_pictures(folder: Path) -> list[Path]:
+def list_pictures(folder: Path) -> list[Path]:
+    """List the pictures below a folder by their endings, without hidden files and folders."""
     return sorted(_visible_pictures(folder))
 
 

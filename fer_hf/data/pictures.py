@@ -124,13 +124,18 @@ def _find_fault(encoded: dict[str, Any] | None) -> str | None:
     # Decoders meet damaged files with whatever goes wrong first: OSError, SyntaxError, zlib.error,
     # struct.error, EOFError, MemoryError and more. All mean that training would stop here.
     except Exception as error:
-        if isinstance(error, FileNotFoundError):
-            return "no such file"
-        if isinstance(error, Image.UnidentifiedImageError):
-            size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-            return "not a picture" if size else "empty file"
-        return str(error) or type(error).__name__
+        return describe_fault(error, source)
     return None
+
+
+def describe_fault(error: Exception, source: str | Path | bytes) -> str:
+    """Say in a few words why `source`, a path or a file's content, cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, Image.UnidentifiedImageError):
+        size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+        return "not a picture" if size else "empty file"
+    return str(error) or type(error).__name__
 
 
 def encode_pictures(pixels: np.ndarray) -> pa.StructArray:

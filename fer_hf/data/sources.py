@@ -13,6 +13,7 @@ import numpy as np
 from fer_hf.data import cache
 from fer_hf.data.arrays import find_array_names, locate_arrays
 from fer_hf.data.ferplus import (
+    VOTE_RULES,
     VOTES_FILE,
     find_fer2013,
     find_vote_tables,
@@ -50,6 +51,7 @@ def load_splits(
     label_column: str | None = None,
     label_names: Sequence[str] | None = None,
     votes_file: str | Path | None = None,
+    vote_rule: str = "majority",
     num_drawn: int = 1200,
     drawn_size: int = 128,
     revision: str | None = None,
@@ -69,6 +71,9 @@ def load_splits(
         label_column: The column with the labels, for `table` and `hub`.
         label_names: All labels there may be; for labels that are numbers, their names from 0 on.
         votes_file: FER+'s `fer2013new.csv`, if it does not lie beside `fer2013.csv`.
+        vote_rule: Which rows of FER+ are kept: ``"majority"``, those most people agree on, as its
+            official code has it (in train, those where an emotion has the most votes); ``"all"``,
+            each with a vote for an emotion, labelled with the one that has the most.
         num_drawn: How many faces to draw.
         drawn_size: Their height and width in pixels.
         revision: Branch, tag or commit of the data set on the Hub.
@@ -94,7 +99,14 @@ def load_splits(
         raise ValueError(f"`label_names` is the text {label_names!r}. Pass a list of names.")
     if label_names is not None:
         label_names = check_label_names(label_names, "`label_names`")
+    if vote_rule not in VOTE_RULES:
+        raise ValueError(f"`vote_rule` is {vote_rule!r}. Expected one of {list(VOTE_RULES)}.")
     layout = layout or recognise_layout(source, votes_file)
+    if vote_rule != "majority" and layout != "ferplus":
+        raise ValueError(
+            f"`vote_rule` is {vote_rule!r}, but '{source}' has the layout `{layout}`, which has no "
+            "votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
+        )
     path = Path(source).expanduser().absolute()
     if layout not in ("hub", "drawn") and not path.exists():
         raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
@@ -111,7 +123,7 @@ def load_splits(
             case "fer2013":
                 found = locate_fer2013(path)
             case "ferplus":
-                found = locate_ferplus(path, votes_file)
+                found = locate_ferplus(path, votes_file, vote_rule)
             case "drawn":
                 found = locate_drawn(num_drawn, drawn_size, seed)
             case _:

@@ -167,10 +167,14 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
 
 
 def _load_classifier(path: str, revision: str | None) -> LoadedModel:
-    trusted = {"revision": revision, "trust_remote_code": False}
+    options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         model, loading = AutoModelForImageClassification.from_pretrained(
-            path, use_safetensors=True, output_loading_info=True, **trusted
+            path,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are named below, in our words
+            output_loading_info=True,
+            **options,
         )
     except SafetensorError as error:
         raise OSError(
@@ -182,13 +186,13 @@ def _load_classifier(path: str, revision: str | None) -> LoadedModel:
         raise ValueError(
             f"{path!r} is no image classifier that can be opened: {first_line}"
         ) from error
-    if lost := loading["missing_keys"]:
+    if lost := {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}:
         raise ValueError(
             f"Checkpoint {path!r} lacks {len(lost)} tensors of its network, such as "
-            f"{min(lost)!r}: its answers would be random. Give one that was trained to classify "
-            "pictures."
+            f"{min(lost)!r}, or has them in another shape: its answers would be random. Give one "
+            "that was trained to classify pictures."
         )
-    processor = AutoImageProcessor.from_pretrained(path, **trusted)
+    processor = AutoImageProcessor.from_pretrained(path, **options)
     return LoadedModel(model.eval(), processor, Path(path).name)
 
 

@@ -1,0 +1,33 @@
+"""`fer-hf card`: write the model card of a run again, with what was measured since."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(args: Sequence[str]) -> None:
+    """Write README.md into the run's folder."""
+    from fer_hf.evaluation.checkpoint_report import load_checkpoint_report
+    from fer_hf.evaluation.report import load_report, write_text_atomically
+    from fer_hf.model_card import CARD_NAME, render_model_card
+
+    parser = argparse.ArgumentParser(
+        prog="fer-hf card",
+        description="Write the model card of a run from its report, and from evaluations of it.",
+        epilog="example: fer-hf card runs/my_faces --evaluations measured/ferplus measured/photos",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", metavar="RUN", help="output folder of a run")
+    parser.add_argument(
+        "--evaluations",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="what `fer-hf evaluate RUN --output_dir FOLDER` wrote",
+    )
+    parser.add_argument("--name", help="what the snippet opens, such as you/your-fer")
+    given = parser.parse_args(args)
+    report = load_report(given.run)
+    evaluations = [load_checkpoint_report(folder) for folder in given.evaluations]
+    card = render_model_card(report, evaluations, name=given.name)
+    print(f"written: {write_text_atomically(Path(given.run) / CARD_NAME, card)}")

@@ -1,0 +1,138 @@
+"""The report of a checkpoint: people beside the model, its JSON, and its tables."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_hf.evaluation.checkpoint_report import (
+    CheckpointReport,
+    compare_with_crowd,
+    load_checkpoint_report,
+    save_checkpoint_report,
+)
+from fer_hf.evaluation.checkpoint_table import render_checkpoint_report
+from fer_hf.evaluation.metrics import evaluate_scores
+
+NAMES = ["anger", "fear", "happy", "sad"]
+# Forty of each label but fear; all of anger are right, half of happy, and none of sad.
+LABELS = np.repeat([0, 2, 3], 40)
+ANSWERS = np.concatenate([np.full(40, 0), np.repeat([2, 3], 20), np.full(40, 0)])
+# People agree by 6 of 10, one of them says that there is no emotion.
+VOTES = np.full((120, 4), 1.0)
+VOTES[np.arange(120), LABELS] = 6
+
+
+def score(answers, top=0.7):
+    scores = np.full((len(answers), 4), (1 - top) / 3)
+    scores[np.arange(len(answers)), answers] = top
+    return scores
+
+
+@pytest.fixture
+def report():
+    evaluation = evaluate_scores(score(ANSWERS), LABELS, NAMES)
+    # Two more rows: one torn between two labels, one that nobody could tell.
+    all_votes = np.concatenate([VOTES, [[2, 2, 0, 0], [0, 0, 0, 0]]])
+    all_scores = score(np.append(ANSWERS, [0, 0]))
+    return CheckpointReport(
+        model="resnetv2",
+        data="faces",
+        split="test",
+        label_match={"anger": "anger", "happiness": "happy", "sad": "sad"},
+        evaluation=evaluation,
+        with_flip_averaging=evaluate_scores(score(LABELS), LABELS, NAMES),
+        crowd=compare_with_crowd(evaluation, LABELS, VOTES, np.ones(120), all_scores, all_votes),
+        versions={"torch": "2.15.0"},
+    )
+
+
+def test_people_stand_beside_the_model(report):
+    crowd = report.crowd
+    assert crowd.tagger.accuracy == pytest.approx(0.6)
+    assert crowd.tagger_recall_per_label == {
+        "anger": pytest.approx(0.6),
+        "fear": None,
+        "happy": pytest.approx(0.6),
+        "sad": pytest.approx(0.6),
+    }
+    assert crowd.labels_above_tagger == ["anger"]
+    assert crowd.num_voted_pictures == 121
+    right = -(6 * np.log(0.7) + 3 * np.log(0.1)) / 9
+    wrong = -(1 * np.log(0.7) + 8 * np.log(0.1)) / 9
+    torn = -(np.log(0.7) + np.log(0.1)) / 2
+    expected = (60 * right + 60 * wrong + torn) / 121
+    assert crowd.soft_cross_entropy.value == pytest.approx(expected)
+
+
+def test_a_label_is_clearly_above_only_if_its_whole_interval_is():
+    # Wilson's interval of 4 of 4 begins at 0.51, that of 40 of 40 at 0.91.
+    for count, clearly in ((4, []), (40, ["anger"])):
+        labels = np.repeat([0, 2], count)
+        votes = np.ones((2 * count, 4))
+        votes[np.arange(2 * count), labels] = 6
+        scores = score(np.zeros(2 * count, int))
+        evaluation = evaluate_scores(scores, labels, NAMES)
+        crowd = compare_with_crowd(evaluation, labels, votes, 1, scores, votes)
+        assert crowd.labels_above_tagger == ["anger"]
+        assert crowd.labels_clearly_above_tagger == clearly
+
+
+def test_the_tables_say_in_words_what_is_above(report):
+    text = render_checkpoint_report(report)
+    assert text.startswith("resnetv2 on faces, test: 120 pictures\n")
+    assert max(map(len, text.splitlines())) <= 90
+    rows = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    assert rows["accuracy"][1:] == ["0.500", "0.412", "–", "0.588", "0.600", "1.000"]
+    assert rows["anger"][1:3] == ["40", "1.000"]
+    assert rows["anger"][-3:] == ["0.600", "clearly", "above"]
+    assert rows["happy"][-2:] == ["0.600", "below"]
+    assert rows["sad"][-3:] == ["0.600", "clearly", "below"]
+    assert rows["fear"][1:] == ["0", "–", "–", "–", "–"]
+    assert "happiness → happy" in text
+    assert "The data has no fear" in text
+    assert "above one human tagger's on 1 of 3 labels" in text
+    assert "121 pictures" in text
+
+
+def test_without_votes_the_tables_are_silent_about_people(report):
+    match = {name: name for name in NAMES}
+    text = render_checkpoint_report(replace(report, crowd=None, label_match=match))
+    for word in ("tagger", "soft cross-entropy", "→", "votes"):
+        assert word not in text
+    assert "with flip" in text
+
+
+def test_the_report_is_written_as_plain_json_with_its_picture(report, tmp_path):
+    path = save_checkpoint_report(report, tmp_path / "new" / "folder")
+    assert {file.name for file in path.parent.iterdir()} == {
+        "evaluation.json",
+        "confusion_matrix.png",
+    }
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(report.to_dict()))
+    assert written["format"] == 1
+    assert written["num_pictures"] == 120
+    assert written["evaluation"]["accuracy"]["value"] == 0.5
+    assert written["evaluation"]["recall_per_label"]["fear"]["value"] is None
+    assert written["crowd"]["tagger"]["name"] == "one human tagger"
+    with Image.open(path.parent / "confusion_matrix.png") as picture:
+        assert picture.width > 300
+
+
+def test_a_report_survives_its_file(report, tmp_path):
+    path = save_checkpoint_report(report, tmp_path)
+    assert load_checkpoint_report(path) == load_checkpoint_report(tmp_path) == report
+    nobody = replace(report, crowd=None)
+    assert load_checkpoint_report(save_checkpoint_report(nobody, tmp_path)) == nobody
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"format": 99}', '{"format": 1}'])
+def test_what_is_no_evaluation_is_refused(tmp_path, text):
+    (tmp_path / "evaluation.json").write_text(text)
+    with pytest.raises(ValueError, match=r"no evaluation of format 1 .* evaluate` again"):
+        load_checkpoint_report(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no evaluation at"):
+        load_checkpoint_report(tmp_path / "nowhere")
