@@ -17,7 +17,7 @@ a first tour, with no data of your own and no network:
   fer-hf train --data my_faces                   the same with a folder of pictures per label
   fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
   fer-hf evaluate runs/drawn/drawn-resnetv2      how good one of them is, label by label
-  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2      what it says about a picture
+  fer-hf predict face.jpg                        what the model in the box says about a picture
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """

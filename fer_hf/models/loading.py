@@ -33,7 +33,13 @@ from fer_hf.models.timm_networks import (
     load_timm,
     reset_head,
 )
-from fer_hf.models.weights import check_is_checkpoint, choose_weights, reach, resolve_source
+from fer_hf.models.weights import (
+    DEFAULT_MODEL,
+    check_is_checkpoint,
+    choose_weights,
+    reach,
+    resolve_source,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -145,10 +151,14 @@ def load_model(
 def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
     """Open a checkpoint folder or Hub id as it is, head and labels included, in eval mode.
 
+    `resnetv2-ferplus` is the model in the box.
+
     Raises:
         ValueError: It is no image classifier, or a part of its network is missing.
         OSError: It cannot be found, reached or read.
     """
+    if path == Path(DEFAULT_MODEL).name and not Path(path).is_dir():
+        path = DEFAULT_MODEL
     is_folder = Path(path).is_dir()
     if not is_folder:
         try:

@@ -78,7 +78,11 @@ def load_pretrained(model_class: Any, source: str, *, problem_type: str, **setti
     report.addFilter(_is_no_load_report)
     try:
         model, loading = model_class.from_pretrained(
-            source, ignore_mismatched_sizes=True, output_loading_info=True, **settings
+            source,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **settings,
         )
     finally:
         report.removeFilter(_is_no_load_report)

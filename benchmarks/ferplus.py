@@ -1,0 +1,129 @@
+"""Tabulate what was tried for the model in the box, from the reports of the runs.
+
+Writes benchmarks/ferplus.md. Runs that were tried show validation alone, because everything was
+chosen by it; the seeds of the final recipe show test too, with mean and standard deviation.
+
+    python benchmarks/ferplus.py --tried runs/fp-* --final runs/fp-final-*
+
+A row stays in benchmarks/ferplus.json when its run is gone, so that nothing that was tried is lost.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from fer_hf.evaluation.report import RunReport, load_report
+
+FOLDER = Path(__file__).parent
+ROWS = FOLDER / "ferplus.json"
+FIGURES = ("accuracy", "balanced_accuracy", "nll", "ece")
+# What differs between runs without changing what is learnt.
+SILENT = ("seed", "data", "layout", "output_dir", "world_size", "temperature", "disable_tqdm")
+INTRO = """\
+# The model in the box: what was tried
+
+FER+, majority protocol; seed, epoch and every setting chosen on validation (3,199 pictures, 95 % interval about ±1.2 points).
+Written by `python benchmarks/ferplus.py`. Each run is one command: `accelerate launch train.py --data FERPLUS --config
+resnetv2-ferplus` with the settings named. Minutes are those of training on the hardware named, often with other work beside it.
+"""
+
+
+def describe(report: RunReport, hardware: str) -> dict[str, Any]:
+    """Return what the table needs of a run."""
+    return {
+        "run": report.display_name,
+        "settings": {k: v for k, v in report.settings.items() if k not in SILENT},
+        "seed": report.seed,
+        "parameters": report.num_parameters,
+        "minutes": report.train_seconds / 60,
+        "hardware": hardware,
+        "figures": {
+            split: {figure: getattr(report.evaluations[split], figure).value for figure in FIGURES}
+            for split in ("train", "validation", "test")
+        },
+    }
+
+
+def list_differences(settings: dict[str, Any], reference: dict[str, Any]) -> str:
+    """Name the settings that both runs know and that differ."""
+    shared = settings.keys() & reference.keys()
+    return ", ".join(f"{k} {settings[k]}" for k in sorted(shared) if settings[k] != reference[k])
+
+
+def show(figures: dict[str, float]) -> list[str]:
+    """Return accuracy, balanced accuracy and ECE in percent, NLL in nats."""
+    return [f"{figures[f]:.3f}" if f == "nll" else f"{100 * figures[f]:.1f}" for f in FIGURES]
+
+
+def render_tried(rows: list[dict[str, Any]], reference: dict[str, Any]) -> str:
+    """Render one row a run, on validation."""
+    cells = [
+        [
+            row["run"],
+            list_differences(row["settings"], reference) or "the recipe",
+            row["seed"],
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['minutes']:.0f}, {row['hardware']}",
+            f"{100 * row['figures']['train']['accuracy']:.1f}",
+            *show(row["figures"]["validation"]),
+        ]
+        for row in rows
+    ]
+    headers = ["run", "differs in", "seed", "size", "minutes", "train acc."]
+    return tabulate(
+        cells, [*headers, "acc.", "bal.", "NLL", "ECE"], "github", disable_numparse=True
+    )
+
+
+def render_final(rows: list[dict[str, Any]]) -> str:
+    """Render the seeds of the final recipe, on validation and test, with mean and deviation."""
+    cells = [
+        [
+            row["run"],
+            row["seed"],
+            *show(row["figures"]["validation"]),
+            *show(row["figures"]["test"]),
+        ]
+        for row in rows
+    ]
+    if len(rows) > 1:
+        for name, summary in (("mean", statistics.mean), ("deviation", statistics.stdev)):
+            means = [
+                show({f: summary(row["figures"][split][f] for row in rows) for f in FIGURES})
+                for split in ("validation", "test")
+            ]
+            cells.append([name, "", *means[0], *means[1]])
+    named = [f"{split} {f}" for split in ("val.", "test") for f in ("acc.", "bal.", "NLL", "ECE")]
+    return tabulate(cells, ["run", "seed", *named], "github", disable_numparse=True)
+
+
+def main() -> None:
+    """Read the reports, keep their rows, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tried", nargs="*", default=[], metavar="RUN", help="folders of runs")
+    parser.add_argument("--final", nargs="*", default=[], metavar="RUN", help="seeds of the recipe")
+    parser.add_argument("--hardware", default="2 CPU cores", help="what these runs trained on")
+    given = parser.parse_args()
+    kept = json.loads(ROWS.read_text()) if ROWS.is_file() else {"tried": {}, "final": {}}
+    for kind in ("tried", "final"):
+        for folder in getattr(given, kind):
+            report = load_report(folder)
+            kept[kind][report.display_name] = describe(report, given.hardware)
+    ROWS.write_text(json.dumps(kept, indent=1) + "\n")
+    tried, final = list(kept["tried"].values()), list(kept["final"].values())
+    parts = [INTRO]
+    if final:
+        parts += ["## The final recipe", render_final(final)]
+    if tried:
+        reference = (final or tried)[0]["settings"]
+        parts += ["## Every run, on validation", render_tried(tried, reference)]
+    (FOLDER / "ferplus.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print(f"written: {FOLDER / 'ferplus.md'}")
+
+
+if __name__ == "__main__":
+    main()
