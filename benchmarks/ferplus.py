@@ -26,9 +26,10 @@ SILENT = ("seed", "data", "layout", "output_dir", "world_size", "temperature", "
 INTRO = """\
 # The model in the box: what was tried
 
-FER+, majority protocol; seed, epoch and every setting chosen on validation (3,199 pictures, 95 % interval about ±1.2 points).
-Written by `python benchmarks/ferplus.py`. Each run is one command: `accelerate launch train.py --data FERPLUS --config
-resnetv2-ferplus` with the settings named. Minutes are those of training on the hardware named, often with other work beside it.
+FER+, majority protocol; seed, epoch and every setting chosen on validation (3,199 pictures, 95 %
+interval about ±1.2 points). Written by `python benchmarks/ferplus.py`. Each run is one command,
+`accelerate launch train.py --data FERPLUS --config resnetv2-ferplus`, with the settings named.
+Minutes are those of training on the hardware named, often with other work beside it.
 """
 
 
