@@ -4,6 +4,7 @@ Writes benchmarks/ferplus.md. Runs that were tried show validation alone, becaus
 chosen by it; the seeds of the final recipe show test too, with mean and standard deviation.
 
     python benchmarks/ferplus.py --tried runs/fp-* --final runs/fp-final-*
+    python benchmarks/ferplus.py --adjust runs/fp-1 --ferplus ../shared/data/ferplus
 
 A row stays in benchmarks/ferplus.json when its run is gone, so that nothing that was tried is lost.
 """
@@ -14,12 +15,19 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
+from fer_hf.data import load_splits
+from fer_hf.data.transforms import compute_targets
+from fer_hf.evaluation.calibration import compute_logit_offsets, fit_temperature
+from fer_hf.evaluation.metrics import compute_metrics, compute_softmax
 from fer_hf.evaluation.report import RunReport, load_report
+from fer_hf.inference import ExpressionClassifier, score_split
 
 FOLDER = Path(__file__).parent
 ROWS = FOLDER / "ferplus.json"
+STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 FIGURES = ("accuracy", "balanced_accuracy", "nll", "ece")
 # What differs between runs without changing what is learnt.
 SILENT = ("seed", "data", "layout", "output_dir", "world_size", "temperature", "disable_tqdm")
@@ -102,18 +110,40 @@ def render_final(rows: list[dict[str, Any]]) -> str:
     return tabulate(cells, ["run", "seed", *named], "github", disable_numparse=True)
 
 
+def measure_adjustments(run: str, ferplus: str) -> list[list[str]]:
+    """Measure logit adjustments of a run on validation, each with the temperature that fits it."""
+    splits = load_splits(ferplus)
+    validation = splits["validation"]
+    labels = np.asarray(validation["label"][:])
+    scores = score_split(ExpressionClassifier(run), validation, batch_size=128)[0]
+    shares = compute_targets(np.asarray(splits["train"]["votes"][:])).mean(axis=0)
+    rows = []
+    for strength in STRENGTHS:
+        logits = np.log(scores) + compute_logit_offsets(shares, strength)
+        temperature = fit_temperature(logits, labels)
+        figures = compute_metrics(compute_softmax(logits / temperature), labels)
+        rows.append([f"{strength:.2f}", f"{temperature:.2f}", *show(figures)])
+    return rows
+
+
 def main() -> None:
     """Read the reports, keep their rows, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tried", nargs="*", default=[], metavar="RUN", help="folders of runs")
     parser.add_argument("--final", nargs="*", default=[], metavar="RUN", help="seeds of the recipe")
     parser.add_argument("--hardware", default="2 CPU cores", help="what these runs trained on")
+    parser.add_argument("--adjust", metavar="RUN", help="try logit adjustments of this run")
+    parser.add_argument("--ferplus", metavar="FOLDER", help="FER+, for --adjust")
     given = parser.parse_args()
-    kept = json.loads(ROWS.read_text()) if ROWS.is_file() else {"tried": {}, "final": {}}
+    empty = {"tried": {}, "final": {}, "adjusted": {}}
+    kept = {**empty, **(json.loads(ROWS.read_text()) if ROWS.is_file() else {})}
     for kind in ("tried", "final"):
         for folder in getattr(given, kind):
             report = load_report(folder)
             kept[kind][report.display_name] = describe(report, given.hardware)
+    if given.adjust:
+        rows = measure_adjustments(given.adjust, given.ferplus)
+        kept["adjusted"] = {"run": Path(given.adjust).name, "rows": rows}
     ROWS.write_text(json.dumps(kept, indent=1) + "\n")
     tried, final = list(kept["tried"].values()), list(kept["final"].values())
     parts = [INTRO]
@@ -122,6 +152,11 @@ def main() -> None:
     if tried:
         reference = (final or tried)[0]["settings"]
         parts += ["## Every run, on validation", render_tried(tried, reference)]
+    if kept["adjusted"]:
+        headers = ["strength", "temperature", "acc.", "bal.", "NLL", "ECE"]
+        table = tabulate(kept["adjusted"]["rows"], headers, "github", disable_numparse=True)
+        title = f"## Logit adjustment of {kept['adjusted']['run']}, on validation"
+        parts += [title, table]
     (FOLDER / "ferplus.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"written: {FOLDER / 'ferplus.md'}")
 

@@ -22,8 +22,9 @@ from transformers.training_args import TrainingArguments
 
 from fer_hf.callbacks import EpochProgress, StopOnSignal
 from fer_hf.data.transforms import FaceDataset, collate
+from fer_hf.features import FeatureDataset
 from fer_hf.losses import compute_soft_loss, expand_logits, mix_batch
-from fer_hf.models import find_frozen_modules, get_head_parameters
+from fer_hf.models import DetachedHead, find_frozen_modules, get_head_parameters
 
 _AVERAGE_FILE = "ema.safetensors"
 
@@ -43,7 +44,7 @@ class FerTrainer(Trainer):
         **kwargs: As for `transformers.Trainer`. Datasets are `FaceDataset`s.
     """
 
-    model: PreTrainedModel  # Trainer takes any module; ours have a config and a head
+    model: PreTrainedModel | DetachedHead  # Trainer takes any module
 
     def __init__(
         self,
@@ -136,7 +137,8 @@ class FerTrainer(Trainer):
                     # Vectors are biases and the scales of normalisation: decay only hurts them.
                     key = (id(parameter) in head, parameter.ndim > 1)
                     groups.setdefault(key, []).append(parameter)
-            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            learner: Any = self.model
+            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, learner)
             rate = settings["lr"]
             self.optimizer = optimizer_class(
                 [
@@ -250,7 +252,7 @@ class _EveryStep(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         # accelerate tells the dataset only when it runs a single process.
-        if isinstance(self.trainer.train_dataset, FaceDataset):
+        if isinstance(self.trainer.train_dataset, FaceDataset | FeatureDataset):
             self.trainer.train_dataset.set_epoch(int((state.epoch or 0) + 1e-6))
 
     def on_step_end(

@@ -14,11 +14,13 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError
+from torch import nn
 from torch.nn import functional
 from transformers import EarlyStoppingCallback, PreTrainedModel, TrainingArguments, set_seed
 from transformers.trainer_utils import EvalPrediction
 
 from fer_hf.arguments import DataArguments, ModelArguments
+from fer_hf.data.parts import SPLITS
 from fer_hf.data.pictures import to_rgb
 from fer_hf.data.sources import recognise_layout
 from fer_hf.data.transforms import Augmentation, FaceDataset
@@ -30,13 +32,16 @@ from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
 from fer_hf.evaluation.provenance import collect_versions, name_source
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
+from fer_hf.features import FeatureDataset, load_features
 from fer_hf.losses import compute_label_weights
 from fer_hf.model_card import CARD_NAME, render_model_card
 from fer_hf.models import (
+    DetachedHead,
     LoadedModel,
     calibrate_batchnorm,
     fold_into_head,
     freeze_backbone,
+    has_detachable_head,
     load_checkpoint,
     load_model,
     round_weights,
@@ -51,6 +56,7 @@ logger = logging.getLogger(__name__)
 _CALIBRATION_PICTURES = 256
 # Enough to tell the gap to validation within a point; all of FER+ would take as long as an epoch.
 _TRAIN_EVALUATION_PICTURES = 5000
+_SAMPLE = "train sample"
 
 
 class InterruptedRunError(Exception):
@@ -80,10 +86,14 @@ def fine_tune(
     loaded = _load_model(model, label_names)
     trained_part = freeze_backbone(loaded.model, model.unfreeze)
     sets = _build_sets(splits, loaded.image_processor, training)
+    input_size = sets["validation"][0]["pixel_values"].shape[-1]
     if loaded.backbone_knowledge == "nothing" and trained_part != "everything":
         _calibrate(loaded, sets["train"], training)
 
-    trainer = _build_trainer(loaded, splits, sets, model, training)
+    learner: nn.Module = loaded.model
+    if _can_cache(loaded, trained_part, training):
+        learner, sets = _detach_head(loaded, sets, training)
+    trainer = _build_trainer(loaded, learner, splits, sets, model, training)
     seconds = _train(trainer, output_dir, training)
     temperature = _finish_head(trainer, sets, training)
     if training.save_dtype == "float16":
@@ -91,9 +101,9 @@ def fine_tune(
 
     evaluations = {
         name: evaluate_scores(compute_softmax(logits), labels, label_names)
-        for name, logits, labels in _predict(trainer, splits, loaded.image_processor)
+        for name, logits, labels in _predict(trainer, sets)
     }
-    parameters = list(trainer.model.parameters())
+    parameters = list(loaded.model.parameters())
     report = RunReport(
         model_name_or_path=name_source(model.model_name_or_path),
         display_name=output_dir.name,
@@ -104,7 +114,7 @@ def fine_tune(
         data=name_source(data.data),
         label_names=label_names,
         split_sizes={name: len(split) for name, split in splits.items()},
-        input_size=sets["validation"][0]["pixel_values"].shape[-1],
+        input_size=input_size,
         seed=training.seed,
         settings={**_describe_settings(data, model, training), "temperature": temperature},
         versions=collect_versions(),
@@ -168,7 +178,8 @@ def _load_model(model: ModelArguments, label_names: Sequence[str]) -> LoadedMode
 
 def _build_sets(
     splits: DatasetDict, image_processor: Any, training: FerTrainingArguments
-) -> dict[str, FaceDataset]:
+) -> dict[str, FaceDataset | FeatureDataset]:
+    """Return the splits as the network sees them, and `_SAMPLE`: train without augmentation."""
     train = FaceDataset(
         splits["train"],
         image_processor,
@@ -176,10 +187,62 @@ def _build_sets(
         soft_targets=training.soft_targets,
         seed=training.seed,
     )
-    return {"train": train, "validation": FaceDataset(splits["validation"], image_processor)}
+    sample = splits["train"].select(_choose_sample(len(train)))
+    return {
+        "train": train,
+        _SAMPLE: FaceDataset(sample, image_processor),
+        "validation": FaceDataset(splits["validation"], image_processor),
+        "test": FaceDataset(splits["test"], image_processor),
+    }
 
 
-def _calibrate(loaded: LoadedModel, train: FaceDataset, training: FerTrainingArguments) -> None:
+def _choose_sample(num_pictures: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(num_pictures)[:_TRAIN_EVALUATION_PICTURES]
+
+
+def _can_cache(loaded: LoadedModel, trained_part: str, training: FerTrainingArguments) -> bool:
+    """Say whether only a head is trained, on what a frozen backbone says once of each picture."""
+    changes_pixels = training.mixup or training.teachers
+    only_head = trained_part == "head" and has_detachable_head(loaded.model)
+    return training.feature_cache and only_head and not changes_pixels
+
+
+def _detach_head(
+    loaded: LoadedModel,
+    sets: dict[str, FaceDataset | FeatureDataset],
+    training: FerTrainingArguments,
+) -> tuple[nn.Module, dict[str, FaceDataset | FeatureDataset]]:
+    """Return the head by itself, and the features of the splits for it."""
+    if training.augment and training.feature_views == 1:
+        logger.info(
+            "The backbone is frozen: it looks at each picture once, without augmentation. "
+            "--feature_views 8 adds augmented views, --no_feature_cache trains on the pictures."
+        )
+    if training.save_dtype == "float16":
+        round_weights(loaded.model, torch.float16)  # what will be saved is what computes features
+    network: Any = loaded.model
+    network.to(training.device, memory_format=torch.channels_last).eval()
+    cached = {
+        name: load_features(
+            loaded.model,
+            faces,
+            num_views=training.feature_views if name == "train" else 1,
+            bf16=training.bf16,
+            batch_size=training.per_device_eval_batch_size,
+            num_workers=training.dataloader_num_workers,
+        )
+        for name, faces in sets.items()
+        if name != _SAMPLE and isinstance(faces, FaceDataset)
+    }
+    cached[_SAMPLE] = cached["train"].select(_choose_sample(len(cached["train"])))
+    # There is nothing left to prepare ahead; handing features over would take longer.
+    training.dataloader_num_workers = 0
+    return DetachedHead(loaded.model), {**cached}
+
+
+def _calibrate(
+    loaded: LoadedModel, train: FaceDataset | FeatureDataset, training: FerTrainingArguments
+) -> None:
     logger.warning(
         "The backbone is random and stays frozen: only its BatchNorm statistics are fitted to the "
         "pictures. Use --unfreeze all to train it, or weights that know faces."
@@ -196,8 +259,9 @@ def _calibrate(loaded: LoadedModel, train: FaceDataset, training: FerTrainingArg
 
 def _build_trainer(
     loaded: LoadedModel,
+    learner: nn.Module,
     splits: DatasetDict,
-    sets: dict[str, FaceDataset],
+    sets: dict[str, FaceDataset | FeatureDataset],
     model: ModelArguments,
     training: FerTrainingArguments,
 ) -> FerTrainer:
@@ -206,7 +270,7 @@ def _build_trainer(
     )
     patience = training.early_stopping
     return FerTrainer(
-        model=loaded.model,
+        model=learner,
         args=training,
         train_dataset=sets["train"],
         eval_dataset=sets["validation"],
@@ -268,7 +332,9 @@ def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments
 
 
 def _finish_head(
-    trainer: FerTrainer, sets: dict[str, FaceDataset], training: FerTrainingArguments
+    trainer: FerTrainer,
+    sets: dict[str, FaceDataset | FeatureDataset],
+    training: FerTrainingArguments,
 ) -> float:
     """Fold the logit adjustment and the temperature into the head; return the temperature."""
     if training.calibration == "none" and not training.logit_adjustment:
@@ -288,13 +354,11 @@ def _finish_head(
 
 
 def _predict(
-    trainer: FerTrainer, splits: DatasetDict, image_processor: Any
+    trainer: FerTrainer, sets: dict[str, FaceDataset | FeatureDataset]
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Predict every split in eval mode, without augmentation; of a large `train` a sample."""
-    for name, split in splits.items():
-        if name == "train" and len(split) > _TRAIN_EVALUATION_PICTURES:
-            split = split.shuffle(seed=0).select(range(_TRAIN_EVALUATION_PICTURES))
-        prediction = trainer.predict(FaceDataset(split, image_processor))
+    for name in SPLITS:
+        prediction = trainer.predict(sets[_SAMPLE if name == "train" else name])
         yield name, np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
 
 

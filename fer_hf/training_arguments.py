@@ -26,6 +26,12 @@ class FerTrainingArguments(TrainingArguments):
     augment: bool = setting(
         True, "Face-safe augmentation: flip, small rotation, shift, zoom, light, erasing."
     )
+    feature_cache: bool = setting(
+        True, "Let a frozen backbone look at each picture once, and train the head on what it saw."
+    )
+    feature_views: int = setting(
+        1, "Views of each training picture in that cache: itself, mirrored, then augmented ones."
+    )
     soft_targets: bool = setting(True, "Train on the votes of several people where there are any.")
     class_weights: Literal["none", "balanced", "effective"] = setting(
         "none", "Weight of rare labels in the loss ('effective': Cui et al. 2019)."

@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel, TimmWrapperForImageClassification
 
+from fer_hf.models.detached_head import DetachedHead
+
 UNFREEZE = ("none", "last_stage", "all")
 
 # Modules that make up the last stage, by the class of the timm network.
@@ -58,8 +60,10 @@ def get_backbone(model: PreTrainedModel) -> nn.Module | None:
     return None if backbone is model else backbone
 
 
-def get_head_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
+def get_head_parameters(model: PreTrainedModel | DetachedHead) -> list[nn.Parameter]:
     """Return the parameters of the head; all of them where there is no backbone."""
+    if isinstance(model, DetachedHead):
+        return list(model.parameters())
     if isinstance(model, TimmWrapperForImageClassification):
         return list(model.timm_model.get_classifier().parameters())
     backbone = get_backbone(model)
@@ -68,7 +72,9 @@ def get_head_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
 
 
 @torch.no_grad()
-def fold_into_head(model: PreTrainedModel, temperature: float, offsets: Sequence[float]) -> None:
+def fold_into_head(
+    model: PreTrainedModel | DetachedHead, temperature: float, offsets: Sequence[float]
+) -> None:
     """Change the head's last layer so that its logits become (logits + offsets) / temperature.
 
     Args:

@@ -1,0 +1,342 @@
+"""Features of a frozen backbone, computed once and kept on disk.
+
+A frozen backbone says the same about a picture in every epoch, so a head is trained on what it said
+the first time. An entry is named after all its content depends on: the weights below the head, the
+preprocessing, the bytes of every picture, and the augmented views.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import datasets
+import numpy as np
+import safetensors.torch
+import torch
+from accelerate import PartialState
+from filelock import FileLock
+from huggingface_hub.constants import HF_HOME
+from safetensors import SafetensorError, safe_open
+from torch.utils import data as torch_data
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from fer_hf.data.transforms import Augmentation, FaceDataset, collate
+from fer_hf.models import compute_features, get_head_parameters
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = "1"
+"""Raise it when what is written changes, so that entries of older versions are not served."""
+
+_CHUNK_ROWS = 1024
+_NAME = "features"
+_MIRRORED = Augmentation(
+    flip=1, rotation=0, shift=0, zoom=0, brightness=0, contrast=0, sharpness=0, erase=0
+)
+
+
+class FeatureDataset(torch_data.Dataset):
+    """The features of a split in place of its pictures; otherwise as `FaceDataset`.
+
+    Args:
+        faces: The split; its labels and targets are kept.
+        features: Shape (views, N, D, h, w), may be memory-mapped.
+        seed: Decides which view of a picture an epoch sees.
+    """
+
+    def __init__(self, faces: FaceDataset, features: torch.Tensor, *, seed: int = 0) -> None:
+        self.features = features
+        self.labels = faces.labels
+        self.targets = faces.targets
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose a view of each picture for the next pass."""
+        num_views, num_rows = self.features.shape[:2]
+        rng = np.random.default_rng((self.seed, epoch))
+        self._views = torch.from_numpy(rng.integers(num_views, size=num_rows))
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "FeatureDataset":
+        """Return these rows as they are, without augmented views."""
+        chosen = copy.copy(self)
+        index = torch.as_tensor(rows)
+        chosen.features = self.features[:1, index]
+        chosen.labels = self.labels[index]
+        chosen.targets = None if self.targets is None else self.targets[index]
+        chosen.set_epoch(0)
+        return chosen
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        rows = torch.as_tensor(indices)
+        batch = {
+            "pixel_values": self.features[self._views[rows], rows],
+            "labels": self.labels[rows],
+        }
+        if self.targets is not None:
+            batch["targets"] = self.targets[rows]
+        return batch
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+
+def load_features(
+    model: PreTrainedModel,
+    faces: FaceDataset,
+    *,
+    num_views: int = 1,
+    bf16: bool = False,
+    batch_size: int = 64,
+    num_workers: int = 0,
+) -> FeatureDataset:
+    """Compute the features of a split, or take them from the cache.
+
+    Several processes of one run each compute their share; other runs wait until they have. Where
+    the cache cannot be written, a warning says so and the features stay in memory.
+
+    Args:
+        model: A network with a backbone, in eval mode.
+        faces: The split, with the preprocessing of the network; its augmentation is not used.
+        num_views: The picture itself, then mirrored, then augmented ones.
+        bf16: Compute in bfloat16; they are kept as float32.
+        batch_size: Pictures at a time.
+        num_workers: Processes that prepare pictures ahead.
+
+    Returns:
+        The features of all views; those of an epoch are drawn among the views.
+
+    Raises:
+        ValueError: `num_views` is below 1.
+    """
+    if num_views < 1:
+        raise ValueError(
+            f"`feature_views` is {num_views}, expected 1 (the picture itself) or more."
+        )
+    job = _Job(model, faces, num_views, bf16, batch_size, num_workers)
+    entry = get_cache_folder() / job.compute_key()
+    features = None
+    try:
+        features = _load(entry)
+        if features is None:
+            _compute_on_disk(job, entry)
+            features = _load(entry)
+    except (OSError, SafetensorError) as error:
+        logger.warning(
+            "The feature cache in %s cannot be used (%s): features are kept in memory and computed "
+            "again next time. Set FER_HF_CACHE to another folder, or make room there.",
+            entry.parent,
+            error,
+        )
+    if features is None:
+        features = torch.cat([chunk for _, chunk in job.compute(range(job.num_chunks))], dim=1)
+    return FeatureDataset(faces, features, seed=faces.seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What features to compute, chunk by chunk."""
+
+    model: PreTrainedModel
+    faces: FaceDataset
+    num_views: int
+    bf16: bool
+    batch_size: int
+    num_workers: int
+
+    @property
+    def num_chunks(self) -> int:
+        return -(-len(self.faces) // _CHUNK_ROWS)
+
+    def compute_key(self) -> str:
+        """Return 32 hexadecimal digits that name all the features depend on."""
+        views = [self.num_views, self.faces.seed if self.num_views > 2 else 0]
+        augmentation = dataclasses.asdict(Augmentation()) if self.num_views > 2 else {}
+        processor = self.faces.image_processor.to_dict()
+        settings = [FORMAT_VERSION, self.bf16, views, augmentation, processor]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+        digest.update(type(self.model).__name__.encode())
+        digest.update(json.dumps(_describe_network(self.model), sort_keys=True).encode())
+        head = {parameter.data_ptr() for parameter in get_head_parameters(self.model)}
+        for name, values in self.model.state_dict().items():
+            if values.data_ptr() not in head:
+                digest.update(name.encode())
+                digest.update(
+                    values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+                )
+        for content in _read_contents(self.faces.split):
+            digest.update(hashlib.sha256(content).digest())
+        return digest.hexdigest()[:32]
+
+    def compute(self, chunks: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield the numbers of chunks with their features of shape (views, n, D, h, w)."""
+        starts = [number * _CHUNK_ROWS for number in chunks]
+        ranges = [range(at, min(at + _CHUNK_ROWS, len(self.faces))) for at in starts]
+        total = self.num_views * sum(map(len, ranges))
+        shown = PartialState().is_main_process
+        with tqdm(
+            total=total, desc="Features", unit=" pictures", disable=None if shown else True
+        ) as bar:
+            for number, rows in zip(chunks, ranges, strict=True):
+                views = [self._compute_view(view, rows, bar) for view in range(self.num_views)]
+                yield number, torch.stack(views)
+
+    def _compute_view(self, view: int, rows: range, bar: tqdm) -> torch.Tensor:
+        augmentation = [None, _MIRRORED][view] if view < 2 else Augmentation()
+        faces = FaceDataset(
+            self.faces.split,
+            self.faces.image_processor,
+            augmentation=augmentation,
+            seed=self.faces.seed,
+        )
+        faces.set_epoch(view)
+        loader = torch_data.DataLoader(
+            torch_data.Subset(faces, rows),
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=cast(Any, collate),
+            # Of its own: drawing from the global one would change what is trained afterwards.
+            generator=torch.Generator(),
+        )
+        device = self.model.device
+        batches = []
+        for batch in loader:
+            pixel_values = batch["pixel_values"].to(device, memory_format=torch.channels_last)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, self.bf16):
+                batches.append(compute_features(self.model, pixel_values).float().cpu())
+            bar.update(len(pixel_values))
+        return torch.cat(batches).contiguous()
+
+
+def _describe_network(model: PreTrainedModel) -> dict[str, Any]:
+    config = model.config.to_dict()
+    return {key: config.get(key) for key in ("architecture", "model_args", "input_size")}
+
+
+def _read_contents(split: datasets.Dataset) -> Iterator[bytes]:
+    """Yield the encoded bytes of each picture."""
+    pictures = split.select_columns("image").cast_column("image", datasets.Image(decode=False))
+    for batch in pictures.iter(batch_size=1000):
+        for picture in batch["image"]:
+            yield picture["bytes"] or Path(picture["path"]).read_bytes()
+
+
+def _compute_on_disk(job: _Job, entry: Path) -> None:
+    """Compute what is missing of an entry; chunks that another try left whole are used."""
+    state = PartialState()
+    half = entry.with_suffix(".incomplete")
+    half.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{entry}.lock") if state.is_main_process else contextlib.nullcontext()
+    with lock:
+        state.wait_for_everyone()
+        if entry.is_dir():
+            return
+        missing = [n for n in range(job.num_chunks) if _load_tensor(_chunk(half, n)) is None]
+        mine = missing[state.process_index :: state.num_processes]
+        for number, features in job.compute(mine):
+            _save_tensor(_chunk(half, number), features)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            chunks = [_chunk(half, number) for number in range(job.num_chunks)]
+            tensors = [tensor for chunk in chunks if (tensor := _load_tensor(chunk)) is not None]
+            _save_tensor(half / f"{_NAME}.safetensors", torch.cat(tensors, dim=1))
+            for chunk in chunks:
+                chunk.unlink()
+            half.rename(entry)
+            _evict_oldest(entry)
+        state.wait_for_everyone()
+
+
+def _chunk(folder: Path, number: int) -> Path:
+    return folder / f"{number:05}.safetensors"
+
+
+def _save_tensor(path: Path, features: torch.Tensor) -> None:
+    features = features.contiguous()
+    metadata = {"format_version": FORMAT_VERSION, "crc32": str(_compute_checksum(features))}
+    half = path.with_suffix(f".{os.getpid()}")
+    try:
+        safetensors.torch.save_file({_NAME: features}, half, metadata)
+        half.rename(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _load_tensor(path: Path) -> torch.Tensor | None:
+    """Return what `_save_tensor` wrote, memory-mapped, or None where it is not there or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        features = safetensors.torch.load_file(path)[_NAME]
+    except (SafetensorError, KeyError):
+        return None
+    whole = metadata.get("crc32") == str(_compute_checksum(features))
+    return features if whole and metadata.get("format_version") == FORMAT_VERSION else None
+
+
+def _compute_checksum(features: torch.Tensor) -> int:
+    return zlib.crc32(features.flatten().view(torch.uint8).numpy().data)
+
+
+def _load(entry: Path) -> torch.Tensor | None:
+    """Return the features of an entry; a damaged one is deleted, to be computed again."""
+    if not entry.is_dir():
+        return None
+    features = _load_tensor(entry / f"{_NAME}.safetensors")
+    if features is None:
+        logger.warning("A damaged entry of the feature cache is computed again: %s", entry.name)
+        shutil.rmtree(entry)
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(entry)  # when it was last of use
+    return features
+
+
+# The cache as a whole
+
+
+def get_cache_folder() -> Path:
+    """Return where features are kept: $FER_HF_CACHE, or fer_hf/features in $HF_HOME."""
+    return Path(os.environ.get("FER_HF_CACHE") or Path(HF_HOME) / "fer_hf" / "features")
+
+
+def list_entries() -> dict[Path, int]:
+    """List the entries of the cache with their size in bytes, the one used last at the end."""
+    folder = get_cache_folder()
+    entries = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    entries.sort(key=lambda entry: entry.stat().st_mtime)
+    return {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
+
+
+def clear_cache() -> int:
+    """Delete every entry; return how many bytes that freed."""
+    entries = list_entries()
+    for entry in entries:
+        shutil.rmtree(entry)
+    return sum(entries.values())
+
+
+def _evict_oldest(kept: Path) -> None:
+    """Delete the entries that were of no use for longest, until the rest fits the limit."""
+    limit = float(os.environ.get("FER_HF_CACHE_GB", "10")) * 1e9
+    entries = list_entries()
+    excess = sum(entries.values()) - limit
+    for entry, size in entries.items():
+        if excess > 0 and entry != kept:
+            shutil.rmtree(entry, ignore_errors=True)
+            excess -= size
