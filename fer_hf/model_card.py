@@ -65,7 +65,7 @@ def render_model_card(
     """Write the model card of a run as Markdown with YAML metadata.
 
     Args:
-        report: Of the run. It needs the figures of the test split.
+        report: Of the run. It needs the figures of the test split, or of a cross-validation.
         evaluations: Of the same checkpoint: on the test split of the same data, for the comparison
             with people, and on other data. The first counts as the same data if its name is.
         name: Repository id or folder that the snippet opens; by default the run's name.
@@ -73,32 +73,33 @@ def render_model_card(
     Raises:
         ValueError: The report has no test split, or an evaluation is of another checkpoint.
     """
-    if "test" not in report.evaluations:
+    split = "test" if "test" in report.evaluations else "validation"
+    if split not in report.evaluations:
         raise ValueError(
             f"The report of {report.display_name!r} has no figures of a test split, expected some: "
             "a card without them says nothing. Run the training to its end."
         )
     name = name or report.display_name
     here = next(
-        (e for e in evaluations if e.data == report.data and e.split == "test"),
+        (e for e in evaluations if e.data == report.data and e.split == split),
         None,
     )
-    test = here.evaluation if here else report.evaluations["test"]
-    trained, measured = report.evaluations["test"].accuracy.value, test.accuracy.value
+    test = here.evaluation if here else report.evaluations[split]
+    trained, measured = report.evaluations[split].accuracy.value, test.accuracy.value
     if trained is None or measured is None or abs(trained - measured) > _ROUNDING:
         raise ValueError(
-            f"The run's report says an accuracy of {trained} on test, the evaluation {measured}. "
-            "Evaluate the checkpoint of this run."
+            f"The run's report says an accuracy of {trained} on {split}, the evaluation "
+            f"{measured}. Evaluate the checkpoint of this run."
         )
     facts = _KNOWN_DATA.get(str(report.settings.get("layout")))
     card = ModelCard.from_template(
-        _build_metadata(report, test, facts, name),
+        _build_metadata(report, test, split, facts, name),
         template_str=_read_template(),
         name=name,
         labels=report.label_names,
         input_size=report.input_size,
         data=facts.name if facts else report.data,
-        test_size=f"{test.num_pictures:,}",
+        measured_on=_render_measured_on(report, test, split),
         headline=_render_headline(report, test),
         snippet=render_snippet(report, name),
         figures=_render_figures(test, here),
@@ -133,7 +134,7 @@ def _read_template() -> str:
 
 
 def _build_metadata(
-    report: RunReport, test: Evaluation, facts: _DataFacts | None, name: str
+    report: RunReport, test: Evaluation, split: str, facts: _DataFacts | None, name: str
 ) -> ModelCardData:
     data_name = facts.name if facts else report.data
     license_name = facts.license_name if facts else "other"
@@ -143,7 +144,7 @@ def _build_metadata(
             task_type="image-classification",
             dataset_type=report.data,
             dataset_name=data_name,
-            dataset_split="test",
+            dataset_split=split,
             metric_type=metric,
             metric_name=words,
             metric_value=round(getattr(test, metric).value, 4),
@@ -164,10 +165,20 @@ def _build_metadata(
 
 def _render_headline(report: RunReport, test: Evaluation) -> str:
     tagger = next((y for y in report.yardsticks if "tagger" in y.name), None)
-    share = f"It agrees with the crowd on {_percent(test.accuracy)} of the test pictures"
     if tagger is None:
-        return f"{share}."
+        return f"It was right on {_percent(test.accuracy)} of pictures it had not seen."
+    share = f"It agrees with the crowd on {_percent(test.accuracy)} of the test pictures"
     return f"{share}; one person who voted on them does on {100 * tagger.accuracy:.1f} %."
+
+
+def _render_measured_on(report: RunReport, test: Evaluation, split: str) -> str:
+    number = f"{test.num_pictures:,} pictures"
+    if split == "test":
+        return f"On the test split, {number}; epoch and settings were chosen on validation."
+    folds = report.settings.get("num_folds")
+    if folds is not None:
+        return f"Cross-validated on all {number} in {folds} folds: each scored by a head new to it."
+    return f"On the validation split, {number}, by which epoch and settings were chosen."
 
 
 def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
@@ -178,7 +189,7 @@ def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
         [words, *(_show(metric, getattr(evaluation, metric)) for _, evaluation in columns)]
         for metric, words in _FIGURES.items()
     ]
-    return _render_table(["test", *(title or "value" for title, _ in columns)], rows)
+    return _render_table(["figure", *(title or "value" for title, _ in columns)], rows)
 
 
 def _render_people(here: CheckpointReport | None) -> str:

@@ -1,6 +1,7 @@
 """Features of a frozen backbone: computed once, kept whole, and worth as much as the pictures."""
 
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from fer_hf import features
+from fer_hf import cli, features
 from fer_hf.data.transforms import FaceDataset
 from fer_hf.evaluation.report import load_report
 from fer_hf.features import clear_cache, get_cache_folder, list_entries, load_features
@@ -290,5 +291,13 @@ def test_a_flatten_head_and_several_views_are_cached(fine_tune_faces, tmp_path):
     assert np.isfinite(report.evaluations["test"].nll.value)
 
 
-def test_the_cache_lies_in_the_folder_asked_for(cache):
+def test_the_command_shows_the_cache_and_empties_it(loaded, train, cache, capsys):
     assert get_cache_folder() == cache
+    load_features(loaded.model, train)
+    assert cli.main(["data", "cache"]) == 0
+    assert re.search(r"cache: 1 entries, 0\.\d MB in use", capsys.readouterr().out)
+    assert cli.main(["data", "cache", "--clear"]) == 0
+    assert "freed" in capsys.readouterr().out
+    assert list_entries() == {}
+    assert cli.main(["data", "drawn", "--clear"]) == 2
+    assert "fer-hf data cache --clear" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`fer-hf data`: load a source of pictures and show what was found, or build FER+."""
+"""`fer-hf data`: show a source of pictures, build FER+, or look after the feature cache."""
 
 import argparse
 import shlex
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 _EPILOG = """\
 example: fer-hf data ../faces --contact_sheet faces.png
 example: fer-hf data ferplus --fer2013 fer2013.csv --votes fer2013new.csv
+example: fer-hf data cache --clear
 """
 
 
 def main(args: Sequence[str]) -> None:
-    """Print the counts of each label in each split, and draw a contact sheet; or build FER+."""
+    """Print the counts of each label in each split; or build FER+; or show the feature cache."""
     from fer_hf.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
@@ -40,12 +41,37 @@ def main(args: Sequence[str]) -> None:
     building.add_argument(
         "--output_dir", metavar="FOLDER", help="where the Parquet files go (default: ferplus)"
     )
+    caching = parser.add_argument_group("the cache of features of frozen backbones")
+    caching.add_argument("--clear", action="store_true", help="with the source `cache`: empty it")
     data, given = parser.parse_strictly(args)
+    if given.clear or (given.source == "cache" and not Path("cache").exists()):
+        _show_cache(given)
+        return
     if {given.fer2013, given.votes, given.output_dir} != {None}:
         _build_ferplus(given, others=data != DataArguments() or given.contact_sheet is not None)
         return
     data.data = given.source
     _show(data, given.contact_sheet)
+
+
+def _show_cache(given: argparse.Namespace) -> None:
+    """Print where features are kept and how many; empty the cache if asked.
+
+    Raises:
+        ValueError: --clear with a source of pictures.
+    """
+    from fer_hf.features import clear_cache, get_cache_folder, list_entries
+
+    if given.source != "cache":
+        raise ValueError(
+            f"Found --clear with the source {given.source!r}, expected: fer-hf data cache --clear"
+        )
+    entries = list_entries()
+    if given.clear:
+        clear_cache()
+    did = "freed" if given.clear else "in use"
+    size = sum(entries.values()) / 1e6
+    print(f"{get_cache_folder()}: {len(entries)} entries, {size:,.1f} MB {did}")
 
 
 def _build_ferplus(given: argparse.Namespace, *, others: bool) -> None:
