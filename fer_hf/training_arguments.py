@@ -26,6 +26,11 @@ class FerTrainingArguments(TrainingArguments):
     augment: bool = setting(
         True, "Face-safe augmentation: flip, small rotation, shift, zoom, light, erasing."
     )
+    head_epochs: float = setting(
+        0,
+        "First train the head alone for so many epochs, then what --unfreeze says with the "
+        "backbone's learning rate; kept only if validation says it helped. 0: one stage.",
+    )
     feature_cache: bool = setting(
         True, "Let a frozen backbone look at each picture once, and train the head on what it saw."
     )
@@ -104,7 +109,7 @@ class FerTrainingArguments(TrainingArguments):
             raise ValueError(f"`ema_decay` is {self.ema_decay}, expected 0 (off) to below 1.")
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(f"`teacher_weight` is {self.teacher_weight}, expected 0 to 1.")
-        for name in ("mixup", "logit_adjustment", "early_stopping"):
+        for name in ("mixup", "logit_adjustment", "early_stopping", "head_epochs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` is {getattr(self, name)}, expected 0 (off) or more.")
         if self.save_total_limit is not None and self.save_total_limit < 2:

@@ -543,3 +543,46 @@ def test_a_run_learns_from_teachers_and_refuses_those_it_cannot_follow(
         fine_tune_faces(tmp_path / "labels", data={"data": str(two_labels)}, teachers=teachers)
     with pytest.raises(ValueError, match=r"`teacher_weight` is 1.5, expected 0 to 1"):
         FerTrainingArguments(teacher_weight=1.5)
+
+
+# Two stages
+
+
+def test_the_head_comes_first_and_the_second_stage_is_kept_only_if_it_helped(
+    fine_tune_faces, tmp_path
+):
+    network = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
+    gentle = {**network, "backbone_lr_scale": 1.0}
+    settings = {"head_epochs": 2, "metric_for_best_model": "nll", "augment": False}
+    helped = fine_tune_faces(tmp_path / "kept", model=gentle, **settings, num_train_epochs=4)
+    notes = helped.settings
+    assert notes["after_second_stage"] < notes["before_second_stage"]
+    assert notes["kept_second"] is True
+    assert helped.trained_part == "everything"
+    assert helped.evaluations["validation"].nll.value == pytest.approx(
+        notes["after_second_stage"], abs=1e-4
+    )
+
+    # A learning rate that ruins everything.
+    ruinous = {**network, "backbone_lr_scale": 1e6}
+    kept = fine_tune_faces(tmp_path / "head", model=ruinous, **settings, num_train_epochs=1)
+    notes = kept.settings
+    assert notes["kept_second"] is False
+    assert kept.trained_part == "head"
+    assert kept.evaluations["validation"].nll.value == pytest.approx(
+        notes["before_second_stage"], abs=1e-4
+    )
+    alone = fine_tune_faces(
+        tmp_path / "alone",
+        model={**network, "unfreeze": "none"},
+        num_train_epochs=2,
+        augment=False,
+        metric_for_best_model="nll",
+    )
+    assert alone.evaluations["test"] == kept.evaluations["test"]
+    assert not list(tmp_path.glob("*/head-first"))
+
+
+def test_a_second_stage_needs_something_to_train(fine_tune_faces, tmp_path):
+    with pytest.raises(ValueError, match=r"`head_epochs` is 2, but nothing would be trained after"):
+        fine_tune_faces(tmp_path / "run", head_epochs=2)
