@@ -36,11 +36,11 @@ def _register_models(_: Any) -> None:
     from transformers import AutoConfig, AutoModelForImageClassification
 
     from fer_hf.baseline import BaselineConfig, BaselineForImageClassification
-    from fer_hf.flatten_head import FlattenHeadConfig, FlattenHeadForImageClassification
+    from fer_hf.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 
     for config, model in (
         (BaselineConfig, BaselineForImageClassification),
-        (FlattenHeadConfig, FlattenHeadForImageClassification),
+        (DenseHeadConfig, DenseHeadForImageClassification),
     ):
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModelForImageClassification.register(config, model, exist_ok=True)

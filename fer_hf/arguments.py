@@ -102,9 +102,12 @@ class ModelArguments:
         "Side of the square input in pixels: 32 or more. Default: the checkpoint's own, or 128.",
     )
     pooling: Literal["avg", "max", "avgmax", "flatten"] = setting(
-        "avg", "How the feature map becomes a vector; 'flatten' adds a dense layer."
+        "avg", "How the feature map becomes a vector; 'flatten' brings a dense head with it."
     )
-    dense_size: int = setting(256, "Width of the dense layer under --pooling flatten.")
+    head: Literal["linear", "dense"] = setting(
+        "linear", "The labels right on the features, or a dense layer between them."
+    )
+    dense_size: int = setting(256, "Width of the dense layer.")
     dropout: float = setting(0.2, "Share of the head's inputs dropped in training.")
     unfreeze: Literal["none", "last_stage", "all"] = setting(
         "none",

@@ -223,7 +223,7 @@ class _Job:
 
 def _describe_network(model: PreTrainedModel) -> dict[str, Any]:
     config = model.config.to_dict()
-    return {key: config.get(key) for key in ("architecture", "model_args", "input_size")}
+    return {key: config.get(key) for key in ("architecture", "model_args", "input_size", "pooling")}
 
 
 def _read_contents(split: datasets.Dataset) -> Iterator[bytes]:

@@ -117,9 +117,8 @@ def render_model_card(
 
 def render_snippet(report: RunReport, name: str) -> str:
     """Return the Python that opens the checkpoint."""
-    needs_us = (
-        report.model_name_or_path == "baseline" or report.settings.get("pooling") == "flatten"
-    )
+    is_dense = report.settings.get("pooling") == "flatten" or report.settings.get("head") == "dense"
+    needs_us = report.model_name_or_path == "baseline" or is_dense
     lines = ["import fer_hf"] if needs_us else []
     lines += [
         "from transformers import pipeline",

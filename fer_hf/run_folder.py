@@ -15,7 +15,7 @@ _RUN_FILES = (
     "model.safetensors",
     "preprocessor_config.json",
     "baseline.py",
-    "flatten_head.py",
+    "dense_head.py",
     "report.json",
     "README.md",
     "curves.png",

@@ -141,6 +141,7 @@ def _load_model(model: ModelArguments, label_names: Sequence[str]) -> LoadedMode
         weights=model.weights,
         input_size=model.input_size,
         pooling=model.pooling,
+        head=model.head,
         dropout=model.dropout,
         dense_size=model.dense_size,
         sigmoid=model.binary_head == "sigmoid",

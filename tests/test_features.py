@@ -282,7 +282,7 @@ def test_what_changes_pixels_or_the_backbone_is_not_cached(fine_tune_faces, tmp_
     assert list_entries() == {}
 
 
-def test_a_flatten_head_and_several_views_are_cached(fine_tune_faces, tmp_path):
+def test_a_dense_head_and_several_views_are_cached(fine_tune_faces, tmp_path):
     report = fine_tune_faces(
         tmp_path / "run", model={**FROZEN, "pooling": "flatten"}, feature_views=3
     )

@@ -109,7 +109,7 @@ def test_without_freezing_everything_changes(build):
     assert list_changes(trainer.model, before) == set(before)
 
 
-def test_of_the_flatten_head_only_the_head_changes(build):
+def test_of_the_dense_head_only_the_head_changes(build):
     trainer = build(model={"pooling": "flatten", "dense_size": 8})
     before = copy_state(trainer.model)
     trainer.train()

@@ -179,7 +179,7 @@ def test_two_labels_give_the_scores_of_the_report_with_either_head(
     assert_report_says_what_pipeline_says(tmp_path / "run", load_splits(two_labels))
 
 
-def test_a_flatten_head_gives_the_scores_of_the_report(fine_tune_faces, faces, tmp_path):
+def test_a_dense_head_gives_the_scores_of_the_report(fine_tune_faces, faces, tmp_path):
     model = {"model_name_or_path": "test_resnet", "weights": "none", "pooling": "flatten"}
     report = fine_tune_faces(tmp_path / "run", model=model)
     assert report.trained_part == "head"

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel, TimmWrapperForImageClassification
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from fer_hf.flatten_head import FlattenHeadForImageClassification
+from fer_hf.dense_head import DenseHeadForImageClassification
 
 
 class DetachedHead(nn.Module):
@@ -24,7 +24,7 @@ class DetachedHead(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.config = model.config
-        if isinstance(model, FlattenHeadForImageClassification):
+        if isinstance(model, DenseHeadForImageClassification):
             self.head: nn.Module = model.head
         else:
             self.head = _prune_to_head(model.timm_model)
@@ -37,25 +37,25 @@ class DetachedHead(nn.Module):
         `labels` are not used: Trainer looks for that name to know what to hand to the metrics.
         """
         head: Any = self.head
-        is_flatten = isinstance(head, nn.Sequential)
-        logits = head(pixel_values) if is_flatten else head.forward_head(pixel_values)
+        is_dense = isinstance(head, nn.Sequential)
+        logits = head(pixel_values) if is_dense else head.forward_head(pixel_values)
         return ImageClassifierOutput(logits=logits)
 
 
 def has_detachable_head(model: PreTrainedModel) -> bool:
     """Say whether the head of a network can be trained by itself: those of timm networks can."""
-    return isinstance(model, FlattenHeadForImageClassification | TimmWrapperForImageClassification)
+    return isinstance(model, DenseHeadForImageClassification | TimmWrapperForImageClassification)
 
 
 def compute_features(model: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
     """Compute what the head of a network takes.
 
     Returns:
-        Shape (N, D, 1, 1), pooled; under a flatten head (N, D, h, w). The pooling of a single
-        place is that place, so that the head may pool again.
+        Shape (N, D, 1, 1), pooled; under `--pooling flatten` (N, D, h, w). The pooling of a
+        single place is that place, so that the head may pool again.
     """
-    if isinstance(model, FlattenHeadForImageClassification):
-        return model.backbone.forward_features(pixel_values)
+    if isinstance(model, DenseHeadForImageClassification):
+        return model.compute_features(pixel_values)
     network: Any = model.timm_model
     pooled = network.forward_head(network.forward_features(pixel_values), pre_logits=True)
     return pooled.flatten(1)[:, :, None, None]

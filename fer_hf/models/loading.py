@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from fer_hf.baseline import BaselineConfig, BaselineForImageClassification
-from fer_hf.flatten_head import FlattenHeadConfig, FlattenHeadForImageClassification
+from fer_hf.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 from fer_hf.models.freezing import get_backbone, get_head_parameters
 from fer_hf.models.timm_networks import (
     MEAN,
@@ -44,6 +44,7 @@ from fer_hf.models.weights import (
 logger = logging.getLogger(__name__)
 
 _DEFAULT_INPUT_SIZE = 128
+HEADS = ("linear", "dense")
 POOLINGS = ("avg", "max", "avgmax", "flatten")
 
 
@@ -70,6 +71,7 @@ def load_model(
     weights: str = "auto",
     input_size: int | None = None,
     pooling: str = "avg",
+    head: str = "linear",
     dropout: float = 0.2,
     dense_size: int = 256,
     sigmoid: bool = False,
@@ -88,9 +90,10 @@ def load_model(
             had; else for `resnetv2` the model in the box, for others random.
         input_size: Side of the square input in pixels, 32 or more (Inception-ResNet: 75 or more).
             By default that of the checkpoint, or 128.
-        pooling: `avg`, `max`, `avgmax` (mean of both), or `flatten` with a dense layer.
+        pooling: `avg`, `max`, `avgmax` (mean of both), or `flatten`, which needs a dense head.
+        head: `linear`, the labels right on the pooled features, or `dense`, a layer between them.
         dropout: Share of the head's inputs dropped in training, 0 ≤ dropout < 1.
-        dense_size: Width of the dense layer under `flatten`.
+        dense_size: Width of the dense layer.
         sigmoid: For two labels, a single sigmoid neuron for the second one instead of a softmax.
         model_args: Further arguments of `timm.create_model`, such as `{"channels": [32, 64, …]}`.
         revision: Branch, tag or commit on the Hub.
@@ -100,6 +103,8 @@ def load_model(
         OSError: Weights that cannot be found or reached.
     """
     _check_settings(label_names, input_size, pooling, dropout, sigmoid)
+    if head not in HEADS:
+        raise ValueError(f"`head` is {head!r}, expected one of {HEADS}.")
     labels = _label_settings(label_names, sigmoid)
     if model_name_or_path == "baseline":
         if weights not in ("auto", "none"):
@@ -140,11 +145,11 @@ def load_model(
     timm_processor = TimmWrapperImageProcessor(
         pretrained_cfg=model.config.pretrained_cfg, architecture=model.config.architecture
     )
-    if pooling == "flatten":
-        flattened = _put_flatten_head_on(model, labels, input_size, dense_size, dropout)
+    if head == "dense" or pooling == "flatten":
+        dense = _put_dense_head_on(model, labels, input_size, pooling, dense_size, dropout)
         mean, std = timm_processor.data_config["mean"], timm_processor.data_config["std"]
         processor = _build_square_processor(input_size, mean, std)
-        return LoadedModel(flattened, processor, knowledge)
+        return LoadedModel(dense, processor, knowledge)
     return LoadedModel(model, timm_processor, knowledge)
 
 
@@ -250,29 +255,31 @@ def _build_square_processor(
     )
 
 
-def _put_flatten_head_on(
+def _put_dense_head_on(
     model: TimmWrapperForImageClassification,
     labels: dict[str, Any],
     input_size: int,
+    pooling: str,
     dense_size: int,
     dropout: float,
-) -> FlattenHeadForImageClassification:
+) -> DenseHeadForImageClassification:
     ours = ("drop_rate", "global_pool")
     model_args = model.config.model_args or {}
-    config = FlattenHeadConfig(
+    config = DenseHeadConfig(
         architecture=model.config.architecture,
         model_args={k: v for k, v in model_args.items() if k not in ours},
         input_size=input_size,
         dense_size=dense_size,
+        pooling=pooling,
         dropout=dropout,
         **labels,
     )
-    flattened = FlattenHeadForImageClassification(config)
+    network = DenseHeadForImageClassification(config)
     weights = model.timm_model.state_dict()
-    flattened.backbone.load_state_dict(
-        {name: weights[name] for name in flattened.backbone.state_dict()}
+    network.backbone.load_state_dict(
+        {name: weights[name] for name in network.backbone.state_dict()}
     )
-    return flattened
+    return network
 
 
 def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> LoadedModel:

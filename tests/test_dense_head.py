@@ -1,4 +1,4 @@
-"""A timm backbone with a flattened feature map."""
+"""A timm backbone under a dense layer, on a flattened or pooled feature map."""
 
 import pytest
 import torch
@@ -7,20 +7,20 @@ from transformers import AutoModelForImageClassification, pipeline
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 import fer_hf  # noqa: F401 - registers the model type
-from fer_hf.flatten_head import FlattenHeadConfig, FlattenHeadForImageClassification
+from fer_hf.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 from fer_hf.models import freeze_backbone, load_model
 
 LABELS = ["anger", "happy", "sad"]
 
 
 def load(**settings):
-    settings = {"weights": "none", "input_size": 64, "dense_size": 16, **settings}
-    return load_model("test_resnet", LABELS, pooling="flatten", **settings)
+    ours = {"weights": "none", "input_size": 64, "dense_size": 16, "pooling": "flatten"}
+    return load_model("test_resnet", LABELS, **{**ours, **settings})
 
 
 def test_the_feature_map_is_flattened_into_the_dense_layer():
     model = load().model
-    assert isinstance(model, FlattenHeadForImageClassification)
+    assert isinstance(model, DenseHeadForImageClassification)
     kinds = [type(layer).__name__ for layer in model.head]
     assert kinds == ["Flatten", "Linear", "ReLU", "Dropout", "Linear"]
     features = model.backbone.forward_features(torch.zeros(1, 3, 64, 64))
@@ -28,6 +28,26 @@ def test_the_feature_map_is_flattened_into_the_dense_layer():
     assert model.head[1].in_features == features.shape[1] * 2 * 2
     assert model.head[1].out_features == 16
     assert model(torch.zeros(2, 3, 64, 64)).logits.shape == (2, 3)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "avgmax"])
+def test_a_dense_head_takes_pooled_features_and_survives_its_file(pooling, tmp_path):
+    model = load(pooling=pooling, head="dense").model.eval()
+    pixel_values = torch.rand(2, 3, 64, 64)
+    features = model.backbone.forward_features(pixel_values)
+    averaged, highest = features.mean(dim=(2, 3)), features.amax(dim=(2, 3))
+    expected = {"avg": averaged, "max": highest, "avgmax": (averaged + highest) / 2}[pooling]
+    with torch.no_grad():
+        logits = model(pixel_values).logits
+        torch.testing.assert_close(logits, model.head(expected))
+        model.save_pretrained(tmp_path)
+        again = AutoModelForImageClassification.from_pretrained(tmp_path).eval()
+        torch.testing.assert_close(again(pixel_values).logits, logits)
+
+
+def test_an_unknown_head_is_refused():
+    with pytest.raises(ValueError, match=r"`head` is 'deep', expected one of"):
+        load(head="deep")
 
 
 def test_dropout_reaches_the_head():
@@ -46,7 +66,7 @@ def test_building_it_leaves_the_batchnorm_statistics_untouched():
 
 def test_the_backbone_keeps_its_own_initialisation():
     torch.manual_seed(0)
-    model = FlattenHeadForImageClassification(FlattenHeadConfig("test_resnet", input_size=32))
+    model = DenseHeadForImageClassification(DenseHeadConfig("test_resnet", input_size=32))
     weight = next(model.backbone.parameters())
     assert weight.std() > 0.05  # transformers' own would be 0.02
 
@@ -62,7 +82,7 @@ def test_saving_and_loading_gives_the_same_bits(tmp_path):
     model = load().model
     model.save_pretrained(tmp_path)
     loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
-    assert type(loaded) is FlattenHeadForImageClassification
+    assert type(loaded) is DenseHeadForImageClassification
     expected = model.state_dict()
     assert loaded.state_dict().keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
@@ -73,9 +93,9 @@ def test_the_copy_in_the_folder_is_the_same_network_and_pipeline_opens_it(tmp_pa
     model = loaded.model.eval()
     model.save_pretrained(tmp_path)
     loaded.image_processor.save_pretrained(tmp_path)
-    name = "flatten_head.FlattenHeadForImageClassification"
+    name = "dense_head.DenseHeadForImageClassification"
     copy = get_class_from_dynamic_module(name, str(tmp_path))
-    assert copy is not FlattenHeadForImageClassification
+    assert copy is not DenseHeadForImageClassification
     picture = Image.linear_gradient("L").convert("RGB")
     pixel_values = loaded.image_processor(picture, return_tensors="pt")["pixel_values"]
     with torch.no_grad():
