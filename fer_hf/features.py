@@ -31,13 +31,14 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from fer_hf.data.transforms import Augmentation, FaceDataset, collate
-from fer_hf.models import compute_features, get_head_parameters
+from fer_hf.models import calibrate_batchnorm, compute_features, get_head_parameters
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = "1"
 """Raise it when what is written changes, so that entries of older versions are not served."""
 
+_CALIBRATION_PICTURES = 256
 _CHUNK_ROWS = 1024
 _NAME = "features"
 _MIRRORED = Augmentation(
@@ -92,6 +93,16 @@ class FeatureDataset(torch_data.Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+
+def fit_batchnorm(
+    model: PreTrainedModel, faces: FaceDataset | FeatureDataset, seed: int, batch_size: int = 64
+) -> None:
+    """Fit the BatchNorm statistics of a random backbone to 256 pictures, before it is frozen."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(faces), generator=generator)[:_CALIBRATION_PICTURES].tolist()
+    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    calibrate_batchnorm(model, (faces.__getitems__(part)["pixel_values"] for part in parts))
 
 
 def load_features(

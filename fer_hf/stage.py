@@ -21,12 +21,11 @@ from fer_hf.data.pictures import to_rgb
 from fer_hf.data.transforms import Augmentation, FaceDataset
 from fer_hf.evaluation.metrics import compute_softmax
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
-from fer_hf.features import FeatureDataset, load_features
+from fer_hf.features import FeatureDataset, fit_batchnorm, load_features
 from fer_hf.losses import compute_label_weights
 from fer_hf.models import (
     DetachedHead,
     LoadedModel,
-    calibrate_batchnorm,
     freeze_backbone,
     get_backbone,
     has_detachable_head,
@@ -45,7 +44,6 @@ SAMPLE = "train sample"
 """Name of the pictures of `train` that stand for it in evaluations, without augmentation."""
 
 _HEAD_FOLDER = "head-first"
-_CALIBRATION_PICTURES = 256
 # Enough to tell the gap to validation within a point; all of FER+ would take as long as an epoch.
 _TRAIN_EVALUATION_PICTURES = 5000
 
@@ -244,14 +242,7 @@ def _calibrate(
         "The backbone is random and stays frozen: only its BatchNorm statistics are fitted to the "
         "pictures. Use --unfreeze all to train it, or weights that know faces."
     )
-    generator = torch.Generator().manual_seed(training.seed)
-    rows = torch.randperm(len(train), generator=generator)[:_CALIBRATION_PICTURES].tolist()
-    size = training.per_device_eval_batch_size
-    batches = (
-        train.__getitems__(rows[start : start + size])["pixel_values"]
-        for start in range(0, len(rows), size)
-    )
-    calibrate_batchnorm(loaded.model, batches)
+    fit_batchnorm(loaded.model, train, training.seed, training.per_device_eval_batch_size)
 
 
 def _build_trainer(

@@ -32,6 +32,7 @@ _WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
 _COMMANDS = {
     "train": "train models and compare them",
     "fit": "learn from a handful of pictures, in seconds",
+    "sweep": "try a hundred heads on a frozen backbone",
     "data": "show what is in a source of pictures",
     "compare": "compare runs on the same pictures",
     "evaluate": "measure a trained model on labelled pictures",

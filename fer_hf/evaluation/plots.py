@@ -174,6 +174,51 @@ def plot_comparison(
     return figure
 
 
+def plot_sweep(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]) -> Figure:
+    """Draw the validation macro-F1 of many heads over their learning rate.
+
+    Args:
+        panels: Heading to the lines of a panel: name to (learning rate, macro-F1) of its heads.
+    """
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    title = "Validation macro-F1 of each head"
+    figure = _new_figure(3.4 * columns, 2.7 * rows + 0.9, title)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    best = max(value for lines in panels.values() for line in lines.values() for _, value in line)
+    for axes, (heading, lines) in zip(grid.flat, panels.items(), strict=False):
+        _style(axes, heading)
+        axes.grid(color=FAINT, linewidth=0.8)
+        axes.set_xscale("log")
+        for number, (name, line) in enumerate(lines.items()):
+            rates, values = zip(*line, strict=True)
+            color = (VALIDATION, TRAIN, MUTED, INK)[number % 4]
+            dash, marker = ("-", "--", ":", "-.")[number % 4], "os^D"[number % 4]
+            axes.plot(rates, values, dash, marker=marker, markersize=4, color=color, label=name)
+            for rate, value in line:
+                if value == best:
+                    axes.plot(rate, value, "o", markersize=13, mfc="none", color=INK)
+                    axes.annotate(
+                        f"{value:.3f}",
+                        (rate, value),
+                        (0, -18),
+                        textcoords="offset points",
+                        ha="center",
+                        color=INK,
+                        fontsize=9,
+                        fontweight="bold",
+                    )
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes in grid[-1]:
+        axes.set_xlabel("learning rate", color=MUTED)
+    handles, names = grid.flat[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower left", ncols=4, frameon=False, labelcolor=INK, fontsize=9
+    )
+    return figure
+
+
 def _new_figure(width: float, height: float, title: str) -> Figure:
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04)
     figure = Figure(figsize=(width, height), dpi=150, layout=layout, facecolor="white")

@@ -1,0 +1,169 @@
+"""`fer-hf sweep`: try a hundred heads on a frozen backbone, and say which to train."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fer_hf.arguments import DataArguments
+    from fer_hf.features import FeatureDataset
+    from fer_hf.sweep import SweptHead
+
+_EPILOG = """\
+Learning rate × weight decay × label weights × pooling × head, all on features that the backbone
+computes once. The figures choose; train the one you like with `train.py` and judge it on test.
+
+example: fer-hf sweep my_faces --model resnetv2-ferplus
+"""
+_BATCH_SIZE = 128
+
+
+def main(args: Sequence[str]) -> None:
+    """Print the best heads, and write all of them with a picture."""
+    import argparse
+
+    from tabulate import tabulate
+    from transformers.utils import logging as transformers_logging
+
+    from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.evaluation.provenance import name_source
+    from fer_hf.run_folder import choose_folder, claim_output_dir
+    from fer_hf.sweep import list_settings, sweep_heads
+
+    parser = StrictParser(
+        DataArguments,
+        prog="fer-hf sweep",
+        description="Try a hundred heads on a frozen backbone.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", help="the pictures, as for --data")
+    parser.add_argument(
+        "--model", default="resnetv2-ferplus", help="backbone (default: the model in the box)"
+    )
+    parser.add_argument("--weights", default="auto", help="as for train.py")
+    parser.add_argument("--input_size", type=int, help="as for train.py")
+    parser.add_argument("--num_train_epochs", type=int, default=10, help="default: 10")
+    parser.add_argument("--dense_size", type=int, default=256, help="default: 256")
+    parser.add_argument("--seed", type=int, default=42, help="default: 42")
+    parser.add_argument("--best", type=int, default=8, help="how many to print (default: 8)")
+    parser.add_argument("--output_dir", metavar="FOLDER", help="default: the next free in runs/")
+    data, given = parser.parse_strictly(args)
+    data.data = given.source
+    transformers_logging.disable_progress_bar()
+    train, validation, num_labels = _load(data, given)
+    folder = Path(given.output_dir or choose_folder(f"{name_source(given.source)}-sweep"))
+    claim_output_dir(folder, resume=False, overwrite=False)
+    settings = list_settings()
+    heads, seconds = sweep_heads(
+        train,
+        validation,
+        settings,
+        num_labels=num_labels,
+        epochs=given.num_train_epochs,
+        batch_size=_BATCH_SIZE,
+        dense_size=given.dense_size,
+        seed=given.seed,
+    )
+    _save(heads, folder)
+    rows = [
+        [
+            head.settings.pooling,
+            head.settings.head,
+            f"{head.settings.learning_rate:g}",
+            f"{head.settings.weight_decay:g}",
+            head.settings.class_weights,
+            f"{100 * head.validation['f1_macro']:.1f}",
+            f"{100 * head.validation['accuracy']:.1f}",
+            f"{100 * head.accuracy_gap:+.1f}",
+        ]
+        for head in heads[: given.best]
+    ]
+    names = ["pooling", "head", "learning rate", "weight decay", "class weights"]
+    print(tabulate(rows, [*names, "macro-F1", "accuracy", "gap"], disable_numparse=True))
+    print(
+        f"\nPercent, on validation; gap: train − validation accuracy. {len(heads)} heads in "
+        f"{seconds:.0f} s; all of them are in {folder}. Train the best with\n\n  "
+        f"{_render_command(given, heads[0])}\n"
+    )
+
+
+def _load(
+    data: "DataArguments", given: Any
+) -> "tuple[dict[str, FeatureDataset], dict[str, FeatureDataset], int]":
+    """Return the features of train and validation under each pooling."""
+    from transformers import set_seed
+
+    from fer_hf.data.transforms import FaceDataset
+    from fer_hf.features import fit_batchnorm, load_features
+    from fer_hf.models import freeze_backbone, has_detachable_head, load_model
+    from fer_hf.sweep import POOLINGS
+
+    splits = data.load()
+    label_names = splits["train"].features["label"].names
+    found: dict[str, dict[str, FeatureDataset]] = {"train": {}, "validation": {}}
+    for pooling in POOLINGS:
+        set_seed(given.seed)  # a random backbone is the same one each time
+        loaded = load_model(
+            given.model,
+            label_names,
+            weights=given.weights,
+            input_size=given.input_size,
+            pooling=pooling,
+        )
+        if not has_detachable_head(loaded.model):
+            raise ValueError(
+                f"{given.model!r} has no frozen backbone to compute features with, expected a "
+                "network such as 'resnetv2-ferplus'."
+            )
+        freeze_backbone(loaded.model)
+        sets = {
+            name: FaceDataset(
+                splits[name], loaded.image_processor, soft_targets=True, seed=given.seed
+            )
+            for name in found
+        }
+        if loaded.backbone_knowledge == "nothing":
+            fit_batchnorm(loaded.model, sets["train"], given.seed)
+        loaded.model.eval()
+        for name, faces in sets.items():
+            found[name][pooling] = load_features(loaded.model, faces)
+    return found["train"], found["validation"], len(label_names)
+
+
+def _save(heads: "Sequence[SweptHead]", folder: Path) -> None:
+    import json
+    from dataclasses import asdict
+
+    from fer_hf.evaluation.plots import plot_sweep
+    from fer_hf.evaluation.report import write_text_atomically
+
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for head in sorted(heads, key=lambda row: row.settings.learning_rate):
+        item = head.settings
+        lines = panels.setdefault(f"{item.head}, {item.pooling} pooling", {})
+        line = lines.setdefault(f"decay {item.weight_decay:g}, weights {item.class_weights}", [])
+        line.append((item.learning_rate, head.validation["f1_macro"]))
+    order = dict(sorted(panels.items(), reverse=True))
+    plot_sweep(order).savefig(folder / "sweep.png")
+    text = json.dumps([asdict(head) for head in heads], indent=1)
+    write_text_atomically(folder / "sweep.json", text + "\n")
+
+
+def _render_command(given: Any, best: "SweptHead") -> str:
+    item = best.settings
+    flags = {
+        "data": given.source,
+        "model_name_or_path": given.model,
+        "weights": given.weights if given.weights != "auto" else None,
+        "input_size": given.input_size,
+        "pooling": item.pooling,
+        "head": item.head,
+        "learning_rate": f"{item.learning_rate:g}",
+        "weight_decay": f"{item.weight_decay:g}",
+        "class_weights": item.class_weights,
+        "per_device_train_batch_size": _BATCH_SIZE,
+        "num_train_epochs": given.num_train_epochs,
+    }
+    shown = " ".join(f"--{name} {value}" for name, value in flags.items() if value is not None)
+    return f"accelerate launch train.py {shown}"
