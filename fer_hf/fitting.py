@@ -6,6 +6,7 @@ once, and cross-validation says how good it is without a picture to spare.
 
 import logging
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +62,8 @@ class FittedHead:
 def fit_head(features: npt.ArrayLike, labels: npt.ArrayLike, *, seed: int = 0) -> FittedHead:
     """Fit a linear head by cross-validated logistic regression, and calibrate it.
 
-    Folds are stratified; a picture's views are always in the same fold. Their number is 5, or that
-    of the pictures of the rarest label.
+    Folds are stratified, five or as many as the commonest label has pictures, and a picture's views
+    are always in the same one.
 
     Args:
         features: Shape (views, N, D); all views are learnt, the first one is scored.
@@ -79,9 +80,7 @@ def fit_head(features: npt.ArrayLike, labels: npt.ArrayLike, *, seed: int = 0) -
             f"Labels have {counts.tolist()} pictures, expected two labels or more with two "
             "pictures or more each. Add pictures, or take the label out."
         )
-    num_folds = int(min(MOST_FOLDS, counts.min()))
-    splitter = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
-    folds = list(splitter.split(label_ids, label_ids))
+    folds = list_folds(label_ids, seed)
     held_out = {strength: np.zeros((len(label_ids), len(counts))) for strength in STRENGTHS}
     for strength, logits in held_out.items():
         for train, test in folds:
@@ -100,8 +99,21 @@ def fit_head(features: npt.ArrayLike, labels: npt.ArrayLike, *, seed: int = 0) -
         held_out_scores=compute_softmax(held_out[strength] / temperature),
         strength=strength,
         temperature=temperature,
-        num_folds=num_folds,
+        num_folds=len(folds),
     )
+
+
+def list_folds(labels: npt.NDArray, seed: int = 0) -> list[tuple[npt.NDArray, npt.NDArray]]:
+    """Return the rows to learn from and the rows held out of each fold of `fit_head`.
+
+    Every label is in every part that is learnt from, if it has two pictures or more.
+    """
+    num_folds = int(min(MOST_FOLDS, np.bincount(labels).max()))
+    splitter = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A label with fewer pictures than folds is held out in some of them only.
+        warnings.filterwarnings("ignore", "The least populated class")
+        return list(splitter.split(labels, labels))
 
 
 def _solve(views: Floats, labels: npt.NDArray, strength: float) -> tuple[Floats, Floats]:

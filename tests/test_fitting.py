@@ -57,10 +57,14 @@ def test_labels_that_mean_nothing_are_not_found_in_what_was_held_out():
     assert head.held_out_scores.max(axis=1).mean() < 0.45
 
 
-def test_folds_are_as_many_as_the_rarest_label_allows_and_one_picture_is_too_few():
+def test_folds_are_five_or_fewer_and_one_picture_of_a_label_is_too_few():
     features, labels = draw_features()
-    few = np.concatenate([np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)[:3]])
-    assert fit_head(features[:, few], labels[few]).num_folds == 3
+    few = np.concatenate([np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)[:2]])
+    head = fit_head(features[:, few], labels[few])
+    assert head.num_folds == 5
+    assert (head.held_out_scores.max(axis=1) > 0).all()
+    tiny = np.concatenate([np.flatnonzero(labels == label)[:3] for label in range(3)])
+    assert fit_head(features[:, tiny], labels[tiny]).num_folds == 3
     one = np.concatenate([np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)[:1]])
     with pytest.raises(ValueError, match=r"\[1, 12, 12\] pictures, expected .* two pictures"):
         fit_head(features[:, one], labels[one])

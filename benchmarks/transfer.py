@@ -1,0 +1,134 @@
+"""Measure what the frozen model in the box is worth on a user's own folder of pictures.
+
+Writes benchmarks/transfer.md: a new head on the frozen backbone, the baseline CNN, and the network
+of the model in the box from random weights; the same five stratified folds, each picture scored by
+a model that had not seen it.
+
+    python benchmarks/transfer.py ../shared/data/photos                     (about a quarter hour)
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+from datasets import Dataset, concatenate_datasets
+from tabulate import tabulate
+
+from fer_hf.arguments import DataArguments, ModelArguments
+from fer_hf.data import load_splits
+from fer_hf.data.transforms import FaceDataset
+from fer_hf.evaluation.intervals import Estimate
+from fer_hf.evaluation.metrics import evaluate_scores
+from fer_hf.features import load_features
+from fer_hf.fitting import fit_head, list_folds
+from fer_hf.inference import ExpressionClassifier, score_split
+from fer_hf.models import load_model
+from fer_hf.training import fine_tune
+from fer_hf.training_arguments import FerTrainingArguments
+
+FOLDER = Path(__file__).parent
+SEED = 0
+EPOCHS = 30
+
+
+def fit_frozen(pictures: Dataset) -> np.ndarray:
+    """Return the held-out scores of a new head on the frozen model in the box."""
+    loaded = load_model("resnetv2-ferplus", pictures.features["label"].names)
+    faces = FaceDataset(pictures, loaded.image_processor, seed=SEED)
+    features = load_features(loaded.model.eval(), faces, num_views=2).features
+    return fit_head(features.flatten(2).numpy(), faces.labels.numpy(), seed=SEED).held_out_scores
+
+
+def train_folds(pictures: Dataset, model: ModelArguments, **training: float) -> np.ndarray:
+    """Return the scores of pictures that networks of their fold had not seen."""
+    labels = np.asarray(pictures["label"][:])
+    names = pictures.features["label"].names
+    scores = np.zeros((len(labels), len(names)))
+    for learnt, held_out in list_folds(labels, SEED):
+        with tempfile.TemporaryDirectory() as folder:
+            for split, rows in (("train", learnt), ("test", held_out)):
+                write_split(pictures.select(rows), Path(folder) / "data" / split, names)
+            output = Path(folder) / "run"
+            arguments = FerTrainingArguments(
+                output_dir=str(output), num_train_epochs=EPOCHS, disable_tqdm=True, **training
+            )
+            data = DataArguments(data=str(Path(folder) / "data"), data_label_names=names)
+            fine_tune(data, model, arguments)
+            classifier = ExpressionClassifier(str(output))
+            order = [classifier.label_names.index(name) for name in names]
+            scores[held_out] = score_split(classifier, pictures.select(held_out))[0][:, order]
+    return scores
+
+
+def write_split(pictures: Dataset, folder: Path, names: list[str]) -> None:
+    """Write pictures as a user has them: a folder for each label."""
+    for number, row in enumerate(pictures):
+        path = folder / names[row["label"]] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        row["image"].save(path)
+
+
+def show(figure: Estimate) -> str:
+    """Return percent with the interval."""
+    return f"{100 * figure.value:.1f} ({100 * figure.low:.1f}–{100 * figure.high:.1f})"
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="the pictures, as for --data")
+    given = parser.parse_args()
+    pictures = concatenate_datasets(list(load_splits(given.source).values()))
+    names = pictures.features["label"].names
+    labels = np.asarray(pictures["label"][:])
+    recipe = Path(__file__).parents[1] / "fer_hf" / "recipes" / "resnetv2-ferplus.yaml"
+    scratch = ModelArguments(
+        model_name_or_path="resnetv2_18",
+        weights="none",
+        model_args=str(yaml.safe_load(recipe.read_text())["model_args"]).replace("'", '"'),
+        input_size=96,
+        unfreeze="all",
+        backbone_lr_scale=1.0,
+    )
+    sides = {
+        "frozen model in the box, new head": lambda: fit_frozen(pictures),
+        "baseline CNN": lambda: train_folds(pictures, ModelArguments(), learning_rate=1e-3),
+        "the same network from random weights": lambda: train_folds(
+            pictures, scratch, learning_rate=1e-3, weight_decay=0.05
+        ),
+    }
+    rows = []
+    for name, measure in sides.items():
+        start = time.perf_counter()
+        figures = evaluate_scores(measure(), labels, names)
+        rows.append(
+            [
+                name,
+                show(figures.accuracy),
+                show(figures.balanced_accuracy),
+                show(figures.f1_macro),
+                f"{figures.nll.value:.3f}",
+                f"{time.perf_counter() - start:.0f} s",
+            ]
+        )
+        print(rows[-1], flush=True)
+    headers = ["model", "accuracy", "balanced accuracy", "macro-F1", "NLL", "five folds took"]
+    counts = ", ".join(f"{n} {(labels == i).sum()}" for i, n in enumerate(names))
+    machine = f"{os.cpu_count()} CPU cores, {platform.machine()}"
+    text = (
+        f"{__doc__.splitlines()[0]}\n\nWritten by `python benchmarks/transfer.py` on {machine}. "
+        f"{len(labels)} pictures ({counts}), five-fold cross-validated, seed {SEED}; the trained "
+        f"networks for {EPOCHS} epochs. Percent with 95 % intervals.\n\n"
+        f"{tabulate(rows, headers, 'github', disable_numparse=True)}\n"
+    )
+    (FOLDER / "transfer.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
