@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import safetensors.torch
 import torch
@@ -92,11 +93,13 @@ def test_the_help_of_fer_hf_comes_at_once_and_teaches():
         assert word in done.stdout
 
 
-@pytest.mark.parametrize("command", ["data", "compare"])
+@pytest.mark.parametrize("command", ["data", "compare", "evaluate", "fit", "sweep", "card"])
 def test_each_command_explains_itself_with_an_example(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main([command, "--help"])
-    assert f"example: fer-hf {command}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "example" in text
+    assert f"  fer-hf {command}" in text or f"example: fer-hf {command}" in text
 
 
 @pytest.mark.parametrize("args", [[], ["trane"]])
@@ -384,3 +387,24 @@ def test_two_processes_give_the_metrics_of_one(tmp_path, fine_tune_faces):
     assert names[0] == names[1]
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("one", "two")] == []
     assert done.stdout.count("Use the model with") == 1
+
+
+def test_the_one_thread_of_accelerate_becomes_a_share_of_the_cores(monkeypatch):
+    from fer_hf.cli import train
+
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 8)
+    for name in ("ACCELERATE_MIXED_PRECISION", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    train._use_all_cores()
+    assert asked == []  # not accelerate: somebody asked for one thread
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    train._use_all_cores()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    train._use_all_cores()
+    assert asked == [8, 4]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    train._use_all_cores()
+    assert asked == [8, 4]
