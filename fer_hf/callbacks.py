@@ -1,12 +1,13 @@
-"""What happens beside training: one readable line an epoch, and a stop that loses nothing."""
+"""What happens beside training: a line an epoch, the time it takes, a stop that loses nothing."""
 
 import signal
+import time
 from types import FrameType
 from typing import Any
 
 import torch
 from transformers import ProgressCallback, TrainerCallback
-from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.trainer_callback import ExportableState, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 
@@ -36,6 +37,38 @@ class EpochProgress(ProgressCallback):
         ]
         line = f"epoch {state.epoch or 0:5.1f}  {split:<10}  {'  '.join(figures)}"
         self.training_bar.write(line)
+
+
+class Stopwatch(TrainerCallback, ExportableState):
+    """Wall time of training in seconds, over all sessions of a run that was resumed.
+
+    Trainer keeps `state()` in its checkpoints, and makes a new one of it when it resumes.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._before = seconds
+        self._start: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What has passed in training until now."""
+        return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start."""
+        self._start = time.perf_counter()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop."""
+        self._before, self._start = self.seconds, None
+
+    def state(self) -> dict[str, Any]:
+        """Return what `Stopwatch` is made from again."""
+        return {"args": {"seconds": self.seconds}, "attributes": {}}
 
 
 class StopOnSignal(TrainerCallback):

@@ -96,6 +96,7 @@ def render_model_card(
         _build_metadata(report, test, split, facts, name),
         template_str=_read_template(),
         name=name,
+        title=name.rsplit("/", 1)[-1],
         labels=report.label_names,
         input_size=report.input_size,
         data=facts.name if facts else report.data,
@@ -157,7 +158,7 @@ def _build_metadata(
         pipeline_tag="image-classification",
         tags=["facial-expression-recognition", "emotion", "fer_hf"],
         metrics=list(_FIGURES),
-        model_name=name,
+        model_name=name.rsplit("/", 1)[-1],
         eval_results=results,
     )
 
@@ -250,8 +251,8 @@ def _render_weaknesses(test: Evaluation) -> str:
         ),
         reverse=True,
     )[:3]
-    missed = ", ".join(f"{label} ({100 * recalls[label]:.0f} % found)" for label in lowest)
-    text = f"It misses most of: {missed}."
+    found = ", ".join(f"{label} ({100 * recalls[label]:.0f} %)" for label in lowest)
+    text = f"It finds least of: {found}."
     if pairs:
         mistakes = "; ".join(f"{100 * s:.0f} % of {label} as {guess}" for s, label, guess in pairs)
         text += f" Its commonest mistakes: {mistakes}."

@@ -3,7 +3,6 @@
 import copy
 import logging
 import shutil
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -169,8 +168,8 @@ def run_stage(
     if _can_cache(loaded, trained_part, training):
         learner, sets = _detach_head(loaded, sets, training)
     trainer = _build_trainer(loaded, learner, splits, sets, model, training)
-    seconds = _train(trainer, Path(str(training.output_dir)), training)
-    return Stage(trainer, sets, trained_part, seconds)
+    _train(trainer, Path(str(training.output_dir)), training)
+    return Stage(trainer, sets, trained_part, trainer.seconds)
 
 
 def _build_sets(splits: DatasetDict, image_processor: Any, training: FerTrainingArguments) -> Sets:
@@ -306,9 +305,8 @@ def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return compute_trainer_metrics(compute_softmax(prediction.predictions), prediction.label_ids)
 
 
-def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments) -> float:
+def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments) -> None:
     checkpoint = find_last_checkpoint(output_dir) if training.resume else None
-    start = time.perf_counter()
     trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.stop_on_signal.stopped:
         done, planned = trainer.state.global_step, trainer.state.max_steps
@@ -316,4 +314,3 @@ def _train(trainer: FerTrainer, output_dir: Path, training: FerTrainingArguments
             f"Stopped at step {done} of {planned}; what was trained is in {str(output_dir)!r}. "
             f"Go on with the same command and --output_dir {output_dir} --resume"
         )
-    return time.perf_counter() - start

@@ -20,7 +20,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.training_args import TrainingArguments
 
-from fer_hf.callbacks import EpochProgress, StopOnSignal
+from fer_hf.callbacks import EpochProgress, StopOnSignal, Stopwatch
 from fer_hf.data.transforms import FaceDataset, collate
 from fer_hf.features import FeatureDataset
 from fer_hf.losses import compute_soft_loss, expand_logits, mix_batch
@@ -80,6 +80,7 @@ class FerTrainer(Trainer):
             self.add_callback(EpochProgress())
         self.add_callback(_EveryStep(self))
         self.add_callback(self.stop_on_signal)
+        self.add_callback(Stopwatch())
 
     def compute_loss(
         self,
@@ -120,6 +121,12 @@ class FerTrainer(Trainer):
             logits = [teacher(pixel_values=pixel_values).logits for teacher in self.teachers]
         scores = [expand_logits(values.float()).softmax(dim=1) for values in logits]
         return torch.stack(scores).mean(dim=0)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training, over all sessions of a run that was resumed."""
+        callbacks = self.callback_handler.callbacks
+        return next(callback.seconds for callback in callbacks if isinstance(callback, Stopwatch))
 
     @property
     def num_labels(self) -> int:

@@ -64,6 +64,8 @@ def fine_tune(
     label_names = splits["train"].features["label"].names
     loaded = _load_model(model, label_names)
     stage = run_stages(loaded, splits, model, training)
+    # Measured in the precision of whoever opens the checkpoint, not in that of training.
+    stage.trainer.accelerator.unwrap_model(stage.trainer.model, keep_fp32_wrapper=False)
     temperature = _finish_head(stage, training)
     if training.save_dtype == "float16":
         round_weights(loaded.model, torch.float16)

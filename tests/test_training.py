@@ -105,6 +105,7 @@ def two_labels(tmp_path_factory):
 def test_a_run_leaves_a_checkpoint_a_report_and_plots(baseline_run):
     files = {path.name for path in baseline_run.iterdir() if path.is_file()}
     assert files == {
+        "README.md",
         "baseline.py",
         "config.json",
         "confusion_matrix.png",
@@ -239,7 +240,7 @@ def test_dropping_the_last_batch_of_training_drops_no_picture_of_an_evaluation(
     assert counted == report.split_sizes
 
 
-def test_bf16_is_used_where_asked_and_the_checkpoint_stays_fp32(fine_tune_faces, tmp_path):
+def test_bf16_is_used_where_asked_and_the_checkpoint_stays_fp32(fine_tune_faces, faces, tmp_path):
     model = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
     fine_tune_faces(tmp_path / "fp32", model=model)
     report = fine_tune_faces(tmp_path / "bf16", model=model, bf16=True)
@@ -247,6 +248,11 @@ def test_bf16_is_used_where_asked_and_the_checkpoint_stays_fp32(fine_tune_faces,
     weights, exact = load_weights(tmp_path / "bf16"), load_weights(tmp_path / "fp32")
     assert weights["fc.weight"].dtype == torch.float32
     assert not torch.equal(weights["fc.weight"], exact["fc.weight"])
+    labels = np.array(faces["test"]["label"][:])
+    scores = score(tmp_path / "bf16", faces["test"]["image"], report.label_names)
+    # In bf16 it would be wrong in the third digit.
+    expected = pytest.approx(compute_nll(scores, labels), abs=1e-6)
+    assert report.evaluations["test"].nll.value == expected
 
 
 def test_a_run_on_votes_trains_on_them_and_stands_beside_a_tagger(fine_tune_faces, tmp_path):
@@ -418,8 +424,11 @@ def test_a_stopped_run_resumes_to_the_same_bits(
         fine_tune_faces(tmp_path / "run", **settings)
     assert (tmp_path / "run" / f"checkpoint-{stop}").is_dir()
     assert not (tmp_path / "run" / "report.json").exists()
+    state = json.loads((tmp_path / "run" / f"checkpoint-{stop}" / "trainer_state.json").read_text())
+    seconds = state["stateful_callbacks"]["Stopwatch"]["args"]["seconds"]
     happen_at_step([], interrupt)
     report = fine_tune_faces(tmp_path / "run", resume=True, **settings)
+    assert report.train_seconds > seconds > 0  # of both sessions
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
     assert report.evaluations == expected.evaluations
     for name in ("epoch", "validation_loss", "validation_accuracy"):
