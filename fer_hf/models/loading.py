@@ -34,6 +34,7 @@ from fer_hf.models.timm_networks import (
     reset_head,
 )
 from fer_hf.models.weights import (
+    BOX_NAME,
     DEFAULT_MODEL,
     check_is_checkpoint,
     choose_weights,
@@ -162,7 +163,7 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
         ValueError: It is no image classifier, or a part of its network is missing.
         OSError: It cannot be found, reached or read.
     """
-    if path == Path(DEFAULT_MODEL).name and not Path(path).is_dir():
+    if path == BOX_NAME and not Path(path).is_dir():
         path = DEFAULT_MODEL
     is_folder = Path(path).is_dir()
     if not is_folder:

@@ -13,13 +13,15 @@ from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = str(Path(__file__).parents[1] / "pretrained" / "resnetv2-ferplus")
-"""Folder of the model in the box, a slim ResNetV2-18 trained on FER+."""
+BOX_NAME = "resnetv2-ferplus"
+"""The model in the box, a slim ResNetV2-18 trained on FER+, where a model is asked for."""
+
+DEFAULT_MODEL = str(Path(__file__).parents[1] / "pretrained" / BOX_NAME)
+"""Its folder."""
 
 ALIASES = {
     "resnetv2": "timm/resnetv2_50.a1h_in1k",
     "inception-resnet": "timm/inception_resnet_v2.tf_in1k",
-    "resnetv2-ferplus": DEFAULT_MODEL,
 }
 _CONNECT_SECONDS = 5.0
 
@@ -28,7 +30,7 @@ def resolve_source(
     model_name_or_path: str, revision: str | None, setting: str = "model_name_or_path"
 ) -> tuple[str, str | None]:
     """Return where the weights are by default, and the timm architecture (None: not timm)."""
-    source = ALIASES.get(model_name_or_path, model_name_or_path)
+    source = {**ALIASES, BOX_NAME: DEFAULT_MODEL}.get(model_name_or_path, model_name_or_path)
     if Path(source).is_dir():
         check_is_checkpoint(source)
         config = AutoConfig.from_pretrained(source)
@@ -38,11 +40,11 @@ def resolve_source(
         pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
         hub_id = pretrained.hf_hub_id if pretrained is not None else None
         return hub_id or source, timm_name.split(".")[0]
+    known = ", ".join(map(repr, ["baseline", *ALIASES, BOX_NAME]))
     if "/" not in source or source.startswith((".", "/", "~")):
         raise ValueError(
-            f"`{setting}` is {model_name_or_path!r}, expected 'baseline', "
-            f"{', '.join(map(repr, ALIASES))}, the name of a timm network, a Hub id like "
-            "'you/your-fer', or a checkpoint folder that exists."
+            f"`{setting}` is {model_name_or_path!r}, expected {known}, the name of a timm network, "
+            "a Hub id like 'you/your-fer', or a checkpoint folder that exists."
         )
     config = reach(
         lambda: AutoConfig.from_pretrained(source, revision=revision), "model", source, revision
