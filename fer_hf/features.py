@@ -102,7 +102,11 @@ def fit_batchnorm(
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(faces), generator=generator)[:_CALIBRATION_PICTURES].tolist()
     parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    calibrate_batchnorm(model, (faces.__getitems__(part)["pixel_values"] for part in parts))
+    network: Any = model
+    network.to(memory_format=torch.channels_last)
+    pictures = (faces.__getitems__(part)["pixel_values"] for part in parts)
+    layout = torch.channels_last
+    calibrate_batchnorm(model, (batch.contiguous(memory_format=layout) for batch in pictures))
 
 
 def load_features(
