@@ -170,7 +170,7 @@ def measure_forward() -> dict[str, str]:
             start_time = time.perf_counter()
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, bf16):
                 for batch in batches:
-                    model.base_model(pixel_values=batch)
+                    model.timm_model(batch)
             times[bf16].append(time.perf_counter() - start_time)
             print(f"forward, bf16 {bf16}: {times[bf16][-1]:.1f} s", flush=True)
     fp32, half = (statistics.median(times[bf16]) for bf16 in (False, True))
