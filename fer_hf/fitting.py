@@ -4,7 +4,6 @@ Trainer's small steps suit thousands of pictures; of a few dozen scikit-learn fi
 once, and cross-validation says how good it is without a picture to spare.
 """
 
-import logging
 import time
 import warnings
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ from fer_hf.evaluation.report import RunReport, save_report
 from fer_hf.features import load_features
 from fer_hf.model_card import CARD_NAME, render_model_card
 from fer_hf.models import LoadedModel, freeze_backbone, get_head_parameters, load_model
-
-logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,6 +14,13 @@ def expand_logits(logits: torch.Tensor) -> torch.Tensor:
     return functional.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
+def fill_targets(
+    targets: torch.Tensor | None, labels: torch.Tensor, num_labels: int
+) -> torch.Tensor:
+    """Return `targets`, or where there are none the one-hot rows (N, num_labels) of the labels."""
+    return functional.one_hot(labels, num_labels).float() if targets is None else targets
+
+
 def compute_soft_loss(
     logits: torch.Tensor,
     targets: torch.Tensor,

@@ -276,6 +276,8 @@ def _load_teachers(
     loaded: LoadedModel, train: Dataset, training: FerTrainingArguments
 ) -> list[PreTrainedModel]:
     """Load the teachers, and refuse one that would not understand the same `pixel_values`."""
+    if not training.teachers:
+        return []
     picture = to_rgb(train[0]["image"])
 
     def prepare(image_processor: Any) -> torch.Tensor:
@@ -283,7 +285,7 @@ def _load_teachers(
 
     expected, names = prepare(loaded.image_processor), loaded.model.config.id2label
     teachers = []
-    for source in training.teachers or []:
+    for source in training.teachers:
         teacher = load_checkpoint(source)
         if teacher.model.config.id2label != names:
             raise ValueError(

@@ -4,6 +4,7 @@ Heads that differ only in learning rate, weight decay or label weights are train
 one matrix product, because a small head alone leaves a processor idle.
 """
 
+import copy
 import itertools
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from transformers import get_cosine_schedule_with_warmup
 
 from fer_hf.evaluation.metrics import compute_metrics, compute_softmax
 from fer_hf.features import FeatureDataset
-from fer_hf.losses import compute_label_weights
+from fer_hf.losses import compute_label_weights, fill_targets
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 WEIGHT_DECAYS = (1e-4, 1e-2)
@@ -57,6 +58,13 @@ class SweptHead:
     def accuracy_gap(self) -> float:
         """Train minus validation accuracy, in [-1, 1]."""
         return self.train["accuracy"] - self.validation["accuracy"]
+
+
+def average_poolings(average: FeatureDataset, highest: FeatureDataset) -> FeatureDataset:
+    """Return the features under `avgmax`: timm takes the mean of those under `avg` and `max`."""
+    both = copy.copy(average)
+    both.features = (average.features + highest.features) / 2
+    return both
 
 
 def list_settings() -> list[HeadSettings]:
@@ -130,9 +138,8 @@ class _SideBySide(nn.Module):
         sizes = [num_features, *([dense_size] if dense_size else []), num_labels]
         self.layers: Any = nn.ModuleList()
         for ins, outs in itertools.pairwise(sizes):
-            is_last = outs == num_labels
-            # As `models` starts them: the last layer nearly at rest, a dense one as He et al. do.
-            spread = 0.01 if is_last and not dense_size else (2 / ins) ** 0.5
+            # As `models` starts them: a linear head nearly at rest, a dense one as He et al. do.
+            spread = (2 / ins) ** 0.5 if dense_size else 0.01
             weight = spread * torch.randn(ins, outs, generator=generator)
             layer = nn.ParameterDict()
             layer["weights"] = nn.ParameterList([weight.clone() for _ in range(num_heads)])
@@ -183,8 +190,7 @@ def _train(
     seed: int,
 ) -> None:
     features, labels, targets = data
-    if targets is None:
-        targets = functional.one_hot(labels, num_labels).float()
+    targets = fill_targets(targets, labels, num_labels)
     counts = torch.bincount(labels, minlength=num_labels).tolist()
     kinds = [compute_label_weights(counts, item.class_weights) for item in settings]
     weights = torch.tensor([kind or [1.0] * num_labels for kind in kinds])[:, None]

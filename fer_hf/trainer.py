@@ -23,7 +23,7 @@ from transformers.training_args import TrainingArguments
 from fer_hf.callbacks import EpochProgress, StopOnSignal, Stopwatch
 from fer_hf.data.transforms import FaceDataset, collate
 from fer_hf.features import FeatureDataset
-from fer_hf.losses import compute_soft_loss, expand_logits, mix_batch
+from fer_hf.losses import compute_soft_loss, expand_logits, fill_targets, mix_batch
 from fer_hf.models import DetachedHead, find_frozen_modules, get_head_parameters
 
 _AVERAGE_FILE = "ema.safetensors"
@@ -99,9 +99,7 @@ class FerTrainer(Trainer):
 
         for module in self.frozen_modules:
             module.eval()
-        targets = inputs.get("targets")
-        if targets is None:
-            targets = functional.one_hot(labels, self.num_labels).float()
+        targets = fill_targets(inputs.get("targets"), labels, self.num_labels)
         if self.mixup:
             pixel_values, targets = mix_batch(pixel_values, targets, self.mixup)
         if self.teachers:

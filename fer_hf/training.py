@@ -13,7 +13,6 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict
 from safetensors import SafetensorError
-from torch.nn import functional
 from transformers import TrainingArguments, set_seed
 
 from fer_hf.arguments import DataArguments, ModelArguments
@@ -27,6 +26,7 @@ from fer_hf.evaluation.human import Yardstick, compute_constant_answer, compute_
 from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
 from fer_hf.evaluation.provenance import collect_versions, name_source
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
+from fer_hf.losses import fill_targets
 from fer_hf.model_card import CARD_NAME, render_model_card
 from fer_hf.models import (
     LoadedModel,
@@ -157,9 +157,7 @@ def _finish_head(stage: Stage, training: FerTrainingArguments) -> float:
     if training.calibration == "none" and not training.logit_adjustment:
         return 1.0
     trainer, train = stage.trainer, stage.sets["train"]
-    targets = train.targets
-    if targets is None:
-        targets = functional.one_hot(train.labels, trainer.num_labels).float()
+    targets = fill_targets(train.targets, train.labels, trainer.num_labels)
     offsets = compute_logit_offsets(targets.mean(dim=0).numpy(), training.logit_adjustment)
     temperature = 1.0
     if training.calibration == "temperature":

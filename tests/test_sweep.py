@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from fer_hf import cli
-from fer_hf.features import FeatureDataset
-from fer_hf.sweep import HeadSettings, list_settings, sweep_heads
+from fer_hf.data.transforms import FaceDataset
+from fer_hf.features import FeatureDataset, load_features
+from fer_hf.models import load_model
+from fer_hf.sweep import HeadSettings, average_poolings, list_settings, sweep_heads
 
 PLAIN = HeadSettings("avg", "linear", 1e-2, 1e-4, "none")
 
@@ -81,6 +83,18 @@ def test_soft_targets_are_learnt_where_there_are_any():
     (unsure,), _ = sweep_heads(soft, validation, [PLAIN], **options)
     assert sure.validation["nll"] < 0.7
     assert unsure.validation["nll"] == pytest.approx(np.log(3), abs=0.02)
+
+
+def test_features_under_both_poolings_are_those_the_network_computes(faces):
+    names = faces["train"].features["label"].names
+    found = {}
+    for pooling in ("avg", "max", "avgmax"):
+        torch.manual_seed(0)
+        loaded = load_model("test_resnet", names, weights="none", input_size=32, pooling=pooling)
+        pictures = FaceDataset(faces["train"], loaded.image_processor)
+        found[pooling] = load_features(loaded.model.eval(), pictures)
+    derived = average_poolings(found["avg"], found["max"])
+    torch.testing.assert_close(derived.features, found["avgmax"].features)
 
 
 def test_a_hundred_settings_and_more_each_once():
