@@ -5,42 +5,31 @@ the first time. An entry is named after all its content depends on: the weights 
 preprocessing, the bytes of every picture, and the augmented views.
 """
 
-import contextlib
 import copy
 import dataclasses
 import hashlib
 import json
 import logging
-import os
-import shutil
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import datasets
 import numpy as np
-import safetensors.torch
 import torch
 from accelerate import PartialState
-from filelock import FileLock
-from huggingface_hub.constants import HF_HOME
-from safetensors import SafetensorError, safe_open
 from torch.utils import data as torch_data
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from fer_hf.data.transforms import Augmentation, FaceDataset, collate
+from fer_hf.feature_cache import FORMAT_VERSION, get_cache_folder, load_or_compute
 from fer_hf.models import calibrate_batchnorm, compute_features, get_head_parameters
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = "1"
-"""Raise it when what is written changes, so that entries of older versions are not served."""
-
 _CALIBRATION_PICTURES = 256
 _CHUNK_ROWS = 1024
-_NAME = "features"
 _MIRRORED = Augmentation(
     flip=1, rotation=0, shift=0, zoom=0, brightness=0, contrast=0, sharpness=0, erase=0
 )
@@ -142,21 +131,15 @@ def load_features(
             f"`feature_views` is {num_views}, expected 1 (the picture itself) or more."
         )
     job = _Job(model, faces, num_views, bf16, batch_size, num_workers)
-    entry = get_cache_folder() / job.compute_key()
-    features = None
     try:
-        features = _load(entry)
-        if features is None:
-            _compute_on_disk(job, entry)
-            features = _load(entry)
-    except (OSError, SafetensorError) as error:
+        features = load_or_compute(job.compute_key(), job.num_chunks, job.compute)
+    except OSError as error:
         logger.warning(
             "The feature cache in %s cannot be used (%s): features are kept in memory and computed "
             "again next time. Set FER_HF_CACHE to another folder, or make room there.",
-            entry.parent,
+            get_cache_folder(),
             error,
         )
-    if features is None:
         features = torch.cat([chunk for _, chunk in job.compute(range(job.num_chunks))], dim=1)
     return FeatureDataset(faces, features, seed=faces.seed)
 
@@ -247,111 +230,3 @@ def _read_contents(split: datasets.Dataset) -> Iterator[bytes]:
     for batch in pictures.iter(batch_size=1000):
         for picture in batch["image"]:
             yield picture["bytes"] or Path(picture["path"]).read_bytes()
-
-
-def _compute_on_disk(job: _Job, entry: Path) -> None:
-    """Compute what is missing of an entry; chunks that another try left whole are used."""
-    state = PartialState()
-    half = entry.with_suffix(".incomplete")
-    half.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{entry}.lock") if state.is_main_process else contextlib.nullcontext()
-    with lock:
-        state.wait_for_everyone()
-        if entry.is_dir():
-            return
-        missing = [n for n in range(job.num_chunks) if _load_tensor(_chunk(half, n)) is None]
-        mine = missing[state.process_index :: state.num_processes]
-        for number, features in job.compute(mine):
-            _save_tensor(_chunk(half, number), features)
-        state.wait_for_everyone()
-        if state.is_main_process:
-            chunks = [_chunk(half, number) for number in range(job.num_chunks)]
-            tensors = [tensor for chunk in chunks if (tensor := _load_tensor(chunk)) is not None]
-            _save_tensor(half / f"{_NAME}.safetensors", torch.cat(tensors, dim=1))
-            for chunk in chunks:
-                chunk.unlink()
-            half.rename(entry)
-            _evict_oldest(entry)
-        state.wait_for_everyone()
-
-
-def _chunk(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.safetensors"
-
-
-def _save_tensor(path: Path, features: torch.Tensor) -> None:
-    features = features.contiguous()
-    metadata = {"format_version": FORMAT_VERSION, "crc32": str(_compute_checksum(features))}
-    half = path.with_suffix(f".{os.getpid()}")
-    try:
-        safetensors.torch.save_file({_NAME: features}, half, metadata)
-        half.rename(path)
-    finally:
-        half.unlink(missing_ok=True)
-
-
-def _load_tensor(path: Path) -> torch.Tensor | None:
-    """Return what `_save_tensor` wrote, memory-mapped, or None where it is not there or damaged."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        features = safetensors.torch.load_file(path)[_NAME]
-    except (SafetensorError, KeyError):
-        return None
-    whole = metadata.get("crc32") == str(_compute_checksum(features))
-    return features if whole and metadata.get("format_version") == FORMAT_VERSION else None
-
-
-def _compute_checksum(features: torch.Tensor) -> int:
-    return zlib.crc32(features.flatten().view(torch.uint8).numpy().data)
-
-
-def _load(entry: Path) -> torch.Tensor | None:
-    """Return the features of an entry; a damaged one is deleted, to be computed again."""
-    if not entry.is_dir():
-        return None
-    features = _load_tensor(entry / f"{_NAME}.safetensors")
-    if features is None:
-        logger.warning("A damaged entry of the feature cache is computed again: %s", entry.name)
-        shutil.rmtree(entry)
-        return None
-    with contextlib.suppress(OSError):
-        os.utime(entry)  # when it was last of use
-    return features
-
-
-# The cache as a whole
-
-
-def get_cache_folder() -> Path:
-    """Return where features are kept: $FER_HF_CACHE, or fer_hf/features in $HF_HOME."""
-    return Path(os.environ.get("FER_HF_CACHE") or Path(HF_HOME) / "fer_hf" / "features")
-
-
-def list_entries() -> dict[Path, int]:
-    """List the entries of the cache with their size in bytes, the one used last at the end."""
-    folder = get_cache_folder()
-    entries = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    entries.sort(key=lambda entry: entry.stat().st_mtime)
-    return {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
-
-
-def clear_cache() -> int:
-    """Delete every entry; return how many bytes that freed."""
-    entries = list_entries()
-    for entry in entries:
-        shutil.rmtree(entry)
-    return sum(entries.values())
-
-
-def _evict_oldest(kept: Path) -> None:
-    """Delete the entries that were of no use for longest, until the rest fits the limit."""
-    limit = float(os.environ.get("FER_HF_CACHE_GB", "10")) * 1e9
-    entries = list_entries()
-    excess = sum(entries.values()) - limit
-    for entry, size in entries.items():
-        if excess > 0 and entry != kept:
-            shutil.rmtree(entry, ignore_errors=True)
-            excess -= size

@@ -1,22 +1,27 @@
 """Features of a frozen backbone: computed once, kept whole, and worth as much as the pictures."""
 
 import logging
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
-from fer_hf import cli, features
+from fer_hf import cli, feature_cache, features
 from fer_hf.data.transforms import FaceDataset
 from fer_hf.evaluation.report import load_report
-from fer_hf.features import clear_cache, get_cache_folder, list_entries, load_features
+from fer_hf.feature_cache import clear_cache, get_cache_folder, list_entries
+from fer_hf.features import load_features
 from fer_hf.models import DetachedHead, load_model
 
+SCRIPTS = Path(sysconfig.get_path("scripts"))
 FROZEN = {"model_name_or_path": "test_resnet", "weights": "none"}
 
 
@@ -136,7 +141,7 @@ def test_a_killed_run_is_finished_by_the_next_one_from_its_whole_chunks(
 ):
     expected = load_features(loaded.model, train).features.clone()
     clear_cache()
-    original = features._save_tensor
+    original = feature_cache._save_tensor
 
     def save(path, tensor):
         if path.name == "00002.safetensors":
@@ -144,11 +149,11 @@ def test_a_killed_run_is_finished_by_the_next_one_from_its_whole_chunks(
             raise KeyboardInterrupt
         original(path, tensor)
 
-    monkeypatch.setattr(features, "_save_tensor", save)
+    monkeypatch.setattr(feature_cache, "_save_tensor", save)
     with pytest.raises(KeyboardInterrupt):
         load_features(loaded.model, train)
     assert not [entry for entry in list_entries() if entry.suffix != ".incomplete"]
-    monkeypatch.setattr(features, "_save_tensor", original)
+    monkeypatch.setattr(feature_cache, "_save_tensor", original)
     passes = count_passes(monkeypatch)
     assert torch.equal(load_features(loaded.model, train).features, expected)
     assert sum(passes) == len(train) - 2 * 16
@@ -196,6 +201,57 @@ print(load_features(loaded.model, FaceDataset(split, loaded.image_processor)).fe
     assert len(list_entries()) == 1
 
 
+@pytest.mark.slow
+def test_two_processes_of_one_run_each_compute_a_share_and_fail_together(
+    faces, loaded, train, cache, tmp_path
+):
+    loaded.model.save_pretrained(tmp_path / "model")
+    faces["train"].to_parquet(tmp_path / "train.parquet")
+    program = tmp_path / "share.py"
+    program.write_text(f"""
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from datasets import Dataset
+from fer_hf import feature_cache, features
+from fer_hf.data.transforms import FaceDataset
+from fer_hf.models import load_checkpoint
+features._CHUNK_ROWS = 16
+state = PartialState(cpu=True)
+loaded = load_checkpoint({str(tmp_path / "model")!r})
+split = Dataset.from_parquet({str(tmp_path / "train.parquet")!r})
+faces = FaceDataset(split, loaded.image_processor)
+save = feature_cache._save_tensor
+counts = []
+compute = features.compute_features
+features.compute_features = lambda *args: (counts.append(len(args[1])), compute(*args))[1]
+def fail(path, tensor):
+    raise OSError(28, "No space left on device")
+if state.process_index == 1:
+    feature_cache._save_tensor = fail
+in_memory = features.load_features(loaded.model, faces).features.clone()
+assert not [entry for entry in feature_cache.list_entries() if not entry.suffix]
+feature_cache._save_tensor = save
+feature_cache.clear_cache() if state.is_main_process else None
+state.wait_for_everyone()
+counts.clear()
+shared = features.load_features(loaded.model, faces).features
+assert (shared == in_memory).all()
+print(*gather_object([sum(counts)])) if state.is_main_process else gather_object([sum(counts)])
+""")
+    command = [
+        *(SCRIPTS / "accelerate", "launch", "--multi_gpu", "--num_processes", "2"),
+        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+        *("--main_process_port", "0", program),
+    ]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("No space left") == 2
+    assert [int(count) for count in done.stdout.split()] == [32, 32]
+
+
 def test_without_a_place_to_write_features_stay_in_memory(loaded, train, monkeypatch, caplog):
     expected = load_features(loaded.model, train).features.clone()
     clear_cache()
@@ -203,7 +259,7 @@ def test_without_a_place_to_write_features_stay_in_memory(loaded, train, monkeyp
     def fail(path, tensor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(features, "_save_tensor", fail)
+    monkeypatch.setattr(feature_cache, "_save_tensor", fail)
     with caplog.at_level(logging.WARNING, logger="fer_hf"):
         found = load_features(loaded.model, train)
     assert torch.equal(found.features, expected)

@@ -60,7 +60,7 @@ def _show_cache(given: argparse.Namespace) -> None:
     Raises:
         ValueError: --clear with a source of pictures.
     """
-    from fer_hf.features import clear_cache, get_cache_folder, list_entries
+    from fer_hf.feature_cache import clear_cache, get_cache_folder, list_entries
 
     if given.source != "cache":
         raise ValueError(
