@@ -116,7 +116,7 @@ def load_features(
         model: A network with a backbone, in eval mode.
         faces: The split, with the preprocessing of the network; its augmentation is not used.
         num_views: The picture itself, then mirrored, then augmented ones.
-        bf16: Compute in bfloat16; they are kept as float32.
+        bf16: Compute in bfloat16 where the device has it; they are kept as float32.
         batch_size: Pictures at a time.
         num_workers: Processes that prepare pictures ahead.
 
@@ -130,6 +130,9 @@ def load_features(
         raise ValueError(
             f"`feature_views` is {num_views}, expected 1 (the picture itself) or more."
         )
+    if bf16 and not _has_bf16(model.device):
+        logger.warning("This processor has no bfloat16: features are computed in float32.")
+        bf16 = False
     job = _Job(model, faces, num_views, bf16, batch_size, num_workers)
     try:
         features = load_or_compute(job.compute_key(), job.num_chunks, job.compute)
@@ -142,6 +145,17 @@ def load_features(
         )
         features = torch.cat([chunk for _, chunk in job.compute(range(job.num_chunks))], dim=1)
     return FeatureDataset(faces, features, seed=faces.seed)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Say whether bfloat16 is faster; a CPU without it would emulate it at a fraction of the speed.
+
+    The names are those of x86 (`amx_bf16`, `avx512_bf16`) and Arm (`bf16`, `sve_bf16`).
+    """
+    if device.type == "cpu":
+        found = torch.cpu.get_capabilities().items()
+        return any(has for name, has in found if name.endswith("bf16"))
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 @dataclasses.dataclass(frozen=True)

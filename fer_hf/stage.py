@@ -21,7 +21,7 @@ from fer_hf.data.transforms import Augmentation, FaceDataset
 from fer_hf.evaluation.metrics import compute_softmax
 from fer_hf.evaluation.trainer_metrics import compute_trainer_metrics
 from fer_hf.features import FeatureDataset, fit_batchnorm, load_features
-from fer_hf.losses import compute_label_weights
+from fer_hf.losses import compute_label_weights, expand_logits
 from fer_hf.models import (
     DetachedHead,
     LoadedModel,
@@ -45,6 +45,8 @@ SAMPLE = "train sample"
 _HEAD_FOLDER = "head-first"
 # Enough to tell the gap to validation within a point; all of FER+ would take as long as an epoch.
 _TRAIN_EVALUATION_PICTURES = 5000
+_LARGEST_SHIFT = 0.01
+_SHIFT_PICTURES = 64
 
 
 class InterruptedRunError(Exception):
@@ -161,18 +163,31 @@ def run_stage(
         InterruptedRunError: A signal stopped training; it can be resumed.
     """
     trained_part = freeze_backbone(loaded.model, model.unfreeze)
-    sets = _build_sets(splits, loaded.image_processor, training)
+    pictures = _build_sets(splits, loaded.image_processor, training)
     if loaded.backbone_knowledge == "nothing" and trained_part != "everything":
-        _calibrate(loaded, sets["train"], training)
+        _calibrate(loaded, pictures["train"], training)
     learner: nn.Module = loaded.model
+    sets: Sets = {**pictures}
     if _can_cache(loaded, trained_part, training):
-        learner, sets = _detach_head(loaded, sets, training)
+        learner = _detach_head(loaded, training)
+        sets = _compute_features(loaded, pictures, training, bf16=training.bf16)
     trainer = _build_trainer(loaded, learner, splits, sets, model, training)
     _train(trainer, Path(str(training.output_dir)), training)
+    if learner is not loaded.model and training.bf16:
+        shift = _compute_shift(loaded, learner, pictures["validation"], sets["validation"])
+        if shift > _LARGEST_SHIFT:
+            logger.warning(
+                "bfloat16 moves scores by up to %.3f, more than %.2f: the figures are computed "
+                "again from features in float32.",
+                *(shift, _LARGEST_SHIFT),
+            )
+            sets = _compute_features(loaded, pictures, training, bf16=False)
     return Stage(trainer, sets, trained_part, trainer.seconds)
 
 
-def _build_sets(splits: DatasetDict, image_processor: Any, training: FerTrainingArguments) -> Sets:
+def _build_sets(
+    splits: DatasetDict, image_processor: Any, training: FerTrainingArguments
+) -> dict[str, FaceDataset]:
     """Return the splits as the network sees them, and `SAMPLE`: train without augmentation."""
     train = FaceDataset(
         splits["train"],
@@ -201,12 +216,7 @@ def _can_cache(loaded: LoadedModel, trained_part: str, training: FerTrainingArgu
     return training.feature_cache and only_head and not changes_pixels
 
 
-def _detach_head(
-    loaded: LoadedModel,
-    sets: Sets,
-    training: FerTrainingArguments,
-) -> tuple[nn.Module, Sets]:
-    """Return the head by itself, and the features of the splits for it."""
+def _detach_head(loaded: LoadedModel, training: FerTrainingArguments) -> DetachedHead:
     if training.augment and training.feature_views == 1:
         logger.info(
             "The backbone is frozen: it looks at each picture once, without augmentation. "
@@ -216,27 +226,57 @@ def _detach_head(
         round_weights(loaded.model, torch.float16)  # what will be saved is what computes features
     network: Any = loaded.model
     network.to(training.device, memory_format=torch.channels_last).eval()
-    cached = {
+    return DetachedHead(loaded.model)
+
+
+def _compute_features(
+    loaded: LoadedModel,
+    pictures: dict[str, FaceDataset],
+    training: FerTrainingArguments,
+    *,
+    bf16: bool,
+) -> Sets:
+    """Return the features of the splits in the place of their pictures."""
+    sets = {
         name: load_features(
             loaded.model,
             faces,
             num_views=training.feature_views if name == "train" else 1,
-            bf16=training.bf16,
+            bf16=bf16,
             batch_size=training.per_device_eval_batch_size,
             num_workers=training.dataloader_num_workers,
         )
-        for name, faces in sets.items()
-        if name != SAMPLE and isinstance(faces, FaceDataset)
+        for name, faces in pictures.items()
+        if name != SAMPLE
     }
-    cached[SAMPLE] = cached["train"].select(_choose_sample(len(cached["train"])))
+    sets[SAMPLE] = sets["train"].select(_choose_sample(len(sets["train"])))
     # There is nothing left to prepare ahead; handing features over would take longer.
     training.dataloader_num_workers = 0
-    return DetachedHead(loaded.model), {**cached}
+    return {**sets}
 
 
-def _calibrate(
-    loaded: LoadedModel, train: FaceDataset | FeatureDataset, training: FerTrainingArguments
-) -> None:
+@torch.inference_mode()
+def _compute_shift(
+    loaded: LoadedModel,
+    head: nn.Module,
+    pictures: FaceDataset,
+    features: FaceDataset | FeatureDataset,
+) -> float:
+    """Return how far bfloat16 features move a score of the trained network, at most."""
+    rows = range(min(len(pictures), _SHIFT_PICTURES))
+    network: Any = loaded.model
+    logits = [
+        model.eval()(pixel_values=batch["pixel_values"].to(network.device)).logits.float()
+        for model, batch in (
+            (network, pictures.__getitems__(rows)),
+            (head, features.__getitems__(rows)),
+        )
+    ]
+    exact, moved = (expand_logits(values).softmax(dim=1) for values in logits)
+    return float((exact - moved).abs().max())
+
+
+def _calibrate(loaded: LoadedModel, train: FaceDataset, training: FerTrainingArguments) -> None:
     logger.warning(
         "The backbone is random and stays frozen: only its BatchNorm statistics are fitted to the "
         "pictures. Use --unfreeze all to train it, or weights that know faces."

@@ -14,12 +14,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from fer_hf import cli, feature_cache, features
+from fer_hf import cli, feature_cache, features, stage
 from fer_hf.data.transforms import FaceDataset
 from fer_hf.evaluation.report import load_report
 from fer_hf.feature_cache import clear_cache, get_cache_folder, list_entries
 from fer_hf.features import load_features
-from fer_hf.models import DetachedHead, load_model
+from fer_hf.models import DetachedHead, load_checkpoint, load_model
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 FROZEN = {"model_name_or_path": "test_resnet", "weights": "none"}
@@ -127,6 +127,7 @@ def test_another_head_uses_the_same_entry_and_anything_else_another(
         assert len(list_entries()) == before + 1
 
     assert_new(train, num_views=2)
+    monkeypatch.setattr(features, "_has_bf16", lambda device: True)
     assert_new(train, bf16=True)
     other = load_model("test_resnet", ["a", "b"], weights="none", input_size=48)
     assert_new(FaceDataset(faces["train"], other.image_processor))
@@ -268,6 +269,7 @@ def test_without_a_place_to_write_features_stay_in_memory(loaded, train, monkeyp
 
 
 def test_the_entries_used_longest_ago_make_room(loaded, train, monkeypatch):
+    monkeypatch.setattr(features, "_has_bf16", lambda device: True)
     load_features(loaded.model, train)
     load_features(loaded.model, train, bf16=True)
     first, second = list_entries()
@@ -313,6 +315,33 @@ def test_a_cached_run_is_the_plain_run(fine_tune_faces, tmp_path, faces):
     assert cached.input_size == plain.input_size == 32
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("resnetv2_50", 32), ("inception_resnet_v2", 80), ("resnetv2-ferplus", 48)],
+)
+def test_after_cached_training_logits_are_those_of_the_plain_loop(
+    fine_tune_faces, faces, tmp_path, name, size
+):
+    logits = []
+    model = {"model_name_or_path": name, "input_size": size}
+    if name != "resnetv2-ferplus":
+        model["weights"] = "none"
+    for kind, cache in (("plain", False), ("cached", True)):
+        folder = tmp_path / kind
+        fine_tune_faces(folder, model=model, augment=False, feature_cache=cache)
+        loaded = load_checkpoint(str(folder))
+        test = FaceDataset(faces["test"], loaded.image_processor)
+        pixel_values = test.__getitems__(range(len(test)))["pixel_values"]
+        with torch.no_grad():
+            logits.append(loaded.model(pixel_values=pixel_values).logits)
+    if name == "resnetv2-ferplus":
+        before = load_checkpoint(name).model.state_dict()
+        for key, values in loaded.model.state_dict().items():
+            assert torch.equal(values, before[key]) != (".fc." in key), key
+    torch.testing.assert_close(logits[0], logits[1], atol=1e-4, rtol=0)
+
+
 def test_a_cached_run_resumes_and_reports_what_pipeline_says(fine_tune_faces, tmp_path):
     whole = fine_tune_faces(tmp_path / "whole", model=FROZEN, num_train_epochs=3)
     shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
@@ -322,6 +351,27 @@ def test_a_cached_run_resumes_and_reports_what_pipeline_says(fine_tune_faces, tm
     again = fine_tune_faces(tmp_path / "stopped", model=FROZEN, num_train_epochs=3, resume=True)
     assert again.evaluations["test"] == whole.evaluations["test"]
     assert load_report(tmp_path / "stopped").history == whole.history
+
+
+@pytest.mark.parametrize(("largest", "warned"), [(0.01, False), (0.0, True)])
+def test_bf16_is_kept_only_where_it_hardly_moves_scores(
+    fine_tune_faces, tmp_path, monkeypatch, caplog, largest, warned
+):
+    monkeypatch.setattr(features, "_has_bf16", lambda device: True)
+    monkeypatch.setattr(stage, "_LARGEST_SHIFT", largest)
+    with caplog.at_level(logging.WARNING, logger="fer_hf"):
+        fine_tune_faces(tmp_path / "run", model=FROZEN, bf16=True)
+    assert ("bfloat16 moves scores" in caplog.text) == warned
+    assert len(list_entries()) == (6 if warned else 3)
+
+
+def test_a_processor_without_bf16_computes_in_fp32(loaded, train, monkeypatch, caplog):
+    exact = load_features(loaded.model, train).features
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    with caplog.at_level(logging.WARNING, logger="fer_hf"):
+        assert torch.equal(load_features(loaded.model, train, bf16=True).features, exact)
+    assert "has no bfloat16" in caplog.text
+    assert len(list_entries()) == 1
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,10 @@ class DetachedHead(nn.Module):
         `labels` are not used: Trainer looks for that name to know what to hand to the metrics.
         """
         head: Any = self.head
-        is_dense = isinstance(head, nn.Sequential)
-        logits = head(pixel_values) if is_dense else head.forward_head(pixel_values)
+        classify = head if isinstance(head, nn.Sequential) else head.forward_head
+        # It costs nothing beside the backbone, so that mixed precision would only lose digits.
+        with torch.autocast(pixel_values.device.type, enabled=False):
+            logits = classify(pixel_values)
         return ImageClassifierOutput(logits=logits)
 
 
