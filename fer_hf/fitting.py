@@ -1,9 +1,12 @@
 """A head for a handful of pictures, in seconds: logistic regression on cached features.
 
 Trainer's small steps suit thousands of pictures; of a few dozen scikit-learn finds the optimum at
-once, and cross-validation says how good it is without a picture to spare.
+once, and cross-validation says how good it is without a picture to spare. Also without Trainer, an
+existing checkpoint learns here when it is not sure.
 """
 
+import json
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -21,10 +24,14 @@ from sklearn.preprocessing import StandardScaler
 from fer_hf.data.transforms import FaceDataset
 from fer_hf.evaluation.calibration import fit_temperature
 from fer_hf.evaluation.human import compute_constant_answer
+from fer_hf.evaluation.label_match import map_labels, map_votes
 from fer_hf.evaluation.metrics import compute_metrics, compute_softmax, evaluate_scores
+from fer_hf.evaluation.not_sure import CONFIG_KEY, NotSure
 from fer_hf.evaluation.provenance import collect_versions, name_source
-from fer_hf.evaluation.report import RunReport, save_report
+from fer_hf.evaluation.report import RunReport, save_report, write_text_atomically
+from fer_hf.evaluation.uncertainty import fit_not_sure
 from fer_hf.features import load_features
+from fer_hf.inference import ExpressionClassifier, keep_not_sure, score_split
 from fer_hf.model_card import CARD_NAME, render_model_card
 from fer_hf.models import LoadedModel, freeze_backbone, get_head_parameters, load_model
 
@@ -162,6 +169,8 @@ def fit(
     labels = faces.labels.numpy()
     head = fit_head(cached.features.flatten(2).numpy(), labels, seed=seed)
     _put_in(loaded, head)
+    votes = pictures["votes"][:] if "votes" in pictures.column_names else None
+    keep_not_sure(loaded.model.config, fit_not_sure(head.held_out_scores, labels, votes))
     report = RunReport(
         model_name_or_path=name_source(model_name_or_path),
         display_name=output_dir.name,
@@ -193,6 +202,42 @@ def fit(
     (output_dir / CARD_NAME).write_text(render_model_card(report), encoding="utf-8")
     save_report(report, output_dir)
     return report
+
+
+def add_not_sure(
+    checkpoint_dir: str | os.PathLike[str],
+    validation: Dataset,
+    *,
+    coverage: float = 0.9,
+    batch_size: int = 32,
+) -> NotSure:
+    """Fit when an existing checkpoint is not sure, and write it into its `config.json`.
+
+    Args:
+        checkpoint_dir: A folder with `config.json`, in which nothing else is changed.
+        validation: Columns `image`, `label` and maybe `votes`, of pictures that training has not
+            seen; never those of test. Labels are matched by name.
+        coverage: As for `fit_not_sure`.
+        batch_size: Pictures at a time.
+
+    Raises:
+        ValueError: No image classifier, labels that it lacks, or a value out of its range.
+        OSError: The checkpoint is no folder, or cannot be read or written.
+    """
+    path = Path(checkpoint_dir) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    classifier = ExpressionClassifier(str(checkpoint_dir))
+    names, data_names = classifier.label_names, validation.features["label"].names
+    labels = map_labels(validation["label"][:], data_names, names)
+    votes = None
+    if "votes" in validation.column_names:
+        votes, _ = map_votes(validation["votes"][:], data_names, names)
+    scores, _ = score_split(classifier, validation, batch_size=batch_size)
+    not_sure = fit_not_sure(scores, labels, votes, coverage)
+    # As transformers writes it.
+    text = json.dumps({**config, CONFIG_KEY: not_sure.to_dict()}, indent=2, sort_keys=True)
+    write_text_atomically(path, text + "\n")
+    return not_sure
 
 
 @torch.no_grad()

@@ -11,10 +11,17 @@ import torch
 from datasets import Dataset
 from datasets.utils import tqdm
 from PIL import Image, ImageOps
+from transformers import PreTrainedConfig
 
 from fer_hf.data.addresses import fetch, is_address
 from fer_hf.data.folders import list_pictures
 from fer_hf.data.pictures import describe_fault, load_picture, to_rgb
+from fer_hf.evaluation.not_sure import (
+    CONFIG_KEY,
+    NotSure,
+    build_prediction_sets,
+    soften_scores,
+)
 from fer_hf.losses import expand_logits
 from fer_hf.models import DEFAULT_MODEL, load_checkpoint
 
@@ -28,9 +35,10 @@ class ExpressionClassifier:
 
     Attributes:
         label_names: Names of the labels in the order of the scores.
+        not_sure: When it is not sure; None for a checkpoint that does not say.
 
     Raises:
-        ValueError: The folder holds no image classifier.
+        ValueError: The folder holds no image classifier, or what it says of being sure is wrong.
         OSError: The checkpoint cannot be found, reached or read.
     """
 
@@ -41,6 +49,8 @@ class ExpressionClassifier:
         self._model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self._image_processor = loaded.image_processor
         names = [str(name) for _, name in sorted((loaded.model.config.id2label or {}).items())]
+        not_sure = loaded.model.config.to_dict().get(CONFIG_KEY)
+        self.not_sure = None if not_sure is None else NotSure.from_dict(not_sure)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
 
     def __call__(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
@@ -65,6 +75,62 @@ class ExpressionClassifier:
             logits = expand_logits(self._model(pixel_values=layout).logits)
         return logits.softmax(dim=1).numpy()
 
+    def is_sure(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Say of scores (N, num_labels) for which pictures, (N,), the top one is high enough.
+
+        Raises:
+            ValueError: The checkpoint does not say when it is sure.
+        """
+        return np.asarray(scores).max(axis=1) >= self._get_not_sure().threshold
+
+    def list_prediction_sets(self, scores: npt.ArrayLike) -> list[list[str]]:
+        """List for scores (N, num_labels) the labels that cannot be ruled out, likeliest first.
+
+        The true label is among them for `not_sure.coverage` of pictures like those of validation. A
+        list may be empty: the picture is unlike them.
+
+        Raises:
+            ValueError: The checkpoint does not say when it is sure.
+        """
+        rows = np.asarray(scores)
+        sets = build_prediction_sets(rows, self._get_not_sure().conformal_threshold)
+        return [
+            [self.label_names[label] for label in np.argsort(-row, kind="stable") if held[label]]
+            for row, held in zip(rows, sets, strict=True)
+        ]
+
+    def compute_crowd_scores(self, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Turn scores (N, num_labels) into how people's votes would spread over the labels.
+
+        Scores say how likely a label is the crowd's; the votes are less of one mind.
+
+        Raises:
+            ValueError: The checkpoint was not calibrated on votes.
+        """
+        temperature = self._get_not_sure().crowd_temperature
+        if temperature is None:
+            raise ValueError(
+                "The checkpoint lacks `crowd_temperature`, expected one that was calibrated on "
+                "pictures with people's votes. Use the model in the box, or train on votes."
+            )
+        return soften_scores(scores, temperature)
+
+    def _get_not_sure(self) -> NotSure:
+        if self.not_sure is None:
+            raise ValueError(
+                f"The checkpoint's config lacks `{CONFIG_KEY}`, expected it to say when it is not "
+                "sure. Train with --calibration temperature, or call "
+                "`fer_hf.fitting.add_not_sure`."
+            )
+        return self.not_sure
+
+
+def keep_not_sure(config: PreTrainedConfig, not_sure: NotSure | None) -> None:
+    """Put into a model's config when it is not sure; None takes out what another head had said."""
+    vars(config).pop(CONFIG_KEY, None)
+    if not_sure is not None:
+        setattr(config, CONFIG_KEY, not_sure.to_dict())
+
 
 @dataclass(frozen=True)
 class FileScores:
@@ -74,11 +140,17 @@ class FileScores:
         file: Its path or address as it was given.
         scores: Label to score, 0–1, summing to 1; None where the file could not be read.
         error: Why it could not be read.
+        sure: Whether the classifier is; None where it does not say.
+        prediction_set: The labels it cannot rule out, likeliest first; None as for `sure`.
+        crowd_scores: Label to the share of people's votes it would get; None where not known.
     """
 
     file: str
     scores: dict[str, float] | None
     error: str | None = None
+    sure: bool | None = None
+    prediction_set: list[str] | None = None
+    crowd_scores: dict[str, float] | None = None
 
 
 def score_files(
@@ -105,13 +177,30 @@ def score_files(
         batch = files[start : start + batch_size]
         prepared = [_prepare(classifier, file, allow_url) for file in batch]
         readable = [pixels for pixels in prepared if isinstance(pixels, torch.Tensor)]
-        rows = iter(classifier.score_pixels(torch.cat(readable)).tolist() if readable else [])
+        rows = iter(classifier.score_pixels(torch.cat(readable))) if readable else iter(())
         for file, pixels in zip(batch, prepared, strict=True):
             if isinstance(pixels, str):
                 yield FileScores(file, None, pixels)
             else:
-                scores = dict(zip(classifier.label_names, next(rows), strict=True))
-                yield FileScores(file, scores)
+                yield _describe(classifier, file, next(rows))
+
+
+def _describe(
+    classifier: ExpressionClassifier, file: str, scores: npt.NDArray[np.float32]
+) -> FileScores:
+    def name(values: npt.NDArray) -> dict[str, float]:
+        return dict(zip(classifier.label_names, values.tolist(), strict=True))
+
+    if classifier.not_sure is None:
+        return FileScores(file, name(scores))
+    has_crowd = classifier.not_sure.crowd_temperature is not None
+    return FileScores(
+        file,
+        name(scores),
+        sure=bool(classifier.is_sure([scores])[0]),
+        prediction_set=classifier.list_prediction_sets([scores])[0],
+        crowd_scores=name(classifier.compute_crowd_scores(scores)) if has_crowd else None,
+    )
 
 
 def _prepare(classifier: ExpressionClassifier, file: str, allow_url: bool) -> torch.Tensor | str:

@@ -305,6 +305,7 @@ def _build_trainer(
         callbacks=[EarlyStoppingCallback(early_stopping_patience=patience)] if patience else [],
         label_weights=compute_label_weights(counts.tolist(), training.class_weights),
         mixup=training.mixup,
+        mixup_off_epoch=training.mixup_off_epoch,
         ema_decay=training.ema_decay,
         backbone_lr_scale=model.backbone_lr_scale,
         teachers=_load_teachers(loaded, splits["train"], training),

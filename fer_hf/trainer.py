@@ -4,6 +4,7 @@ It takes plain values beside `TrainingArguments`, so that it can be used without
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class FerTrainer(Trainer):
     Args:
         label_weights: One weight per label in the training loss, or None for equal ones.
         mixup: Alpha of the Beta distribution that mixes pairs of pictures; 0 for none.
+        mixup_off_epoch: Number of epochs with mixup, before those without; 0 for all.
         ema_decay: Decay per step of the averaged weights, which are then what is evaluated, chosen
             and kept; 0 for none.
         backbone_lr_scale: Learning rate of the backbone as a share of the head's.
@@ -51,6 +53,7 @@ class FerTrainer(Trainer):
         *,
         label_weights: Sequence[float] | None = None,
         mixup: float = 0.0,
+        mixup_off_epoch: int = 0,
         ema_decay: float = 0.0,
         backbone_lr_scale: float = 1.0,
         teachers: Sequence[PreTrainedModel] = (),
@@ -64,6 +67,7 @@ class FerTrainer(Trainer):
         network.to(memory_format=torch.channels_last)
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
         self.mixup = mixup
+        self.mixup_off_epoch = mixup_off_epoch
         self.backbone_lr_scale = backbone_lr_scale
         self.teachers: list[Any] = [teacher.eval().requires_grad_(False) for teacher in teachers]
         for teacher in self.teachers:
@@ -100,7 +104,7 @@ class FerTrainer(Trainer):
         for module in self.frozen_modules:
             module.eval()
         targets = fill_targets(inputs.get("targets"), labels, self.num_labels)
-        if self.mixup:
+        if self.mixup and (self.state.epoch or 0) + 1e-6 < (self.mixup_off_epoch or math.inf):
             pixel_values, targets = mix_batch(pixel_values, targets, self.mixup)
         if self.teachers:
             targets = torch.lerp(targets, self._ask_teachers(pixel_values), self.teacher_weight)

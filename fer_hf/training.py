@@ -19,13 +19,17 @@ from fer_hf.arguments import DataArguments, ModelArguments
 from fer_hf.data.parts import SPLITS
 from fer_hf.data.sources import recognise_layout
 from fer_hf.data.transforms import FaceDataset
-from fer_hf.evaluation.calibration import compute_logit_offsets, fit_temperature
+from fer_hf.evaluation.calibration import compute_logit_offsets, fit_calibration
 from fer_hf.evaluation.comparison import Comparison, compare_runs
 from fer_hf.evaluation.comparison_table import save_comparison
 from fer_hf.evaluation.human import Yardstick, compute_constant_answer, compute_tagger
-from fer_hf.evaluation.metrics import compute_softmax, evaluate_scores
+from fer_hf.evaluation.metrics import compute_reliability, compute_softmax, evaluate_scores
+from fer_hf.evaluation.not_sure import NotSure
+from fer_hf.evaluation.plots import plot_reliability
 from fer_hf.evaluation.provenance import collect_versions, name_source
 from fer_hf.evaluation.report import REPORT_NAME, RunReport, load_report, save_report
+from fer_hf.evaluation.uncertainty import fit_not_sure
+from fer_hf.inference import keep_not_sure
 from fer_hf.losses import fill_targets
 from fer_hf.model_card import CARD_NAME, render_model_card
 from fer_hf.models import (
@@ -66,7 +70,8 @@ def fine_tune(
     stage = run_stages(loaded, splits, model, training)
     # Measured in the precision of whoever opens the checkpoint, not in that of training.
     stage.trainer.accelerator.unwrap_model(stage.trainer.model, keep_fp32_wrapper=False)
-    temperature = _finish_head(stage, training)
+    calibration, not_sure = _finish_head(stage, splits["validation"], training)
+    keep_not_sure(loaded.model.config, not_sure)
     if training.save_dtype == "float16":
         round_weights(loaded.model, torch.float16)
 
@@ -90,7 +95,7 @@ def fine_tune(
         settings={
             **_describe_settings(data, model, training),
             **stage.notes,
-            "temperature": temperature,
+            **calibration,
         },
         versions=collect_versions(),
         train_seconds=stage.seconds,
@@ -152,20 +157,41 @@ def _load_model(model: ModelArguments, label_names: Sequence[str]) -> LoadedMode
     )
 
 
-def _finish_head(stage: Stage, training: FerTrainingArguments) -> float:
-    """Fold the logit adjustment and the temperature into the head; return the temperature."""
+def _finish_head(
+    stage: Stage, validation: Dataset, training: FerTrainingArguments
+) -> tuple[dict[str, Any], NotSure | None]:
+    """Fold the logit adjustment and the calibration into the head.
+
+    Returns:
+        What the report should say of it; and if calibrated, when the model is not sure.
+    """
+    uncalibrated = {"temperature": 1.0}
     if training.calibration == "none" and not training.logit_adjustment:
-        return 1.0
+        return uncalibrated, None
     trainer, train = stage.trainer, stage.sets["train"]
     targets = fill_targets(train.targets, train.labels, trainer.num_labels)
-    offsets = compute_logit_offsets(targets.mean(dim=0).numpy(), training.logit_adjustment)
-    temperature = 1.0
-    if training.calibration == "temperature":
-        prediction = trainer.predict(stage.sets["validation"])
-        logits = np.asarray(prediction.predictions) + offsets
-        temperature = fit_temperature(logits, np.asarray(prediction.label_ids))
-    fold_into_head(trainer.model, temperature, offsets.tolist())
-    return temperature
+    adjustment = compute_logit_offsets(targets.mean(dim=0).numpy(), training.logit_adjustment)
+    if training.calibration == "none":
+        fold_into_head(trainer.model, 1.0, adjustment.tolist())
+        return uncalibrated, None
+    prediction = trainer.predict(stage.sets["validation"])
+    labels = np.asarray(prediction.label_ids)
+    logits = np.asarray(prediction.predictions) + adjustment
+    calibration = fit_calibration(logits, labels, training.calibration)
+    temperatures, offsets = calibration.temperatures, calibration.offsets
+    fold_into_head(trainer.model, temperatures, (adjustment + offsets).tolist())
+    scores = compute_softmax(calibration.apply(logits))
+    if trainer.is_world_process_zero():
+        folder = Path(str(training.output_dir))
+        before = compute_reliability(compute_softmax(logits), labels)
+        after = compute_reliability(scores, labels)
+        figure = plot_reliability(before, after, f"{folder.name}, validation")
+        figure.savefig(folder / "reliability.png")
+    votes = validation["votes"][:] if "votes" in validation.column_names else None
+    not_sure = fit_not_sure(scores, labels, votes)
+    if calibration.method == "temperature":
+        return {"temperature": temperatures[0]}, not_sure
+    return {"temperatures": temperatures, "offsets": offsets}, not_sure
 
 
 def _predict(stage: Stage) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

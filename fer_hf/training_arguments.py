@@ -42,6 +42,7 @@ class FerTrainingArguments(TrainingArguments):
         "none", "Weight of rare labels in the loss ('effective': Cui et al. 2019)."
     )
     mixup: float = setting(0.0, "Alpha of mixup's Beta distribution; 0 for none.")
+    mixup_off_epoch: int = setting(0, "Turn mixup off after this epoch; 0: never.")
     teachers: list[str] | None = setting(
         None, "Checkpoints whose mean scores are learnt beside the labels (distillation)."
     )
@@ -50,8 +51,11 @@ class FerTrainingArguments(TrainingArguments):
         0.0,
         "Decay per step of the moving average of the weights that is evaluated and kept; 0: off.",
     )
-    calibration: Literal["none", "temperature"] = setting(
-        "none", "Fit a temperature on validation after training, and fold it into the head."
+    calibration: Literal["none", "temperature", "vector", "auto"] = setting(
+        "none",
+        "Calibrate the scores on validation after training, within the head: by one temperature, "
+        "by a scale and an offset for each label, or by what cross-validation says is better. Also "
+        "notes in the config when the model is not sure.",
     )
     logit_adjustment: float = setting(
         0.0,
@@ -109,9 +113,21 @@ class FerTrainingArguments(TrainingArguments):
             raise ValueError(f"`ema_decay` is {self.ema_decay}, expected 0 (off) to below 1.")
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(f"`teacher_weight` is {self.teacher_weight}, expected 0 to 1.")
-        for name in ("mixup", "logit_adjustment", "early_stopping", "head_epochs"):
+        for name in (
+            "mixup",
+            "mixup_off_epoch",
+            "logit_adjustment",
+            "early_stopping",
+            "head_epochs",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` is {getattr(self, name)}, expected 0 (off) or more.")
+        if self.calibration in ("vector", "auto") and self.logit_adjustment:
+            raise ValueError(
+                f"`calibration` is {self.calibration!r}, whose offsets would take back what "
+                f"`logit_adjustment` {self.logit_adjustment} gives to rare labels. Use "
+                "--calibration temperature, or --logit_adjustment 0."
+            )
         if self.save_total_limit is not None and self.save_total_limit < 2:
             raise ValueError(
                 f"`save_total_limit` is {self.save_total_limit}, expected 2 or more: with 1, "

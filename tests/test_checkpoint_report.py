@@ -31,7 +31,7 @@ def score(answers, top=0.7):
     return scores
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def report():
     evaluation = evaluate_scores(score(ANSWERS), LABELS, NAMES)
     # Two more rows: one torn between two labels, one that nobody could tell.
@@ -44,7 +44,16 @@ def report():
         label_match={"anger": "anger", "happiness": "happy", "sad": "sad"},
         evaluation=evaluation,
         with_flip_averaging=evaluate_scores(score(LABELS), LABELS, NAMES),
-        crowd=compare_with_crowd(evaluation, LABELS, VOTES, np.ones(120), all_scores, all_votes),
+        crowd=compare_with_crowd(
+            evaluation,
+            LABELS,
+            VOTES,
+            np.ones(120),
+            all_scores,
+            all_votes,
+            all_other_votes=np.append(np.ones(120), [0, 10]),
+            crowd_temperature=2.0,
+        ),
         versions={"torch": "2.15.0"},
     )
 
@@ -65,6 +74,36 @@ def test_people_stand_beside_the_model(report):
     torn = -(np.log(0.7) + np.log(0.1)) / 2
     expected = (60 * right + 60 * wrong + torn) / 121
     assert crowd.soft_cross_entropy.value == pytest.approx(expected)
+    shares = np.array([6, 1, 1, 1]) / 9
+    entropy = (-120 * (shares * np.log(shares)).sum() + np.log(2)) / 121
+    assert crowd.kl_divergence.value == pytest.approx(expected - entropy)
+    assert crowd.entropy_pearson.value is None  # the scores are equally sure everywhere
+    assert crowd.entropy_spearman.value is None
+
+
+def test_scores_stand_at_the_temperature_for_votes_too(report):
+    fit = report.crowd.at_crowd_temperature
+    top, others = np.sqrt([0.7, 0.1]) / np.sqrt([0.7, 0.1, 0.1, 0.1]).sum()
+    right = -(6 * np.log(top) + 3 * np.log(others)) / 9
+    wrong = -(1 * np.log(top) + 8 * np.log(others)) / 9
+    torn = -(np.log(top) + np.log(others)) / 2
+    assert fit.temperature == 2
+    assert fit.soft_cross_entropy.value == pytest.approx((60 * right + 60 * wrong + torn) / 121)
+    less = report.crowd.soft_cross_entropy.value - fit.soft_cross_entropy.value
+    assert report.crowd.kl_divergence.value - fit.kl_divergence.value == pytest.approx(less)
+
+
+def test_panels_stand_beside_the_model(report):
+    panels = report.crowd.panels.panels
+    assert [panel.size for panel in panels] == [1, 2, 3, 5, 9]
+    # Six of ten remain a majority without any one of them. Of the torn picture's four votes one is
+    # taken and outvoted by the two for the other label, half of the time the model's.
+    assert panels[0].num_pictures == pytest.approx(121)
+    assert panels[0].people.accuracy.value == pytest.approx(0.6 * 120 / 121)
+    assert panels[0].model.accuracy.value == pytest.approx(60.5 / 121)
+    # A panel of nine is judged by the tenth, who says no label on one picture in ten.
+    assert panels[4].num_pictures == pytest.approx(120 * 0.9)
+    assert report.crowd.panels.worth.accuracy.value == 0  # fewer than one
 
 
 def test_a_label_is_clearly_above_only_if_its_whole_interval_is():
@@ -84,7 +123,8 @@ def test_the_tables_say_in_words_what_is_above(report):
     text = render_checkpoint_report(report)
     assert text.startswith("resnetv2 on faces, test: 120 pictures\n")
     assert max(map(len, text.splitlines())) <= 90
-    rows = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    headline, panels = text.split("panel/model")
+    rows = {line.split("  ")[0]: line.split() for line in headline.splitlines()}
     assert rows["accuracy"][1:] == ["0.500", "0.412", "–", "0.588", "0.600", "1.000"]
     assert rows["anger"][1:3] == ["40", "1.000"]
     assert rows["anger"][-3:] == ["0.600", "clearly", "above"]
@@ -95,6 +135,21 @@ def test_the_tables_say_in_words_what_is_above(report):
     assert "The data has no fear" in text
     assert "above one human tagger's on 1 of 3 labels" in text
     assert "121 pictures" in text
+    entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.at_crowd_temperature
+    assert f"{entropy.value:.3f}" in rows["soft cross-entropy, nats *"]
+    assert f"{tempered.kl_divergence.value:.3f}" in rows["… at T = 2.00, nats *"]
+
+    rows = {line.split("  ")[0]: line.split("  ")[1:] for line in panels.splitlines()}
+    assert "0.60/0.50" in rows["accuracy"]
+    assert rows["anger"][-1] == "> 9 (> 9 – > 9)"
+    assert rows["sad"][-1] == "< 1 (< 1 – < 1)"
+    assert rows["fear"][-1].strip() == "–"
+    assert f"/{entropy.value:.2f}" in "".join(rows["soft cross-entropy"])
+    assert f"/{tempered.soft_cross_entropy.value:.2f}" in "".join(rows["… at T = 2.00"])
+    assert "The model is worth less than 1 (less than 1 –" in panels
+    assert "Panel" not in render_checkpoint_report(
+        replace(report, crowd=replace(report.crowd, panels=None))
+    )
 
 
 def test_without_votes_the_tables_are_silent_about_people(report):
@@ -113,7 +168,7 @@ def test_the_report_is_written_as_plain_json_with_its_picture(report, tmp_path):
     }
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(report.to_dict()))
-    assert written["format"] == 1
+    assert written["format"] == 2
     assert written["num_pictures"] == 120
     assert written["evaluation"]["accuracy"]["value"] == 0.5
     assert written["evaluation"]["recall_per_label"]["fear"]["value"] is None
@@ -129,10 +184,10 @@ def test_a_report_survives_its_file(report, tmp_path):
     assert load_checkpoint_report(save_checkpoint_report(nobody, tmp_path)) == nobody
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"format": 99}', '{"format": 1}'])
+@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"format": 99}', '{"format": 2}'])
 def test_what_is_no_evaluation_is_refused(tmp_path, text):
     (tmp_path / "evaluation.json").write_text(text)
-    with pytest.raises(ValueError, match=r"no evaluation of format 1 .* evaluate` again"):
+    with pytest.raises(ValueError, match=r"no evaluation of format 2 .* evaluate` again"):
         load_checkpoint_report(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no evaluation at"):
         load_checkpoint_report(tmp_path / "nowhere")

@@ -1,6 +1,7 @@
 """Learning from a handful: the head fits, its figures are of unseen pictures, its scores honest."""
 
 import json
+import shutil
 import time
 
 import numpy as np
@@ -11,7 +12,9 @@ from transformers import pipeline
 from fer_hf import cli
 from fer_hf.evaluation.metrics import compute_softmax
 from fer_hf.evaluation.report import load_report
-from fer_hf.fitting import fit_head
+from fer_hf.evaluation.uncertainty import fit_not_sure
+from fer_hf.fitting import add_not_sure, fit_head
+from fer_hf.inference import ExpressionClassifier, score_split
 
 
 def draw_features(num_labels=3, per_label=12, apart=3.0, views=1):
@@ -96,6 +99,8 @@ def test_the_command_leaves_a_checkpoint_whose_head_is_what_was_fitted(
     card = (run / "README.md").read_text(encoding="utf-8")
     assert "Cross-validated on all 30 pictures in 5 folds" in card
     assert str(tmp_path) not in card + json.dumps(report.to_dict())
+    not_sure = json.loads((run / "config.json").read_text())["not_sure"]
+    assert not_sure.keys() == {"coverage", "threshold", "conformal_threshold"}
     classify = pipeline("image-classification", model=str(run))
     found = [
         classify(str(path))[0]["label"] == label
@@ -110,3 +115,23 @@ def test_what_cannot_be_fitted_is_one_line(folder, baseline_run, tmp_path, capsy
     args = ["fit", str(folder), "--model", str(baseline_run), "--output_dir", str(tmp_path / "run")]
     assert cli.main(args) == 2
     assert "no backbone to keep" in capsys.readouterr().err
+
+
+def test_an_existing_checkpoint_learns_when_it_is_not_sure(baseline_run, faces, tmp_path):
+    checkpoint = shutil.copytree(baseline_run, tmp_path / "checkpoint")
+    classifier, split = ExpressionClassifier(str(baseline_run)), faces["validation"]
+    votes = np.random.default_rng(0).multinomial(10, [1 / 8] * 8, size=len(split))
+    config = json.loads((checkpoint / "config.json").read_text())
+    weights = (checkpoint / "model.safetensors").read_bytes()
+    fitted = add_not_sure(checkpoint, split.add_column("votes", votes.tolist()), coverage=0.8)
+    assert fitted == fit_not_sure(score_split(classifier, split)[0], split["label"], votes, 0.8)
+    assert fitted.crowd_temperature is not None
+    written = json.loads((checkpoint / "config.json").read_text())
+    assert written == {**config, "not_sure": fitted.to_dict()}
+    assert (checkpoint / "model.safetensors").read_bytes() == weights
+    assert ExpressionClassifier(str(checkpoint)).not_sure == fitted
+    # Once more, on pictures without votes, and nothing is left of the first time.
+    assert add_not_sure(checkpoint, split).crowd_temperature is None
+    assert "crowd_temperature" not in (checkpoint / "config.json").read_text()
+    with pytest.raises(FileNotFoundError):
+        add_not_sure("nobody/nothing", split)

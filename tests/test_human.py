@@ -7,7 +7,10 @@ from fer_hf.evaluation.human import (
     compute_constant_answer,
     compute_tagger,
     compute_tagger_recalls,
+    estimate_entropy_correlation,
+    estimate_kl_divergence,
     estimate_soft_cross_entropy,
+    temper_scores,
 )
 
 
@@ -68,6 +71,57 @@ def test_soft_cross_entropy_stays_finite_and_is_undefined_without_votes():
     assert figure.value == pytest.approx(36.04, abs=0.01)
     figure, num_rows = estimate_soft_cross_entropy([[1.0, 0.0]], [[0, 0]])
     assert (figure.value, figure.low, figure.high, num_rows) == (None, None, None, 0)
+
+
+def test_kl_divergence_is_the_soft_cross_entropy_less_the_entropy_of_the_votes():
+    scores = [[0.25, 0.75], [0.5, 0.5], [0.9, 0.1]]
+    votes = [[2, 2], [0, 0], [3, 0]]
+    torn = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
+    figure = estimate_kl_divergence(scores, votes)
+    assert figure.value == pytest.approx((torn - np.log(0.9)) / 2)
+    entropy = np.log(2) / 2  # of a torn row and a unanimous one
+    soft_cross_entropy, _ = estimate_soft_cross_entropy(scores, votes)
+    assert figure.value == pytest.approx(soft_cross_entropy.value - entropy)
+    assert estimate_kl_divergence([[0.5, 0.5]], [[3, 3]]).value == pytest.approx(0)
+    assert estimate_kl_divergence([[0.5, 0.5]], [[0, 0]]).value is None
+    with pytest.raises(ValueError, match="expected a vote count for each score"):
+        estimate_kl_divergence([[0.5, 0.5]], [1, 0])
+
+
+def test_entropies_of_scores_and_votes_are_correlated():
+    sure, torn, lost = [1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]
+    # Entropies in units of ln 2: 0, 1, 2, 2 of the votes and 0, 1, 1, 2 of the scores. Their
+    # deviations from the means are (-5, -1, 3, 3) / 4 and (-1, 0, 0, 1).
+    votes = 4 * np.array([sure, torn, lost, lost])
+    pearson, spearman = estimate_entropy_correlation([sure, torn, torn, lost], votes)
+    assert pearson.value == pytest.approx((5 + 3) / np.sqrt((25 + 1 + 9 + 9) * 2))
+    # Of the ranks, 1, 2, 3.5, 3.5 and 1, 2.5, 2.5, 4, they are (-3, -1, 2, 2) / 2 and (-3, 0, 0, 3)
+    # / 2. Which label it is does not matter.
+    assert spearman.value == pytest.approx((9 + 6) / np.sqrt((9 + 1 + 4 + 4) * (9 + 9)))
+    assert pearson.low < pearson.value <= pearson.high == pytest.approx(1)
+    mirrored = estimate_entropy_correlation(np.array([sure, torn[::-1], torn, lost]), votes)
+    assert mirrored == (pearson, spearman)
+    # A row without a vote has no part in it.
+    more = estimate_entropy_correlation([sure, torn, torn, lost, sure], [*votes, [0] * 4])
+    assert more == (pearson, spearman)
+
+
+def test_entropies_that_never_change_have_no_correlation():
+    for votes in ([[1, 0], [0, 1]], [[0, 0], [0, 0]]):
+        figures = estimate_entropy_correlation([[0.9, 0.1], [0.6, 0.4]], votes)
+        assert [figure.value for figure in figures] == [None, None]
+
+
+def test_a_temperature_evens_scores_out_as_it_would_logits():
+    np.testing.assert_allclose(temper_scores([[0.64, 0.36]], 2), [[0.8 / 1.4, 0.6 / 1.4]])
+    logits = np.array([[2.0, 0.5, -3.0], [0.0, 0.0, 0.0]])
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    sharp = np.exp(logits / 0.01) / np.exp(logits / 0.01).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(temper_scores(scores, 1), scores)
+    np.testing.assert_allclose(temper_scores(scores, 0.01), sharp)
+    for temperature in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="expected one above 0"):
+            temper_scores(scores, temperature)
 
 
 @pytest.mark.realdata

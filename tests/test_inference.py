@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from transformers import pipeline
 
+from fer_hf.evaluation.not_sure import NotSure
 from fer_hf.inference import ExpressionClassifier, find_pictures, score_files, score_split
 
 
@@ -320,3 +321,59 @@ def test_a_split_is_scored_as_it_is_and_mirrored(classifier, faces):
     assert abs(scores[0] - scores[1]).max() > 1e-4
     with pytest.raises(ValueError, match="`batch_size` is 0, expected 1 or more"):
         score_split(classifier, split, batch_size=0)
+
+
+# Not sure
+
+
+def say(checkpoint, not_sure):
+    """Write into a checkpoint's config when it is not sure."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "not_sure": not_sure}))
+
+
+SETTINGS = {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.2}
+SCORES = np.array([[0.1, 0.6, 0.3, 0, 0, 0, 0, 0], [0.3, 0.1, 0.1, 0.45, 0.05, 0, 0, 0]])
+
+
+def test_a_checkpoint_says_when_it_is_not_sure_and_what_it_cannot_rule_out(checkpoint):
+    say(checkpoint, {**SETTINGS, "crowd_temperature": 2.0})
+    classifier = ExpressionClassifier(str(checkpoint))
+    assert classifier.not_sure == NotSure(0.9, 0.5, 0.2, 2.0)
+    assert classifier.is_sure(SCORES).tolist() == [True, False]
+    anger, contempt, disgust, fear = classifier.label_names[:4]
+    assert classifier.list_prediction_sets(SCORES) == [[contempt, disgust], [fear, anger]]
+    roots = np.sqrt(SCORES)
+    expected = roots / roots.sum(axis=1, keepdims=True)
+    assert classifier.compute_crowd_scores(SCORES) == pytest.approx(expected, abs=1e-6)
+
+
+def test_files_are_described_as_the_classifier_describes_their_scores(checkpoint, pictures):
+    (before,) = score_files(ExpressionClassifier(str(checkpoint)), [str(pictures / "a.png")])
+    assert (before.sure, before.prediction_set, before.crowd_scores) == (None, None, None)
+    say(checkpoint, {**SETTINGS, "threshold": 0.01, "conformal_threshold": 0.99})
+    (sure,) = score_files(ExpressionClassifier(str(checkpoint)), [str(pictures / "a.png")])
+    assert sure.scores == before.scores
+    assert (sure.sure, sure.prediction_set, sure.crowd_scores) == (True, [], None)
+    say(
+        checkpoint,
+        {**SETTINGS, "threshold": 0.99, "conformal_threshold": 0, "crowd_temperature": 9},
+    )
+    (unsure,) = score_files(ExpressionClassifier(str(checkpoint)), [str(pictures / "a.png")])
+    assert unsure.sure is False
+    assert unsure.prediction_set == sorted(before.scores, key=lambda name: -before.scores[name])
+    assert max(unsure.crowd_scores.values()) < max(before.scores.values())
+    assert sum(unsure.crowd_scores.values()) == pytest.approx(1)
+
+
+def test_a_checkpoint_that_does_not_say_is_not_asked(classifier, checkpoint):
+    assert classifier.not_sure is None
+    for ask in ("is_sure", "list_prediction_sets", "compute_crowd_scores"):
+        with pytest.raises(ValueError, match=r"config lacks `not_sure`.*--calibration temperature"):
+            getattr(classifier, ask)(SCORES)
+    say(checkpoint, SETTINGS)
+    with pytest.raises(ValueError, match="lacks `crowd_temperature`, expected"):
+        ExpressionClassifier(str(checkpoint)).compute_crowd_scores(SCORES)
+    say(checkpoint, {**SETTINGS, "threshold": 7})
+    with pytest.raises(ValueError, match="`not_sure` in the checkpoint's config is"):
+        ExpressionClassifier(str(checkpoint))

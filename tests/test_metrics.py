@@ -2,19 +2,29 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from fer_hf.evaluation.intervals import estimate_bootstrap, estimate_share, resample_counts
+import fer_hf
+from fer_hf.evaluation.intervals import (
+    UNDEFINED,
+    estimate_bootstrap,
+    estimate_share,
+    resample_counts,
+)
 from fer_hf.evaluation.metrics import (
     Evaluation,
+    compute_adaptive_ece,
     compute_ece,
     compute_metrics,
+    compute_reliability,
     compute_softmax,
     evaluate_scores,
 )
+from fer_hf.evaluation.report import load_report
 from fer_hf.evaluation.trainer_metrics import ExpressionMetrics, compute_trainer_metrics
 
 NAMES = ["anger", "happy", "sad"]
@@ -39,6 +49,11 @@ def _make_random_scores(num_rows=400, num_labels=5):
     return compute_softmax(logits), labels
 
 
+def _compute_auc(scores, positive):
+    wins = scores[positive][:, None] - scores[~positive]
+    return (np.sign(wins).mean() + 1) / 2
+
+
 def test_figures_of_a_small_confusion_matrix_are_those_computed_by_hand():
     evaluation = evaluate_scores(*_make_scores(MATRIX), NAMES)
     assert evaluation.num_pictures == 15
@@ -49,6 +64,9 @@ def test_figures_of_a_small_confusion_matrix_are_those_computed_by_hand():
     assert evaluation.f1_macro.value == pytest.approx((8 / 11 + 1 / 2 + 10 / 11) / 3)
     assert evaluation.nll.value == pytest.approx(-(11 * math.log(0.8) + 4 * math.log(0.1)) / 15)
     assert evaluation.ece.value == pytest.approx(0.8 - 11 / 15)
+    assert evaluation.adaptive_ece.value == pytest.approx(0.8 - 11 / 15)
+    right, wrong = 0.2**2 + 2 * 0.1**2, 0.8**2 + 0.9**2 + 0.1**2
+    assert evaluation.brier.value == pytest.approx((11 * right + 4 * wrong) / 15)
     recalls = [estimate.value for estimate in evaluation.recall_per_label.values()]
     precisions = [estimate.value for estimate in evaluation.precision_per_label.values()]
     f1s = [estimate.value for estimate in evaluation.f1_per_label.values()]
@@ -89,6 +107,65 @@ def test_ece_bins_are_closed_above():
     assert compute_ece([[0.61, 0.39], [0.55, 0.45]], [0, 1]) == pytest.approx((0.39 + 0.55) / 2)
 
 
+def test_adaptive_ece_has_bins_of_equally_many_pictures():
+    # Two bins: the upper two are right, at 0.8 and 0.9; the lower two wrong, at 0.55 and 0.6.
+    scores, labels = [[0.9, 0.1], [0.55, 0.45], [0.8, 0.2], [0.6, 0.4]], [0, 1, 0, 1]
+    error = compute_adaptive_ece(scores, labels, num_bins=2)
+    assert error == pytest.approx((abs(2 - 1.7) + abs(0 - 1.15)) / 4)
+    # In bins of equal width all four share one, and their errors partly cancel.
+    assert compute_ece(scores, labels, num_bins=2) == pytest.approx(abs(2 - 2.85) / 4)
+
+
+def test_pictures_with_the_same_top_score_share_an_adaptive_bin():
+    scores, labels = [[0.7, 0.3]] * 4, [0, 0, 1, 1]
+    assert compute_adaptive_ece(scores, labels, num_bins=2) == pytest.approx(0.2)
+
+
+def test_reliability_has_the_accuracy_of_each_bin():
+    scores, labels = [[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [1.0, 0.0]], [0, 1, 1, 0]
+    reliability = compute_reliability(scores, labels, num_bins=4)
+    assert reliability.counts == [0, 0, 1, 3]
+    assert reliability.confidences == [None, None, 0.6, pytest.approx(0.9)]
+    assert reliability.accuracies[0] == UNDEFINED
+    assert reliability.accuracies[2:] == [estimate_share(1, 1), estimate_share(2, 3)]
+    assert reliability.ece == pytest.approx(compute_ece(scores, labels, num_bins=4))
+
+
+def test_auc_agrees_with_scikit_learn_ties_included():
+    scores, labels = _make_random_scores()
+    scores = np.random.default_rng(0).multinomial(8, scores) / 8
+    evaluation = evaluate_scores(scores, labels, list("abcde"))
+    for label, estimate in enumerate(evaluation.roc_auc_per_label.values()):
+        expected = sklearn_metrics.roc_auc_score(labels == label, scores[:, label])
+        assert estimate.value == pytest.approx(expected)
+    expected = sklearn_metrics.roc_auc_score(labels, scores, multi_class="ovr")
+    assert evaluation.roc_auc_macro.value == pytest.approx(expected)
+
+
+def test_auc_and_its_interval_by_hand():
+    # Of "happy", 0.9 beats both others and 0.4 one of them; each picture's placement is 0.25 off
+    # the mean, so that the standard error is √(4 · (0.25 / 2)²) = 0.25.
+    scores = [[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]]
+    evaluation = evaluate_scores(scores, [0, 0, 1, 1], ["happy", "sad"])
+    happy = evaluation.roc_auc_per_label["happy"]
+    assert (happy.value, happy.low, happy.high) == pytest.approx((0.75, 0.26, 1.0), abs=1e-4)
+    # Two labels are one question asked twice: their mean is known no better than each.
+    assert evaluation.roc_auc_macro == happy == evaluation.roc_auc_per_label["sad"]
+
+
+def test_auc_interval_has_the_width_of_the_bootstrap():
+    scores, labels = _make_random_scores()
+    rng = np.random.default_rng(0)
+
+    def resample():
+        pick = rng.integers(len(labels), size=len(labels))
+        return np.mean([_compute_auc(scores[pick, c], labels[pick] == c) for c in range(5)])
+
+    draws = [resample() for _ in range(300)]
+    macro = evaluate_scores(scores, labels, list("abcde")).roc_auc_macro
+    assert macro.high - macro.low == pytest.approx(2 * 1.96 * np.std(draws), rel=0.15)
+
+
 def test_softmax_rows_sum_to_one_for_half_precision_and_large_logits():
     scores = compute_softmax(np.array([[1000, 999, 0], [0, 0, 0]], dtype=np.float16))
     assert scores.sum(axis=1) == pytest.approx([1, 1])
@@ -108,6 +185,10 @@ def test_every_interval_holds_its_value():
         evaluation.f1_macro,
         evaluation.nll,
         evaluation.ece,
+        evaluation.adaptive_ece,
+        evaluation.brier,
+        evaluation.roc_auc_macro,
+        *evaluation.roc_auc_per_label.values(),
         *evaluation.recall_per_label.values(),
         *evaluation.precision_per_label.values(),
         *evaluation.f1_per_label.values(),
@@ -154,6 +235,10 @@ def test_a_label_without_pictures_has_no_recall_and_no_part_in_the_averages():
     assert evaluation.f1_per_label["sad"].value is None
     assert evaluation.precision_per_label["sad"].value == 0
     assert evaluation.precision_per_label["happy"].value is None
+    assert evaluation.roc_auc_per_label["sad"] == UNDEFINED
+    # Of "anger", one picture of two beats the other label's one, and one is level.
+    assert evaluation.roc_auc_per_label["anger"].value == pytest.approx((0.5 + 0) / 2)
+    assert evaluation.roc_auc_macro.value == pytest.approx((0.25 + 0.5) / 2)
     assert evaluation.balanced_accuracy.value == pytest.approx((1 / 2 + 0) / 2)
     assert evaluation.f1_macro.value == pytest.approx((1 / 2 + 0) / 2)
 
@@ -163,12 +248,29 @@ def test_one_picture_can_be_evaluated():
     evaluation = evaluate_scores([[0.8, 0.1, 0.1]], [0], NAMES)
     assert evaluation.accuracy.value == 1
     assert evaluation.accuracy.low < 0.5
+    assert evaluation.roc_auc_macro == UNDEFINED
 
 
 def test_evaluation_survives_json_and_holds_no_nan():
     evaluation = evaluate_scores([[0.8, 0.1, 0.1]], [0], NAMES)
     text = json.dumps(evaluation.to_dict(), allow_nan=False)
     assert Evaluation.from_dict(json.loads(text)) == evaluation
+
+
+def test_an_evaluation_from_before_a_figure_was_measured_still_loads():
+    evaluation = evaluate_scores(*_make_scores(MATRIX), NAMES)
+    data = evaluation.to_dict()
+    for name in ("adaptive_ece", "brier", "roc_auc_macro", "roc_auc_per_label"):
+        del data[name]
+    loaded = Evaluation.from_dict(data)
+    assert loaded.ece == evaluation.ece
+    assert loaded.adaptive_ece == loaded.brier == loaded.roc_auc_macro == UNDEFINED
+    assert loaded.roc_auc_per_label == dict.fromkeys(NAMES, UNDEFINED)
+
+
+def test_the_report_of_the_model_in_the_box_still_loads():
+    path = Path(fer_hf.__file__).parent / "pretrained" / "resnetv2-ferplus"
+    assert load_report(path).evaluations["test"].roc_auc_per_label.keys() >= {"happy", "sad"}
 
 
 def test_trainer_metrics_are_the_figures_of_the_evaluation():

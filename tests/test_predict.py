@@ -138,6 +138,85 @@ def test_json_is_an_object_a_line_with_every_score(faces, capsys):
         assert sum(line["scores"].values()) == pytest.approx(1, abs=1e-5)
 
 
+NOT_SURE = {
+    "coverage": 0.9,
+    "threshold": 1.0,
+    "conformal_threshold": 0.0,
+    "crowd_temperature": 5.0,
+}
+
+
+@pytest.fixture
+def unsure(model, tmp_path):
+    """Make the checkpoint one that was calibrated: `unsure(threshold=…)`, by default never sure."""
+
+    def calibrate(**settings):
+        folder = tmp_path / "unsure"
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+        config = json.loads((folder / "config.json").read_text())
+        config["not_sure"] = {k: v for k, v in (NOT_SURE | settings).items() if v is not None}
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder
+
+    return calibrate
+
+
+def test_what_a_model_is_not_sure_of_is_marked_with_what_it_cannot_rule_out(faces, unsure, capsys):
+    assert predict(faces / "a.png", "--model", unsure()) == 0
+    *_, verdict, last = capsys.readouterr().out.splitlines()
+    assert sorted(re.findall(r"calm|cross|merry", verdict)) == LABELS
+    assert re.fullmatch(r"  90 % set: \w+, \w+, \w+ \(not sure\)", verdict)
+    assert last == ""
+    assert predict(faces / "a.png", "--model", unsure(threshold=0, conformal_threshold=1)) == 0
+    assert "  90 % set: no label\n" in capsys.readouterr().out
+
+
+def test_the_table_has_a_column_for_it(faces, unsure, capsys):
+    assert predict(faces, "--model", unsure(coverage=0.8)) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"picture +highest +second +third +80 % set", header)
+    for row in rows:
+        ranked = re.findall(r"(\w+) +[\d.]+ %", row)
+        assert row.endswith(f"  {', '.join(ranked)} (not sure)")
+
+
+def test_long_sets_are_cut_and_json_has_all_of_them(faces, unsure, tmp_path, capsys):
+    names = [f"mood {number}" for number in range(5)]
+    loaded = load_model("baseline", names, input_size=32)
+    loaded.model.config.not_sure = NOT_SURE
+    loaded.model.save_pretrained(tmp_path / "five")
+    loaded.image_processor.save_pretrained(tmp_path / "five")
+    assert predict(faces / "a.png", "--model", tmp_path / "five") == 0
+    assert re.search(r"set: mood \d, mood \d, mood \d and 2 more \(", capsys.readouterr().out)
+    assert predict(faces / "a.png", "--model", tmp_path / "five", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert list(shown) == ["picture", "scores", "sure", "prediction_set"]
+    assert shown["sure"] is False
+    assert shown["prediction_set"] == sorted(names, key=lambda name: -shown["scores"][name])
+
+
+def test_the_crowd_is_less_of_one_mind(faces, unsure, capsys):
+    args = [faces / "a.png", "--model", unsure(), "--crowd"]
+    assert predict(*args, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert sum(shown["crowd_scores"].values()) == pytest.approx(1)
+    assert max(shown["crowd_scores"].values()) < max(shown["scores"].values())
+    assert predict(*args) == 0
+    bars = re.findall(r"(\w+) +([\d.]+) %  ", capsys.readouterr().out)
+    assert {name: float(score) / 100 for name, score in bars} == pytest.approx(
+        shown["crowd_scores"], abs=6e-4
+    )
+
+
+def test_a_model_that_knows_no_crowd_is_refused(faces, unsure, model, capsys):
+    for folder in (model, unsure(crowd_temperature=None)):
+        assert predict(faces, "--model", folder, "--crowd") == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        (line,) = errors_of(err)
+        assert "--crowd needs a model that was calibrated on people's votes" in line
+
+
 def test_batches_change_nothing(faces, capsys):
     shown = []
     for size in (1, 2, 32):
@@ -190,6 +269,7 @@ def test_help_is_a_lesson_and_says_what_is_not_there(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "fer-hf predict face.jpg" in text
     assert "no face finder" in text
+    assert "when it is not sure" in text
     assert "the model in the box" in text
 
 

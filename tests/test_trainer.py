@@ -212,6 +212,17 @@ def test_mixup_changes_training_and_not_evaluation(build):
     assert len(losses) == 1
 
 
+def test_mixup_is_turned_off_after_its_last_epoch(build):
+    settings = {"mixup": 0.5, "mixup_off_epoch": 2}
+    trainer = build("baseline", trainer=settings, model={"dropout": 0.0})
+    batch = make_batch([0, 1, 2, 3])
+    trainer.model.train()
+    for epoch, num_losses in ((1.9, 3), (2.0, 1)):
+        trainer.state.epoch = epoch
+        losses = {trainer.compute_loss(trainer.model, batch).item() for _ in range(3)}
+        assert len(losses) == num_losses
+
+
 def test_loss_and_accuracy_of_the_training_batches_are_logged(build, faces):
     trainer = build(learning_rate=0.0, num_train_epochs=2, warmup_steps=0)
     give_fixed_logits(trainer.model, [1.0, 0, 0, 0, 0, 0, 0, 0])

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import signal
 
 import numpy as np
@@ -264,13 +265,14 @@ def test_a_run_on_votes_trains_on_them_and_stands_beside_a_tagger(fine_tune_face
         splits[name] = split.add_column("votes", votes.tolist(), feature=feature)
     splits.save_to_disk(tmp_path / "voted")
     data = {"data": str(tmp_path / "voted")}
-    report = fine_tune_faces(tmp_path / "soft", data=data)
+    report = fine_tune_faces(tmp_path / "soft", data=data, calibration="temperature")
     fine_tune_faces(tmp_path / "hard", data=data, soft_targets=False)
     soft, hard = load_weights(tmp_path / "soft"), load_weights(tmp_path / "hard")
     assert not torch.equal(soft["classifier.weight"], hard["classifier.weight"])
     constant, tagger = report.yardsticks
     assert constant.accuracy == pytest.approx(1 / 8)
     assert tagger.accuracy == pytest.approx(6 / 9)
+    assert read_not_sure(tmp_path / "soft")["crowd_temperature"] > 0
 
 
 def test_fewer_pictures_can_be_asked_for(fine_tune_faces, tmp_path):
@@ -526,6 +528,11 @@ def test_a_calibrated_half_precision_run_is_what_pipeline_and_timm_open(
     )
     assert_report_says_what_pipeline_says(tmp_path / "run", faces)
     assert report.settings["temperature"] != plain.settings["temperature"] == 1.0
+    not_sure = read_not_sure(tmp_path / "run")
+    assert not_sure.keys() == {"coverage", "threshold", "conformal_threshold"}
+    assert read_not_sure(tmp_path / "plain") is None
+    with Image.open(tmp_path / "run" / "reliability.png") as plot:
+        assert plot.width > 200
     assert report.evaluations["validation"].nll.value < plain.evaluations["validation"].nll.value
 
     on_disk = safetensors.torch.load_file(tmp_path / "run" / "model.safetensors")
@@ -536,6 +543,38 @@ def test_a_calibrated_half_precision_run_is_what_pipeline_and_timm_open(
     pixel_values = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(model(pixel_values=pixel_values).logits, network(pixel_values))
+
+
+def read_not_sure(folder):
+    return json.loads((folder / "config.json").read_text()).get("not_sure")
+
+
+def test_a_run_can_be_calibrated_label_by_label(fine_tune_faces, faces, tmp_path):
+    vector = fine_tune_faces(tmp_path / "vector", calibration="vector")
+    assert len(vector.settings["temperatures"]) == len(vector.settings["offsets"]) == 8
+    assert_report_says_what_pipeline_says(tmp_path / "vector", faces)
+    # A few faces are too few to show that eight temperatures are better than one.
+    auto = fine_tune_faces(tmp_path / "auto", calibration="auto")
+    assert auto.settings["temperature"] != 1.0
+    nll = [report.evaluations["validation"].nll.value for report in (vector, auto)]
+    assert nll[0] < nll[1]
+
+
+def test_a_run_that_is_not_calibrated_forgets_when_its_start_was_not_sure(
+    fine_tune_faces, resnet_run, tmp_path
+):
+    shutil.copytree(resnet_run, tmp_path / "first")
+    config = tmp_path / "first" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "not_sure": {"coverage": 1}}))
+    again = {"model_name_or_path": str(tmp_path / "first")}
+    fine_tune_faces(tmp_path / "second", model=again, num_train_epochs=1)
+    assert read_not_sure(tmp_path / "second") is None
+
+
+@pytest.mark.parametrize("calibration", ["vector", "auto"])
+def test_offsets_that_would_undo_the_logit_adjustment_are_refused(calibration):
+    with pytest.raises(ValueError, match=r"offsets would take back what `logit_adjustment` 0.2"):
+        FerTrainingArguments(calibration=calibration, logit_adjustment=0.2)
 
 
 def test_a_run_learns_from_teachers_and_refuses_those_it_cannot_follow(

@@ -9,15 +9,22 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fer_hf.inference import FileScores
 
 _EPILOG = """\
 Up to three pictures are shown with a bar for each label, more as a table with a row each.
 A picture without a face gets an answer, too: there is no face finder yet.
+Where the model was calibrated, it says when it is not sure, and which labels it cannot rule out: in
+its 90 % set is the true label of 90 % of pictures like those it was calibrated on.
 
 examples:
   fer-hf predict face.jpg
   fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
   fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
+  fer-hf predict face.jpg --crowd                                  how people would vote
 """
 
 _MOST_BLOCKS = 3
@@ -25,6 +32,7 @@ _MOST_BARS = 10
 _BAR_WIDTH = 40
 _RANKS = ("highest", "second", "third")
 _WIDEST_NAME = 50
+_MOST_IN_SET = 3
 
 
 def main(args: Sequence[str]) -> None:
@@ -54,6 +62,12 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
         "--model", help="checkpoint folder or Hub id (default: the model in the box)"
     )
     parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
+    parser.add_argument(
+        "--crowd",
+        action="store_true",
+        help="show how the votes of many people would spread, instead of how likely a label is "
+        "theirs in the end",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
         "--allow_url",
@@ -76,6 +90,13 @@ def _predict(given: argparse.Namespace) -> None:
     transformers_logging.disable_progress_bar()
     files = find_pictures(given.pictures, allow_url=given.allow_url)
     classifier = ExpressionClassifier(given.model or DEFAULT_MODEL)
+    not_sure = classifier.not_sure
+    if given.crowd and (not_sure is None or not_sure.crowd_temperature is None):
+        raise ValueError(
+            "--crowd needs a model that was calibrated on people's votes (`crowd_temperature` in "
+            "its config), and this one was not. Leave --crowd out, or use the model in the box."
+        )
+    set_name = "" if not_sure is None else f"{100 * not_sure.coverage:g} % set"
     results = score_files(classifier, files, batch_size=given.batch_size, allow_url=given.allow_url)
     names = [_printable(file) for file in files]
     file_width = max(len("picture"), min(max(map(len, names)), _WIDEST_NAME))
@@ -84,7 +105,8 @@ def _predict(given: argparse.Namespace) -> None:
     num_unreadable = 0
     with tqdm(total=len(files), unit=" pictures", disable=None, leave=False) as bar:
         if not given.json and not as_blocks:
-            bar.write(_render_header(file_width, label_width, len(classifier.label_names)))
+            num_labels = len(classifier.label_names)
+            bar.write(_render_header(file_width, label_width, num_labels, set_name))
         for name, result in zip(names, results, strict=True):
             bar.update()
             if result.scores is None:
@@ -92,18 +114,42 @@ def _predict(given: argparse.Namespace) -> None:
                 error = _printable(" ".join((result.error or "").split()))
                 bar.write(f"fer-hf: cannot read {name}: {error}", file=sys.stderr)
             elif given.json:
-                bar.write(json.dumps({"picture": result.file, "scores": result.scores}))
-            elif as_blocks:
-                bar.write(_render_block(name, result.scores, label_width))
+                bar.write(_render_json(result, given.crowd))
             else:
-                bar.write(_render_row(name, result.scores, file_width, label_width))
+                crowd_scores = result.crowd_scores if given.crowd else None
+                scores = crowd_scores or result.scores
+                verdict = _render_verdict(result)
+                if as_blocks:
+                    last = f"  {set_name}: {verdict}" if verdict else ""
+                    bar.write(_render_block(name, scores, label_width, last))
+                else:
+                    bar.write(_render_row(name, scores, file_width, label_width, verdict))
             sys.stdout.flush()
     if num_unreadable:
         raise OSError(f"{num_unreadable} of {len(files)} pictures could not be read; see above.")
 
 
-def _render_block(name: str, scores: Mapping[str, float], label_width: int) -> str:
-    """Return a picture's name, a bar for each label from the highest score on, and a blank line."""
+def _render_json(result: "FileScores", crowd: bool) -> str:
+    shown: dict[str, object] = {"picture": result.file, "scores": result.scores}
+    if result.sure is not None:
+        shown |= {"sure": result.sure, "prediction_set": result.prediction_set}
+    if crowd:
+        shown["crowd_scores"] = result.crowd_scores
+    return json.dumps(shown)
+
+
+def _render_verdict(result: "FileScores") -> str:
+    """Return the labels that cannot be ruled out, and whether the model is not sure."""
+    if result.prediction_set is None:
+        return ""
+    num_more = len(result.prediction_set) - _MOST_IN_SET
+    labels = ", ".join(result.prediction_set[:_MOST_IN_SET]) or "no label"
+    more = f" and {num_more} more" if num_more > 0 else ""
+    return labels + more + ("" if result.sure else " (not sure)")
+
+
+def _render_block(name: str, scores: Mapping[str, float], label_width: int, last: str) -> str:
+    """Return a picture's name, a bar for each label from the highest score on, and the verdict."""
     ranked = _rank(scores)
     lines = [name]
     for label, score in ranked[:_MOST_BARS]:
@@ -111,19 +157,21 @@ def _render_block(name: str, scores: Mapping[str, float], label_width: int) -> s
         lines.append(f"  {_render_score(label, score, label_width)}  {bar}".rstrip())
     if len(ranked) > _MOST_BARS:
         lines.append(f"  and {len(ranked) - _MOST_BARS} more; --json has them all")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *([last] if last else []), ""])
 
 
-def _render_header(file_width: int, label_width: int, num_labels: int) -> str:
+def _render_header(file_width: int, label_width: int, num_labels: int, last: str) -> str:
     width = len(_render_score("", 1, label_width))
     ranks = (f"{rank:<{width}}" for rank in _RANKS[:num_labels])
-    return "  ".join([f"{'picture':<{file_width}}", *ranks]).rstrip()
+    return "  ".join([f"{'picture':<{file_width}}", *ranks, last]).rstrip()
 
 
-def _render_row(name: str, scores: Mapping[str, float], file_width: int, label_width: int) -> str:
+def _render_row(
+    name: str, scores: Mapping[str, float], file_width: int, label_width: int, last: str
+) -> str:
     best = _rank(scores)[: len(_RANKS)]
     shown = (_render_score(label, score, label_width) for label, score in best)
-    return "  ".join([f"{name:<{file_width}}", *shown])
+    return "  ".join([f"{name:<{file_width}}", *shown, last]).rstrip()
 
 
 def _render_score(label: str, score: float, label_width: int) -> str:

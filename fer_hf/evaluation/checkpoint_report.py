@@ -16,15 +16,34 @@ from fer_hf.evaluation.human import (
     Yardstick,
     compute_tagger,
     compute_tagger_recalls,
+    estimate_entropy_correlation,
+    estimate_kl_divergence,
     estimate_soft_cross_entropy,
+    temper_scores,
 )
 from fer_hf.evaluation.intervals import Estimate
 from fer_hf.evaluation.metrics import Evaluation
+from fer_hf.evaluation.panels import PanelComparison, compare_with_panels
 from fer_hf.evaluation.plots import plot_confusion_matrix
 from fer_hf.evaluation.report import write_text_atomically
 
 EVALUATION_NAME = "evaluation.json"
-FORMAT = 1
+FORMAT = 2
+
+
+@dataclass(frozen=True)
+class TemperedFit:
+    """How near the votes scores come at a temperature of their own for this.
+
+    Attributes:
+        temperature: What the scores were tempered with, above 0.
+        soft_cross_entropy: Of the tempered scores against the votes, in nats.
+        kl_divergence: The same less the entropy of the votes.
+    """
+
+    temperature: float
+    soft_cross_entropy: Estimate
+    kl_divergence: Estimate
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,13 @@ class CrowdComparison:
         labels_clearly_above_tagger: Those on which its whole 95 % interval is.
         soft_cross_entropy: Of the scores against the votes, in nats.
         num_voted_pictures: How many pictures that figure is a mean over: all that have a vote for
-            one of the labels, also those without a majority.
+            one of the labels, also those without a majority. So are the following.
+        kl_divergence: Soft cross-entropy less the entropy of the votes, in nats.
+        entropy_pearson: Correlation of the scores' entropy with that of the votes, in [-1, 1].
+        entropy_spearman: The same of the ranks.
+        at_crowd_temperature: How near the scores are at the model's temperature for votes; None if
+            it has none.
+        panels: The model beside panels of taggers; None where no tagger is left to judge them.
     """
 
     tagger: Yardstick
@@ -47,6 +72,32 @@ class CrowdComparison:
     labels_clearly_above_tagger: list[str]
     soft_cross_entropy: Estimate
     num_voted_pictures: int
+    kl_divergence: Estimate
+    entropy_pearson: Estimate
+    entropy_spearman: Estimate
+    at_crowd_temperature: TemperedFit | None
+    panels: PanelComparison | None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "CrowdComparison":
+        """Rebuild a comparison from what `dataclasses.asdict` returned.
+
+        Raises:
+            KeyError: If a figure is missing.
+            TypeError: If another field is missing, or one is unknown.
+        """
+        values = {**data, "tagger": Yardstick(**data["tagger"])}
+        for name in ("soft_cross_entropy", "kl_divergence", "entropy_pearson", "entropy_spearman"):
+            values[name] = Estimate(**data[name])
+        if fit := data["at_crowd_temperature"]:
+            values["at_crowd_temperature"] = TemperedFit(
+                fit["temperature"],
+                Estimate(**fit["soft_cross_entropy"]),
+                Estimate(**fit["kl_divergence"]),
+            )
+        if panels := data["panels"]:
+            values["panels"] = PanelComparison.from_dict(panels)
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -89,10 +140,7 @@ class CheckpointReport:
         for name in ("evaluation", "with_flip_averaging"):
             values[name] = Evaluation.from_dict(data[name])
         if crowd := data["crowd"]:
-            tagger, entropy = Yardstick(**crowd["tagger"]), Estimate(**crowd["soft_cross_entropy"])
-            values["crowd"] = CrowdComparison(
-                **{**crowd, "tagger": tagger, "soft_cross_entropy": entropy}
-            )
+            values["crowd"] = CrowdComparison.from_dict(crowd)
         return cls(**values)
 
 
@@ -103,11 +151,13 @@ def compare_with_crowd(
     other_votes: npt.ArrayLike | float,
     all_scores: npt.ArrayLike,
     all_votes: npt.ArrayLike,
+    all_other_votes: npt.ArrayLike | float = 0,
+    crowd_temperature: float | None = None,
 ) -> CrowdComparison:
     """Compare a model with the people who voted.
 
-    The N pictures of the evaluation have a label that most people agree on; the M pictures of the
-    soft cross-entropy need not.
+    The N pictures of the evaluation have a label that most people agree on, and one tagger is
+    scored on them; the M pictures of the soft cross-entropy and the panels need not.
 
     Args:
         evaluation: The model's figures on the N pictures.
@@ -116,13 +166,26 @@ def compare_with_crowd(
         other_votes: Shape (N,), counts of votes for none of the labels.
         all_scores: Shape (M, num_labels), rows sum to 1.
         all_votes: Shape (M, num_labels), counts in the same order.
+        all_other_votes: Shape (M,), counts of votes for none of the labels; without them panels
+            are drawn from those who chose a label.
+        crowd_temperature: The model's temperature for votes, above 0; None if it has none.
 
     Raises:
-        ValueError: Shapes that do not fit, or one of the N pictures has no vote.
+        ValueError: Shapes that do not fit, votes that are no counts, a temperature not above 0, or
+            one of the N pictures has no vote.
     """
     recalls = evaluation.recall_per_label
     tagger_recalls = compute_tagger_recalls(votes, labels, evaluation.label_names, other_votes)
     soft_cross_entropy, num_voted_pictures = estimate_soft_cross_entropy(all_scores, all_votes)
+    pearson, spearman = estimate_entropy_correlation(all_scores, all_votes)
+    fit = None
+    if crowd_temperature is not None:
+        tempered = temper_scores(all_scores, crowd_temperature)
+        fit = TemperedFit(
+            crowd_temperature,
+            estimate_soft_cross_entropy(tempered, all_votes)[0],
+            estimate_kl_divergence(tempered, all_votes),
+        )
     return CrowdComparison(
         tagger=compute_tagger(votes, labels, other_votes),
         tagger_recall_per_label=tagger_recalls,
@@ -134,6 +197,11 @@ def compare_with_crowd(
         ],
         soft_cross_entropy=soft_cross_entropy,
         num_voted_pictures=num_voted_pictures,
+        kl_divergence=estimate_kl_divergence(all_scores, all_votes),
+        entropy_pearson=pearson,
+        entropy_spearman=spearman,
+        at_crowd_temperature=fit,
+        panels=compare_with_panels(all_scores, all_votes, evaluation.label_names, all_other_votes),
     )
 
 

@@ -8,8 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import entr, rel_entr
+from scipy.stats import rankdata
 
-from fer_hf.evaluation.intervals import UNDEFINED, Estimate, estimate_normal
+from fer_hf.evaluation.intervals import (
+    NUM_RESAMPLES,
+    UNDEFINED,
+    Estimate,
+    estimate_bootstrap,
+    estimate_normal,
+)
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,98 @@ def estimate_soft_cross_entropy(
     Raises:
         ValueError: The shapes differ.
     """
+    clipped, shares = _match_votes(scores, votes)
+    return _estimate_mean(-(shares * np.log(clipped)).sum(axis=1)), len(shares)
+
+
+def estimate_kl_divergence(scores: npt.ArrayLike, votes: npt.ArrayLike) -> Estimate:
+    """Estimate how far scores are from the distribution of the votes, less the votes' own entropy.
+
+    It is the mean over rows of KL(votes‖scores) = Σ share · ln(share / score), the soft
+    cross-entropy minus the entropy of the votes. A few votes are a sample of the crowd: even the
+    true shares of a whole crowd would not bring it to 0.
+
+    Source: Kullback and Leibler, "On Information and Sufficiency", Annals of Mathematical
+    Statistics 1951.
+
+    Args:
+        scores: As for `estimate_soft_cross_entropy`.
+        votes: The same.
+
+    Returns:
+        The mean in nats with its normal interval over rows; undefined without a vote.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    clipped, shares = _match_votes(scores, votes)
+    return _estimate_mean(rel_entr(shares, clipped).sum(axis=1))
+
+
+def estimate_entropy_correlation(
+    scores: npt.ArrayLike, votes: npt.ArrayLike, seed: int = 0
+) -> tuple[Estimate, Estimate]:
+    """Estimate whether the model is in doubt where people are divided.
+
+    For each row with a vote the entropy −Σ p · ln p of the scores is set beside that of the shares
+    of the votes; the figures are their correlations over rows, with bootstrap intervals.
+
+    Source: Pearson's r, and Spearman's ρ, which is Pearson's of the ranks, ties given their mean
+    ("The Proof and Measurement of Association between Two Things", 1904).
+
+    Args:
+        scores: As for `estimate_soft_cross_entropy`.
+        votes: The same.
+        seed: Seeds the bootstrap.
+
+    Returns:
+        Pearson's and Spearman's correlation, in [-1, 1]; undefined where the scores or the votes
+        have the same entropy everywhere.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    clipped, shares = _match_votes(scores, votes)
+    # Sorted, rows that differ in the order of labels only have the very same entropy, and rank.
+    pairs = np.stack([entr(np.sort(rows, axis=1)).sum(axis=1) for rows in (clipped, shares)])
+    if len(shares) == 0 or (np.ptp(pairs, axis=1) == 0).any():
+        return UNDEFINED, UNDEFINED
+    rng = np.random.default_rng(seed)
+    picks = (rng.integers(len(shares), size=len(shares)) for _ in range(NUM_RESAMPLES))
+    with np.errstate(invalid="ignore"):  # a resample may have the same entropy everywhere
+        drawn = np.array([_correlate(pairs[:, pick]) for pick in picks])
+    pearson, spearman = _correlate(pairs)
+    return estimate_bootstrap(pearson, drawn[:, 0]), estimate_bootstrap(spearman, drawn[:, 1])
+
+
+def temper_scores(scores: npt.ArrayLike, temperature: float) -> Floats:
+    """Return scores as softmax(logits / T) would give them: score^(1/T), normalised.
+
+    The temperature that answers with the crowd's spread is not the one whose top score is right as
+    often as it says, so a model can have a second one for this.
+
+    Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Args:
+        scores: Shape (N, num_labels), rows sum to 1.
+        temperature: T > 0; above 1 it evens the scores out.
+
+    Raises:
+        ValueError: The temperature is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(
+            f"Found a temperature of {temperature}, expected one above 0. Leave it out for the "
+            "scores as they are."
+        )
+    scores = np.asarray(scores, dtype=float)
+    # Over the row's highest score no row can vanish, however low the temperature.
+    powers = (scores / scores.max(axis=1, keepdims=True)) ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _match_votes(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return clipped scores and the shares of the votes, of the rows that have a vote."""
     scores, votes = np.asarray(scores, dtype=float), np.asarray(votes, dtype=float)
     if scores.ndim != 2 or scores.shape != votes.shape:
         raise ValueError(
@@ -121,12 +223,19 @@ def estimate_soft_cross_entropy(
         )
     total = votes.sum(axis=1)
     voted = total > 0
-    if not voted.any():
-        return UNDEFINED, 0
-    shares = votes[voted] / total[voted, None]
-    losses = -(shares * np.log(scores[voted].clip(np.finfo(float).eps, 1.0))).sum(axis=1)
-    error = float(losses.std() / np.sqrt(len(losses)))
-    return estimate_normal(float(losses.mean()), error), len(losses)
+    return scores[voted].clip(np.finfo(float).eps, 1.0), votes[voted] / total[voted, None]
+
+
+def _estimate_mean(losses: Floats) -> Estimate:
+    if len(losses) == 0:
+        return UNDEFINED
+    return estimate_normal(float(losses.mean()), float(losses.std() / np.sqrt(len(losses))))
+
+
+def _correlate(pairs: Floats) -> tuple[float, float]:
+    """Return Pearson's and Spearman's correlation of two rows."""
+    correlations = np.asarray(np.corrcoef(np.concatenate([pairs, rankdata(pairs, axis=1)])))
+    return float(correlations[0, 1]), float(correlations[2, 3])
 
 
 def _share_right(

@@ -1,4 +1,4 @@
-"""The pictures of a report: learning curves, a confusion matrix, a comparison of models.
+"""The pictures of a report: curves, a confusion matrix, reliability, a comparison of models.
 
 Drawn with matplotlib's objects and no `pyplot`, so that nothing here opens a window, touches global
 state or minds threads. Colour is never the only sign: lines also differ in dash and marker.
@@ -15,7 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fer_hf.evaluation.intervals import Estimate
-from fer_hf.evaluation.metrics import Evaluation
+from fer_hf.evaluation.metrics import Evaluation, Reliability
 
 History = Sequence[Mapping[str, float | None]]
 
@@ -118,6 +118,63 @@ def plot_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     axes.set_xlabel("predicted label", color=MUTED, labelpad=8)
     axes.set_ylabel("true label (pictures)", color=MUTED, labelpad=8)
     return figure
+
+
+def plot_reliability(before: Reliability, after: Reliability, title: str) -> Figure:
+    """Draw how often a model is right over how sure it is, before and after calibration.
+
+    Points are the bins' accuracies with 95 % intervals, on the dashed diagonal where scores mean
+    what they say; the bars below count the pictures in each bin.
+
+    Args:
+        before: From `metrics.compute_reliability`.
+        after: The same pictures in the same bins.
+        title: Written above both panels.
+    """
+    figure = _new_figure(9.0, 5.4, title)
+    panels, histograms = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
+    for column, (name, reliability) in enumerate((("before", before), ("after", after))):
+        axes, below = panels[column], histograms[column]
+        _style(axes, f"{name} calibration, ECE {100 * reliability.ece:.1f} %")
+        _draw_reliability(axes, reliability)
+        _style(below, f"{sum(reliability.counts):,} pictures")
+        _draw_counts(below, reliability.counts)
+    panels[0].set_ylabel("right answers", color=MUTED)
+    return figure
+
+
+def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
+    pairs = zip(reliability.confidences, reliability.accuracies, strict=True)
+    points = [(c, a.value, a.low, a.high) for c, a in pairs if c is not None]
+    confidences, values, lows, highs = np.array(points, dtype=np.float64).T
+    intervals = (values - lows, highs - values)
+    axes.plot((0, 1), (0, 1), "--", color=MUTED, linewidth=0.9)
+    axes.errorbar(
+        confidences,
+        values,
+        yerr=intervals,
+        fmt="o",
+        markersize=4.5,
+        color=VALIDATION,
+        ecolor=INK,
+        elinewidth=1.1,
+        capsize=3,
+    )
+    axes.grid(color=FAINT, linewidth=0.8)
+    axes.set_ylim(-0.02, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+
+
+def _draw_counts(axes: Axes, counts: Sequence[int]) -> None:
+    width = 1 / len(counts)
+    middles = (np.arange(len(counts)) + 0.5) * width
+    bars = axes.bar(middles, counts, width=0.9 * width, color=BAR)
+    axes.bar_label(bars, [f"{n:,}" if n else "" for n in counts], fontsize=6.5, color=INK)
+    axes.margins(y=0.2)
+    axes.set_xlim(0, 1)
+    axes.set_yticks([])
+    axes.set_xlabel("top score", color=MUTED)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
 
 
 def plot_comparison(

@@ -73,19 +73,25 @@ def get_head_parameters(model: PreTrainedModel | DetachedHead) -> list[nn.Parame
 
 @torch.no_grad()
 def fold_into_head(
-    model: PreTrainedModel | DetachedHead, temperature: float, offsets: Sequence[float]
+    model: PreTrainedModel | DetachedHead,
+    temperature: float | Sequence[float],
+    offsets: Sequence[float],
 ) -> None:
     """Change the head's last layer so that its logits become (logits + offsets) / temperature.
 
     Args:
         model: A network from `load_model`.
-        temperature: Above 0.
+        temperature: Above 0; one for all labels or one for each, as for the offsets.
         offsets: One for each label; two for a single sigmoid neuron.
     """
     *_, weight, bias = get_head_parameters(model)
     added = torch.as_tensor(offsets, dtype=bias.dtype, device=bias.device)
-    bias.add_(added if len(bias) == len(added) else added[1:] - added[:1]).div_(temperature)
-    weight.div_(temperature)
+    divisors = torch.as_tensor(temperature, dtype=bias.dtype, device=bias.device).expand_as(added)
+    added = added / divisors
+    if len(bias) < len(added):  # the sigmoid neuron is the second label's logit, the first is 0
+        added, divisors = added[1:] - added[:1], divisors[1:]
+    bias.div_(divisors).add_(added)
+    weight.div_(divisors.view(-1, *[1] * (weight.ndim - 1)))
 
 
 @torch.no_grad()

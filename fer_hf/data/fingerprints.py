@@ -1,0 +1,153 @@
+"""Fingerprints of pictures, by which a picture seen in training is known again.
+
+A room of its own because training writes them beside the weights, and whoever measures the model
+later, on other data and another machine, reads them without having the pictures.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from datasets import Dataset
+from datasets.utils import tqdm
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from fer_hf.data.parts import BATCH_SIZE
+from fer_hf.data.pictures import to_rgb
+
+Fingerprints = npt.NDArray[np.uint64]
+
+SEEN_NAME = "seen.safetensors"
+_TENSOR = "fingerprints"
+# Raise the number when pixels are hashed in another way, so that no older file is compared with.
+_METHOD = "BLAKE2b-64 of width, height and RGB pixels, 1"
+
+
+def compute_fingerprint(picture: Image.Image) -> int:
+    """Compute the fingerprint of a picture: 64 bits of its decoded pixels.
+
+    It is BLAKE2b (RFC 7693) with a digest of 8 bytes over width and height, four little-endian
+    bytes each, and the upright 8-bit RGB pixels, row by row. A file's format, its metadata and the
+    picture's mode do not matter: a grey picture and its RGB copy have one fingerprint. Any changed
+    pixel gives another, so a picture saved as JPEG again is not known any more. Among n pictures,
+    two that differ agree by chance with a probability of about n² / 2⁶⁵: 2e-11 for n = 28,000.
+
+    Args:
+        picture: Any mode and size.
+
+    Returns:
+        An integer in [0, 2⁶⁴).
+    """
+    pixels = np.asarray(to_rgb(picture))
+    digest = hashlib.blake2b(np.array(pixels.shape[1::-1], "<u4").tobytes(), digest_size=8)
+    digest.update(pixels.data)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def compute_fingerprints(split: Dataset, *, progress: bool = True) -> Fingerprints:
+    """Compute the fingerprint of every picture of a split.
+
+    Args:
+        split: A column `image` with pictures of any mode and size.
+        progress: Whether a terminal shows a progress bar.
+
+    Returns:
+        Shape (N,), in the order of the rows.
+    """
+    fingerprints = np.empty(len(split), np.uint64)
+    row = 0
+    with tqdm(
+        total=len(split),
+        desc="Fingerprints",
+        unit=" pictures",
+        disable=None if progress else True,
+    ) as bar:
+        for batch in split.select_columns("image").iter(BATCH_SIZE):
+            for picture in batch["image"]:
+                fingerprints[row] = compute_fingerprint(picture)
+                row += 1
+            bar.update(len(batch["image"]))
+    return fingerprints
+
+
+def save_fingerprints(fingerprints: Fingerprints, folder: str | os.PathLike[str]) -> Path:
+    """Write `seen.safetensors` into a model's folder: 8 bytes a picture, and no picture.
+
+    Args:
+        fingerprints: Shape (N,), uint64; kept as int64, which every reader of safetensors knows.
+        folder: Made where it is missing.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: It is no array of fingerprints.
+    """
+    _check(fingerprints)
+    path = Path(folder) / SEEN_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensor = np.ascontiguousarray(fingerprints).view(np.int64)
+    save_file({_TENSOR: tensor}, path, metadata={"method": _METHOD})
+    return path
+
+
+def load_fingerprints(folder: str | os.PathLike[str]) -> Fingerprints:
+    """Load what `save_fingerprints` wrote.
+
+    Returns:
+        Shape (N,), uint64.
+
+    Raises:
+        FileNotFoundError: The folder has no such file.
+        ValueError: It is damaged, or was written in another way.
+    """
+    path = Path(folder) / SEEN_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no `{SEEN_NAME}` in {str(folder)!r}, expected the fingerprints of the "
+            "pictures a model was trained on. Give the folder of a model that has them."
+        )
+    try:
+        with safe_open(path, framework="np") as file:
+            method = (file.metadata() or {}).get("method")
+            if method != _METHOD:
+                raise ValueError(f"its method is {method!r}, expected {_METHOD!r}")
+            fingerprints = file.get_tensor(_TENSOR).view(np.uint64)
+            _check(fingerprints)
+            return fingerprints
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} holds no fingerprints that can be compared with ({error}). Train the "
+            "model again, or delete the file to go without."
+        ) from error
+
+
+def find_seen(fingerprints: Fingerprints, seen: Fingerprints) -> npt.NDArray[np.bool_]:
+    """Say which pictures are among those seen in training.
+
+    Args:
+        fingerprints: Shape (N,), uint64, of the pictures in question.
+        seen: Shape (M,), uint64, of the pictures seen.
+
+    Returns:
+        Shape (N,).
+
+    Raises:
+        ValueError: One of them is no array of fingerprints.
+    """
+    _check(fingerprints)
+    _check(seen)
+    return np.isin(fingerprints, seen)
+
+
+def _check(fingerprints: Fingerprints) -> None:
+    # Compared with int64, uint64 would become float64 and lose its last bits.
+    if fingerprints.dtype != np.uint64 or fingerprints.ndim != 1:
+        raise ValueError(
+            f"Found fingerprints of type {fingerprints.dtype} and shape {fingerprints.shape}, "
+            "expected uint64 of shape (N,). Give what `compute_fingerprints` returns."
+        )
