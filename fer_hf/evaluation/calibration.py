@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
-from sklearn.model_selection import KFold
 
 from fer_hf.evaluation.intervals import Z_95
 
@@ -194,7 +193,8 @@ def _choose_method(logits: Floats, labels: Ints) -> str:
         return "temperature"
     rows = np.arange(len(labels))
     losses = {method: np.zeros(len(labels)) for method in METHODS}
-    for learnt, held_out in KFold(_NUM_FOLDS, shuffle=True, random_state=0).split(logits):
+    for held_out in np.array_split(np.random.default_rng(0).permutation(rows), _NUM_FOLDS):
+        learnt = np.setdiff1d(rows, held_out)
         for method in METHODS:
             fitted = fit_calibration(logits[learnt], labels[learnt], method)
             log_scores = log_softmax(fitted.apply(logits), axis=1)
