@@ -5,6 +5,7 @@ Only the command line and `training` know these classes; all other rooms take pl
 
 import difflib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NoReturn
@@ -13,6 +14,12 @@ from datasets import DatasetDict
 from transformers import HfArgumentParser
 
 from fer_hf.data import load_splits
+from fer_hf.data.audit import audit_pictures, count_repeats, drop_duplicates
+
+logger = logging.getLogger(__name__)
+
+# Sources that were looked at for copies: several recipes in one call load the same one.
+_checked: set[str] = set()
 
 
 def setting(default: Any, help_text: str) -> Any:
@@ -48,11 +55,47 @@ class DataArguments:
     drawn_size: int = setting(128, "Side of a drawn face in pixels.")
     split_seed: int = setting(0, "Seed of the splits that the source lacks.")
     skip_unreadable: bool = setting(False, "Leave unreadable pictures out instead of stopping.")
+    drop_duplicates: bool = setting(
+        False,
+        "Keep one of pictures that are one photograph, for choice in test or validation; of those "
+        "labelled differently none in train. Takes a minute for 30,000 pictures.",
+    )
+    strict: bool = setting(
+        False, "Stop where `fer-hf audit` finds anything wrong with the pictures or their copies."
+    )
     max_train_samples: int | None = setting(None, "Train on this many pictures only.")
     max_eval_samples: int | None = setting(None, "Validate and test on this many pictures only.")
 
     def load(self) -> DatasetDict:
-        """Load the splits that these settings describe; errors as those of `load_splits`."""
+        """Load the splits that these settings describe, and warn of pictures in two of them.
+
+        Raises:
+            ValueError: `strict` is set and something is wrong with the pictures; besides, as
+                `load_splits`.
+        """
+        splits = self.load_unchecked()
+        if self.strict:
+            problems = audit_pictures(splits).list_problems()
+            if problems:
+                raise ValueError(
+                    f"Found in {self.data!r} {', '.join(problems)}, expected none with `strict`. "
+                    "See them with `fer-hf audit`, take copies out with --drop_duplicates, or go "
+                    "without --strict."
+                )
+        elif self.data not in _checked:
+            _checked.add(self.data)
+            if repeats := count_repeats(splits):
+                logger.warning(
+                    "%s pictures of validation or test are in another split, too, byte for byte: "
+                    "they flatter the figures. See `fer-hf audit %s`, or take them out with "
+                    "--drop_duplicates.",
+                    f"{repeats:,}",
+                    self.data,
+                )
+        return splits
+
+    def load_unchecked(self) -> DatasetDict:
+        """Load the splits without a look at their copies, unless they are to be dropped."""
         splits = load_splits(
             self.data,
             layout=self.layout,
@@ -67,6 +110,8 @@ class DataArguments:
             skip_unreadable=self.skip_unreadable,
             seed=self.split_seed,
         )
+        if self.drop_duplicates:
+            splits = drop_duplicates(splits)
         limits = {
             "train": self.max_train_samples,
             "validation": self.max_eval_samples,

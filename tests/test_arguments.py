@@ -171,6 +171,7 @@ def test_a_recipe_that_is_no_list_of_settings_is_refused(recipe):
         ({"ema_decay": 1.0}, "`ema_decay` is 1.0, expected 0"),
         ({"ema_decay": -0.1}, "`ema_decay` is -0.1"),
         ({"mixup": -1}, "`mixup` is -1, expected 0"),
+        ({"mixup_off_epoch": -1}, "`mixup_off_epoch` is -1, expected 0"),
         ({"early_stopping": -2}, "`early_stopping` is -2, expected 0"),
         ({"early_stopping": 2, "save_strategy": "no"}, "`early_stopping` needs a checkpoint"),
         ({"push_to_hub": True}, r"hf upload YOU/NAME OUTPUT_DIR"),

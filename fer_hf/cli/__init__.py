@@ -34,6 +34,7 @@ _COMMANDS = {
     "fit": "learn from a handful of pictures, in seconds",
     "sweep": "try a hundred heads on a frozen backbone",
     "data": "show what is in a source of pictures",
+    "audit": "find copies, bad pictures and suspicious labels",
     "compare": "compare runs on the same pictures",
     "evaluate": "measure a trained model on labelled pictures",
     "predict": "score pictures with a trained model",

@@ -43,6 +43,22 @@ LAYOUTS = {
 """The layouts by name, with what each looks like."""
 
 
+class UnreadablePicturesError(ValueError):
+    """Pictures of a source cannot be read.
+
+    Attributes:
+        pictures: What is wrong with which one, in words.
+    """
+
+    def __init__(self, pictures: Sequence[str]) -> None:
+        self.pictures = list(pictures)
+        more = f"; and {len(pictures) - 10} more" if pictures[10:] else ""
+        super().__init__(
+            f"{len(pictures)} pictures cannot be read: {'; '.join(pictures[:10])}{more}. "
+            "Repair or remove them, or pass `skip_unreadable=True` to leave them out."
+        )
+
+
 def load_splits(
     source: str | Path,
     *,
@@ -88,7 +104,8 @@ def load_splits(
 
     Raises:
         ValueError: If the source is not understood, or its content is not usable; the message
-            names what was found and what to do.
+            names what was found and what to do. Of pictures that cannot be read it is an
+            `UnreadablePicturesError`, which lists them all.
         FileNotFoundError: If there is no such source.
         ConnectionError: If the Hub cannot be reached.
         OSError: If the disk is full.
@@ -246,11 +263,7 @@ def _check_pictures(
         rows[split] = np.delete(rows[split], list(faults))
         unreadable += [f"`{split}` {part.name(row)}: {why}" for row, why in faults.items()]
     if unreadable and not skip_unreadable:
-        more = f"; and {len(unreadable) - 10} more" if unreadable[10:] else ""
-        raise ValueError(
-            f"{len(unreadable)} pictures cannot be read: {'; '.join(unreadable[:10])}{more}. "
-            "Repair or remove them, or pass `skip_unreadable=True` to leave them out."
-        )
+        raise UnreadablePicturesError(unreadable)
     return rows, unreadable
 
 
