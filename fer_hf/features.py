@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 _CALIBRATION_PICTURES = 256
 _CHUNK_ROWS = 1024
+# On a CPU, what a larger batch leaves between two layers no longer fits its cache: measured with a
+# ResNetV2-50 at 128 pixels, a picture takes 1.4 times as long in batches of 64.
+_MOST_ON_CPU = 16
 _MIRRORED = Augmentation(
     flip=1, rotation=0, shift=0, zoom=0, brightness=0, contrast=0, sharpness=0, erase=0
 )
@@ -117,7 +120,7 @@ def load_features(
         faces: The split, with the preprocessing of the network; its augmentation is not used.
         num_views: The picture itself, then mirrored, then augmented ones.
         bf16: Compute in bfloat16 where the device has it; they are kept as float32.
-        batch_size: Pictures at a time.
+        batch_size: Pictures at a time; on a CPU at most 16, which is faster.
         num_workers: Processes that prepare pictures ahead.
 
     Returns:
@@ -215,15 +218,16 @@ class _Job:
             seed=self.faces.seed,
         )
         faces.set_epoch(view)
+        device = self.model.device
+        on_cpu = device.type == "cpu"
         loader = torch_data.DataLoader(
             torch_data.Subset(faces, rows),
-            batch_size=self.batch_size,
+            batch_size=min(self.batch_size, _MOST_ON_CPU) if on_cpu else self.batch_size,
             num_workers=self.num_workers,
             collate_fn=cast(Any, collate),
             # Of its own: drawing from the global one would change what is trained afterwards.
             generator=torch.Generator(),
         )
-        device = self.model.device
         batches = []
         for batch in loader:
             pixel_values = batch["pixel_values"].to(device, memory_format=torch.channels_last)
