@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fer_hf.data.fingerprints import compute_fingerprints, save_fingerprints
 from fer_hf.data.transforms import FaceDataset
 from fer_hf.evaluation.calibration import fit_temperature
 from fer_hf.evaluation.human import compute_constant_answer
@@ -200,6 +201,7 @@ def fit(
     loaded.model.save_pretrained(output_dir)
     loaded.image_processor.save_pretrained(output_dir)
     (output_dir / CARD_NAME).write_text(render_model_card(report), encoding="utf-8")
+    save_fingerprints(compute_fingerprints(pictures), output_dir)
     save_report(report, output_dir)
     return report
 
@@ -232,7 +234,7 @@ def add_not_sure(
     votes = None
     if "votes" in validation.column_names:
         votes, _ = map_votes(validation["votes"][:], data_names, names)
-    scores, _ = score_split(classifier, validation, batch_size=batch_size)
+    (scores,) = score_split(classifier, validation, batch_size=batch_size, with_mirror_images=False)
     not_sure = fit_not_sure(scores, labels, votes, coverage)
     # As transformers writes it.
     text = json.dumps({**config, CONFIG_KEY: not_sure.to_dict()}, indent=2, sort_keys=True)

@@ -20,6 +20,8 @@ _RUN_FILES = (
     "README.md",
     "curves.png",
     "confusion_matrix.png",
+    "reliability.png",
+    "seen.safetensors",
     "comparison.json",
     "comparison.md",
     "comparison.png",

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 
 from fer_hf.arguments import DataArguments, ModelArguments
+from fer_hf.data.fingerprints import compute_fingerprints, save_fingerprints
 from fer_hf.data.parts import SPLITS
 from fer_hf.data.sources import recognise_layout
 from fer_hf.data.transforms import FaceDataset
@@ -104,7 +105,7 @@ def fine_tune(
         yardsticks=_compute_yardsticks(splits["test"], label_names),
     )
     if stage.trainer.is_world_process_zero():
-        _save(loaded, report, output_dir, training.save_dtype)
+        _save(loaded, report, splits["train"], output_dir, training.save_dtype)
     stage.trainer.accelerator.wait_for_everyone()
     return report
 
@@ -216,7 +217,9 @@ def _compute_yardsticks(test: Dataset, label_names: Sequence[str]) -> list[Yards
     return yardsticks
 
 
-def _save(loaded: LoadedModel, report: RunReport, output_dir: Path, dtype: str) -> None:
+def _save(
+    loaded: LoadedModel, report: RunReport, train: Dataset, output_dir: Path, dtype: str
+) -> None:
     """Write the checkpoint and its card, and the report last: it says that the run is complete."""
     try:
         weights = {
@@ -226,6 +229,7 @@ def _save(loaded: LoadedModel, report: RunReport, output_dir: Path, dtype: str) 
         # The config goes on saying float32, so that they are float32 again once loaded.
         loaded.model.save_pretrained(output_dir, state_dict=weights)
         loaded.image_processor.save_pretrained(output_dir)
+        save_fingerprints(compute_fingerprints(train), output_dir)
         card = render_model_card(report)
         (output_dir / CARD_NAME).write_text(card, encoding="utf-8")
         save_report(report, output_dir)

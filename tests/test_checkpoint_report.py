@@ -1,20 +1,30 @@
 """The report of a checkpoint: people beside the model, its JSON, and its tables."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from fer_hf.evaluation.checkpoint_report import (
     CheckpointReport,
+    ConfusedPair,
+    Mistake,
     compare_with_crowd,
+    list_confused_pairs,
+    list_surest_mistakes,
     load_checkpoint_report,
+    measure_not_sure,
     save_checkpoint_report,
 )
-from fer_hf.evaluation.checkpoint_table import render_checkpoint_report
-from fer_hf.evaluation.metrics import evaluate_scores
+from fer_hf.evaluation.checkpoint_table import render_checkpoint_report, render_side_by_side
+from fer_hf.evaluation.intervals import UNDEFINED, Estimate, estimate_share
+from fer_hf.evaluation.metrics import compute_reliability, evaluate_scores
+from fer_hf.evaluation.not_sure import NotSure
+from fer_hf.evaluation.report import load_report
+from fer_hf.evaluation.robustness import CorruptedAccuracy, Robustness
+from fer_hf.evaluation.slices import Slice
 
 NAMES = ["anger", "fear", "happy", "sad"]
 # Forty of each label but fear; all of anger are right, half of happy, and none of sad.
@@ -55,6 +65,23 @@ def report():
             crowd_temperature=2.0,
         ),
         versions={"torch": "2.15.0"},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(report):
+    """The same with everything that can be measured."""
+    scores, share = score(ANSWERS), Estimate(0.5, 0.4, 0.6)
+    corrupted = CorruptedAccuracy([0.6, 0.4], [0.5, 0.5], share, share)
+    return replace(
+        report,
+        num_seen=3,
+        reliability=compute_reliability(scores, LABELS),
+        not_sure=measure_not_sure(scores, LABELS, NAMES, NotSure(0.9, 0.6, 0.5)),
+        slices={"brightness": [Slice(0, 99, 120, share)], "size": []},
+        robustness=Robustness(120, [1, 2], share, share, share, share, {"fog": corrupted}, []),
+        mistakes=list_surest_mistakes(scores, LABELS, NAMES),
+        command="fer-hf evaluate resnetv2 --data faces",
     )
 
 
@@ -132,7 +159,7 @@ def test_the_tables_say_in_words_what_is_above(report):
     assert rows["sad"][-3:] == ["0.600", "clearly", "below"]
     assert rows["fear"][1:] == ["0", "–", "–", "–", "–"]
     assert "happiness → happy" in text
-    assert "The data has no fear" in text
+    assert "There is no picture of fear; averages leave it out." in text
     assert "above one human tagger's on 1 of 3 labels" in text
     assert "121 pictures" in text
     entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.at_crowd_temperature
@@ -155,39 +182,127 @@ def test_the_tables_say_in_words_what_is_above(report):
 def test_without_votes_the_tables_are_silent_about_people(report):
     match = {name: name for name in NAMES}
     text = render_checkpoint_report(replace(report, crowd=None, label_match=match))
-    for word in ("tagger", "soft cross-entropy", "→", "votes"):
+    for word in ("tagger", "soft cross-entropy", "data →", "votes"):
         assert word not in text
     assert "with flip" in text
 
 
-def test_the_report_is_written_as_plain_json_with_its_picture(report, tmp_path):
+def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
+    text = render_checkpoint_report(whole)
+    assert max(map(len, text.splitlines())) <= 90
+    plain = " ".join(text.split())
+    # All scores reach the threshold of 0.6, and only the sets of right answers hold the label.
+    assert "to be 90 % of pictures and is 100.0 % (96.9–100.0) of these" in plain
+    assert "do for 50.0 % (41.2–58.8), with 1.00 labels on average and 0 empty" in plain
+    rows = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    labels = text.split("panel/model")[0]
+    assert [line.split()[-2:] for line in labels.splitlines() if line.startswith("happy")] == [
+        ["1.000", "0.500"]
+    ]
+    assert "Most confused: sad → anger 40 (100 % of sad), happy → sad 20 (50 % of happy)." in plain
+    assert "Seen in training: 3 of these 120 pictures, to the pixel." in plain
+    assert "so not sliced by: size" in plain
+    assert "fog" in rows
+    for name in ("Brier score", "adaptive ECE", "ROC-AUC, macro"):
+        assert name in rows
+
+
+def test_what_is_not_known_of_training_is_said(report):
+    assert "is not known: its checkpoint has no `seen.safetensors`" in " ".join(
+        render_checkpoint_report(report).split()
+    )
+    none = render_checkpoint_report(replace(report, num_seen=0))
+    assert "Seen in training: none of these 120 pictures." in none
+
+
+def test_several_data_sets_stand_side_by_side(report, whole):
+    text = render_side_by_side([report, replace(whole, data="photos", split="all")])
+    assert max(map(len, text.splitlines())) <= 90
+    first, second = text.splitlines()[-2:]
+    assert first.split()[:5] == ["faces,", "test", "120", "?", "0.500"]
+    assert second.split()[:5] == ["photos,", "all", "120", "3", "0.500"]
+
+
+def test_confused_pairs_are_those_off_the_diagonal_the_commonest_first(report):
+    assert list_confused_pairs(report.evaluation) == [
+        ConfusedPair("sad", "anger", 40, estimate_share(40, 40)),
+        ConfusedPair("happy", "sad", 20, estimate_share(20, 40)),
+    ]
+    assert len(list_confused_pairs(report.evaluation, most=1)) == 1
+    assert list_confused_pairs(report.with_flip_averaging) == []
+
+
+def test_the_surest_mistakes_come_first():
+    scores = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
+    assert list_surest_mistakes(scores, [1, 1, 1, 0], ["no", "yes"]) == [
+        Mistake(1, "yes", "no", 0.9),
+        Mistake(3, "no", "yes", 0.9),
+        Mistake(0, "yes", "no", 0.6),
+    ]
+    assert list_surest_mistakes(scores, [0, 0, 1, 1], ["no", "yes"]) == []
+    assert len(list_surest_mistakes(scores, [1, 1, 1, 0], ["no", "yes"], most=2)) == 2
+
+
+def test_what_is_answered_is_counted_per_label():
+    scores = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
+    found = measure_not_sure(scores, [0, 0, 0, 1], ["a", "b", "c"][:2], NotSure(0.8, 0.7, 0.35))
+    assert found.coverage == 0.8
+    assert found.answered_per_label == {"a": estimate_share(2, 3), "b": estimate_share(1, 1)}
+    assert found.answers.coverage == estimate_share(3, 4)
+    assert found.answers.accuracy == estimate_share(2, 3)
+    assert found.sets.overall == estimate_share(3, 4)
+    assert found.sets.mean_size == 1.25
+    nobody = measure_not_sure(scores, [0, 0, 0, 0], ["a", "b"], NotSure(0.8, 0.7, 0.35))
+    assert nobody.answered_per_label["b"] == UNDEFINED
+
+
+def test_the_report_is_written_as_plain_json(report, tmp_path):
     path = save_checkpoint_report(report, tmp_path / "new" / "folder")
-    assert {file.name for file in path.parent.iterdir()} == {
-        "evaluation.json",
-        "confusion_matrix.png",
-    }
+    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(report.to_dict()))
-    assert written["format"] == 2
+    assert (written["kind"], written["format"]) == ("evaluation", 3)
     assert written["num_pictures"] == 120
     assert written["evaluation"]["accuracy"]["value"] == 0.5
     assert written["evaluation"]["recall_per_label"]["fear"]["value"] is None
     assert written["crowd"]["tagger"]["name"] == "one human tagger"
-    with Image.open(path.parent / "confusion_matrix.png") as picture:
-        assert picture.width > 300
 
 
-def test_a_report_survives_its_file(report, tmp_path):
-    path = save_checkpoint_report(report, tmp_path)
-    assert load_checkpoint_report(path) == load_checkpoint_report(tmp_path) == report
-    nobody = replace(report, crowd=None)
-    assert load_checkpoint_report(save_checkpoint_report(nobody, tmp_path)) == nobody
+def test_a_report_survives_its_file(report, whole, tmp_path):
+    for kept in (report, whole, replace(whole, crowd=None)):
+        path = save_checkpoint_report(kept, tmp_path)
+        assert load_checkpoint_report(path) == load_checkpoint_report(tmp_path) == kept
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"format": 99}', '{"format": 2}'])
+def test_the_report_of_a_run_and_this_one_are_told_apart(report, baseline_run, tmp_path):
+    with pytest.raises(ValueError, match=r"no evaluation of format 3 \(it is the report of a run"):
+        load_checkpoint_report(baseline_run)
+    save_checkpoint_report(report, tmp_path)
+    with pytest.raises(ValueError, match=r"of the kind 'evaluation', expected that of a run"):
+        load_report(tmp_path)
+
+
+def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
+    path = save_checkpoint_report(whole, tmp_path)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["not_sure"]["answers"] = None
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="no evaluation of format 3"):
+        load_checkpoint_report(tmp_path)
+    shutil.rmtree(tmp_path)
+    path = save_checkpoint_report(whole, tmp_path)
+    del data["crowd"], data["not_sure"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="'crowd'"):
+        load_checkpoint_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no json", '{"format": 99}', '{"kind": "evaluation", "format": 2}']
+)
 def test_what_is_no_evaluation_is_refused(tmp_path, text):
-    (tmp_path / "evaluation.json").write_text(text)
-    with pytest.raises(ValueError, match=r"no evaluation of format 2 .* evaluate` again"):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ValueError, match=r"no evaluation of format 3 .* Run `fer-hf evaluate"):
         load_checkpoint_report(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no evaluation at"):
         load_checkpoint_report(tmp_path / "nowhere")

@@ -10,7 +10,6 @@ from fer_hf.evaluation.human import (
     estimate_entropy_correlation,
     estimate_kl_divergence,
     estimate_soft_cross_entropy,
-    temper_scores,
 )
 
 
@@ -110,18 +109,6 @@ def test_entropies_that_never_change_have_no_correlation():
     for votes in ([[1, 0], [0, 1]], [[0, 0], [0, 0]]):
         figures = estimate_entropy_correlation([[0.9, 0.1], [0.6, 0.4]], votes)
         assert [figure.value for figure in figures] == [None, None]
-
-
-def test_a_temperature_evens_scores_out_as_it_would_logits():
-    np.testing.assert_allclose(temper_scores([[0.64, 0.36]], 2), [[0.8 / 1.4, 0.6 / 1.4]])
-    logits = np.array([[2.0, 0.5, -3.0], [0.0, 0.0, 0.0]])
-    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    sharp = np.exp(logits / 0.01) / np.exp(logits / 0.01).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(temper_scores(scores, 1), scores)
-    np.testing.assert_allclose(temper_scores(scores, 0.01), sharp)
-    for temperature in (0, -1, float("nan")):
-        with pytest.raises(ValueError, match="expected one above 0"):
-            temper_scores(scores, temperature)
 
 
 @pytest.mark.realdata

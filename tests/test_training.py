@@ -114,6 +114,7 @@ def test_a_run_leaves_a_checkpoint_a_report_and_plots(baseline_run):
         "model.safetensors",
         "preprocessor_config.json",
         "report.json",
+        "seen.safetensors",
     }
     for name in ("curves.png", "confusion_matrix.png"):
         with Image.open(baseline_run / name) as plot:

@@ -118,12 +118,15 @@ def _compare(
         for source, classifier in classifiers.items()
     }
     times = _measure_milliseconds(classifiers, split[:_NUM_TIMED_PICTURES]["image"])
-    costs = {names[source]: _measure_cost(source, times[source]) for source in classifiers}
+    costs = {
+        names[source]: _measure_cost(source, classifier.num_parameters, times[source])
+        for source, classifier in classifiers.items()
+    }
     evaluations, differences = compare_scores(
         [
             ModelScores(
                 names[source],
-                score_split(classifier, split, batch_size=batch_size)[0],
+                score_split(classifier, split, batch_size=batch_size, with_mirror_images=False)[0],
                 labels[source],
                 classifier.label_names,
             )
@@ -196,12 +199,11 @@ def _measure_milliseconds(
     return {source: 1000 * median(times) for source, times in seconds.items()}
 
 
-def _measure_cost(source: str, milliseconds: float) -> "ModelCost":
+def _measure_cost(source: str, num_parameters: int, milliseconds: float) -> "ModelCost":
     from huggingface_hub import try_to_load_from_cache
 
     from fer_hf.evaluation.paired import ModelCost
     from fer_hf.evaluation.report import REPORT_NAME, load_report
-    from fer_hf.models import load_checkpoint
 
     folder = Path(source)
     report = load_report(folder) if (folder / REPORT_NAME).is_file() else None
@@ -211,7 +213,7 @@ def _measure_cost(source: str, milliseconds: float) -> "ModelCost":
         cached = try_to_load_from_cache(source, "model.safetensors")
         files = [Path(cached)] if isinstance(cached, str) else []
     return ModelCost(
-        num_parameters=load_checkpoint(source).model.num_parameters(),
+        num_parameters=num_parameters,
         file_megabytes=sum(file.stat().st_size for file in files) / 1e6 if files else None,
         milliseconds=milliseconds,
         accuracy_gap=report.accuracy_gap if report else None,

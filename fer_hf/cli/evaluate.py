@@ -4,33 +4,38 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
 
     from fer_hf.arguments import DataArguments
-    from fer_hf.evaluation.checkpoint_report import CheckpointReport
-    from fer_hf.inference import ExpressionClassifier
 
 _EPILOG = """\
 example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all --output_dir report
-example: fer-hf evaluate somebody/their-model --data ../ferplus
+example: fer-hf evaluate runs/mine --data ../ferplus --split test --data my_faces --split all
 
 Labels are matched by name: the data may have fewer than the model. Where the data has several
-people's votes, one of them is scored too.
+people's votes, they are measured too. --data can be given several times, and --split once for
+all of them or once for each. The folder gets report.html, report.json and the pictures in them.
 """
+_NUM_CORRUPTED = 500
 
 
 def main(args: Sequence[str]) -> None:
-    """Print how good a model is on a split, and write it where asked."""
+    """Print how good a model is on one or more splits, and write it where asked."""
     import argparse
+    import logging
+    from dataclasses import replace
 
+    from datasets.utils import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
     from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.checkpoint_evaluation import (
+        evaluate_checkpoint,
+        join_processes,
+        save_evaluation,
+    )
     from fer_hf.data.parts import SPLITS, split_name
-    from fer_hf.evaluation.checkpoint_report import save_checkpoint_report
-    from fer_hf.evaluation.checkpoint_table import render_checkpoint_report
-    from fer_hf.inference import ExpressionClassifier
+    from fer_hf.evaluation.checkpoint_table import render_checkpoint_report, render_side_by_side
 
     parser = StrictParser(
         DataArguments,
@@ -44,59 +49,114 @@ def main(args: Sequence[str]) -> None:
         "--split",
         type=lambda name: split_name(name) or name,
         choices=[*SPLITS, "all"],
-        default="test",
+        action="append",
         help="which pictures; all of them where the data is new to the model (default: test)",
     )
     parser.add_argument(
-        "--output_dir",
-        metavar="FOLDER",
-        help="also write evaluation.json and confusion_matrix.png here",
+        "--corruptions", action="store_true", help="also measure on corrupted pictures"
     )
+    parser.add_argument(
+        "--corruption_pictures",
+        type=int,
+        default=_NUM_CORRUPTED,
+        metavar="N",
+        help=f"on how many, chosen by lot (default: {_NUM_CORRUPTED})",
+    )
+    parser.add_argument("--output_dir", metavar="FOLDER", help="also write the report here")
     parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
     data, given = parser.parse_strictly(args)
+    sources = [replace(data, data=source) for source in _list_sources(args) or [data.data]]
+    names = _match_splits(given.split or ["test"], len(sources))
+    folders = _choose_folders(given.output_dir, sources, names)
+    state = join_processes()
     transformers_logging.disable_progress_bar()
-    classifier = ExpressionClassifier(given.model)
-    report = _evaluate(classifier, given.model, data, given.split, given.batch_size)
-    print(render_checkpoint_report(report))
-    if given.output_dir:
-        print(f"written: {save_checkpoint_report(report, given.output_dir)}")
-
-
-def _evaluate(
-    classifier: "ExpressionClassifier",
-    model: str,
-    data: "DataArguments",
-    name: str,
-    batch_size: int,
-) -> "CheckpointReport":
-    from fer_hf.evaluation.checkpoint_report import CheckpointReport, compare_with_crowd
-    from fer_hf.evaluation.label_match import map_labels, match_labels
-    from fer_hf.evaluation.metrics import evaluate_scores
-    from fer_hf.evaluation.provenance import collect_versions, name_source
-
-    split = _load(data, name)
-    names, data_names = classifier.label_names, split.features["label"].names
-    labels = map_labels(split["label"][:], data_names, names)
-    voted = _load_voted(data, name, split)
-    scores, voted_scores = _score(classifier, split, voted, batch_size)
-    evaluation = evaluate_scores(scores[0], labels, names)
-    crowd = None
-    if voted is not None:
-        votes, other_votes = _read_votes(split, names)
-        voted_votes, _ = _read_votes(voted, names)
-        crowd = compare_with_crowd(
-            evaluation, labels, votes, other_votes, voted_scores[0], voted_votes
+    if not state.is_main_process:
+        logging.getLogger("fer_hf").setLevel(logging.ERROR)
+        disable_progress_bars()
+    reports = []
+    for source, name, folder in zip(sources, names, folders, strict=True):
+        with state.main_process_first():
+            split = _load(source, name)
+            voted = _load_voted(source, name, split)
+        report = evaluate_checkpoint(
+            given.model,
+            split,
+            voted,
+            data=source.data,
+            split_name=name,
+            num_corrupted=given.corruption_pictures if given.corruptions else None,
+            batch_size=given.batch_size,
+            command=_describe_command(args, given.output_dir),
         )
-    return CheckpointReport(
-        model=name_source(model),
-        data=name_source(data.data),
-        split=name,
-        label_match=match_labels(data_names, names),
-        evaluation=evaluation,
-        with_flip_averaging=evaluate_scores(scores.mean(axis=0), labels, names),
-        crowd=crowd,
-        versions=collect_versions(),
-    )
+        reports.append(report)
+        if state.is_main_process:
+            print(render_checkpoint_report(report))
+            if folder:
+                print(f"written: {save_evaluation(report, split, given.model, folder)}\n")
+    if state.is_main_process and len(reports) > 1:
+        print(render_side_by_side(reports))
+
+
+def _list_sources(args: Sequence[str]) -> list[str]:
+    """Return every `--data`; the parser of settings keeps only the last."""
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--data", action="append", default=[])
+    return parser.parse_known_args(args)[0].data
+
+
+def _match_splits(names: Sequence[str], num_sources: int) -> list[str]:
+    if len(names) not in (1, num_sources):
+        raise ValueError(
+            f"Found --split {len(names)} times for {num_sources} sources, expected it once for all "
+            "of them, or once for each. Give them in the order of --data."
+        )
+    return list(names) if len(names) == num_sources else list(names) * num_sources
+
+
+def _choose_folders(
+    output_dir: str | None, sources: "Sequence[DataArguments]", names: Sequence[str]
+) -> list[str | None]:
+    """Return where each report goes, and refuse what is in use before minutes of scoring."""
+    import re
+    from pathlib import Path
+
+    from fer_hf.checkpoint_evaluation import check_report_folder
+    from fer_hf.evaluation.provenance import name_source
+
+    if output_dir is None:
+        return [None] * len(sources)
+    if len(sources) == 1:
+        check_report_folder(output_dir)
+        return [output_dir]
+    parts = [
+        re.sub(r"[^\w.-]+", "-", f"{name_source(source.data)}-{name}")
+        for source, name in zip(sources, names, strict=True)
+    ]
+    if len(set(parts)) < len(parts):
+        raise ValueError(
+            f"Found sources of the same name and split, {parts}, expected a sub-folder of "
+            "--output_dir for each. Rename a folder, or evaluate them one by one."
+        )
+    folder = Path(output_dir)
+    if folder.is_file():
+        check_report_folder(folder)
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        check_report_folder(entry)
+    return [str(folder / part) for part in parts]
+
+
+def _describe_command(args: Sequence[str], output_dir: str | None) -> str:
+    """Return what was typed, without saying where things lie on this machine."""
+    import shlex
+    from pathlib import Path
+
+    from fer_hf.evaluation.provenance import name_source
+
+    words = [word for arg in args for word in (arg.split("=", 1) if arg[:2] == "--" else [arg])]
+    shown = [Path(word).name if word == output_dir else name_source(word) for word in words]
+    return shlex.join(["fer-hf", "evaluate", *shown])
 
 
 def _load(data: "DataArguments", name: str) -> "Dataset":
@@ -119,42 +179,3 @@ def _load_voted(data: "DataArguments", name: str, split: "Dataset") -> "Dataset 
     layout = data.layout or recognise_layout(data.data, data.votes_file)
     # Of other sources with votes, no rule has left rows out.
     return _load(replace(data, vote_rule="all"), name) if layout == "ferplus" else split
-
-
-def _score(
-    classifier: "ExpressionClassifier",
-    split: "Dataset",
-    voted: "Dataset | None",
-    batch_size: int,
-) -> "tuple[np.ndarray, np.ndarray]":
-    """Score both sets of rows, each picture only once where one set holds the other."""
-    from fer_hf.inference import score_split
-
-    if voted is None:
-        scores = score_split(classifier, split, batch_size=batch_size)
-        return scores, scores
-    voted_scores = score_split(classifier, voted, batch_size=batch_size)
-    rows = {picture: row for row, picture in enumerate(_read_encoded(voted))}
-    found = [rows.get(picture, -1) for picture in _read_encoded(split)]
-    if -1 in found:  # such as under --max_eval_samples, which draws from each set by itself
-        return score_split(classifier, split, batch_size=batch_size), voted_scores
-    return voted_scores[:, found], voted_scores
-
-
-def _read_encoded(split: "Dataset") -> list[bytes | str]:
-    """Return what tells pictures apart without decoding them: their bytes, or their file."""
-    from datasets import Image
-
-    pictures = split.select_columns("image").cast_column("image", Image(decode=False))["image"][:]
-    return [picture["bytes"] or picture["path"] for picture in pictures]
-
-
-def _read_votes(split: "Dataset", names: Sequence[str]) -> "tuple[np.ndarray, np.ndarray]":
-    """Return the votes (N, num_labels) in the order of the model's labels, and the others (N,)."""
-    import numpy as np
-
-    from fer_hf.evaluation.label_match import map_votes
-
-    votes, lacking = map_votes(split["votes"][:], split.features["label"].names, names)
-    others = split["other_votes"][:] if "other_votes" in split.column_names else 0
-    return votes, lacking + np.asarray(others)

@@ -6,10 +6,13 @@ so that it serves any model on any pictures.
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
+import numpy as np
 import numpy.typing as npt
 
 from fer_hf.evaluation.human import (
@@ -19,16 +22,19 @@ from fer_hf.evaluation.human import (
     estimate_entropy_correlation,
     estimate_kl_divergence,
     estimate_soft_cross_entropy,
-    temper_scores,
 )
-from fer_hf.evaluation.intervals import Estimate
-from fer_hf.evaluation.metrics import Evaluation
+from fer_hf.evaluation.intervals import Estimate, estimate_share
+from fer_hf.evaluation.metrics import Evaluation, Reliability, check_scores
+from fer_hf.evaluation.not_sure import NotSure, build_prediction_sets, soften_scores
 from fer_hf.evaluation.panels import PanelComparison, compare_with_panels
-from fer_hf.evaluation.plots import plot_confusion_matrix
-from fer_hf.evaluation.report import write_text_atomically
+from fer_hf.evaluation.report import REPORT_NAME, write_text_atomically
+from fer_hf.evaluation.robustness import Robustness
+from fer_hf.evaluation.slices import Slice
+from fer_hf.evaluation.uncertainty import Answers, Coverage, measure_answers, measure_coverage
 
-EVALUATION_NAME = "evaluation.json"
-FORMAT = 2
+KIND = "evaluation"
+FORMAT = 3
+NUM_MISTAKES = 24
 
 
 @dataclass(frozen=True)
@@ -78,26 +84,57 @@ class CrowdComparison:
     at_crowd_temperature: TemperedFit | None
     panels: PanelComparison | None
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "CrowdComparison":
-        """Rebuild a comparison from what `dataclasses.asdict` returned.
 
-        Raises:
-            KeyError: If a figure is missing.
-            TypeError: If another field is missing, or one is unknown.
-        """
-        values = {**data, "tagger": Yardstick(**data["tagger"])}
-        for name in ("soft_cross_entropy", "kl_divergence", "entropy_pearson", "entropy_spearman"):
-            values[name] = Estimate(**data[name])
-        if fit := data["at_crowd_temperature"]:
-            values["at_crowd_temperature"] = TemperedFit(
-                fit["temperature"],
-                Estimate(**fit["soft_cross_entropy"]),
-                Estimate(**fit["kl_divergence"]),
-            )
-        if panels := data["panels"]:
-            values["panels"] = PanelComparison.from_dict(panels)
-        return cls(**values)
+@dataclass(frozen=True)
+class NotSureFigures:
+    """What a checkpoint's promises of when it is not sure are worth on these pictures.
+
+    Attributes:
+        coverage: What was promised: the share of pictures that are answered, and of sets that hold
+            the true label.
+        answers: What it answers, and how often rightly.
+        answered_per_label: Label to the share of its pictures that are answered.
+        sets: How often the sets hold the true label, in all and per label.
+    """
+
+    coverage: float
+    answers: Answers
+    answered_per_label: dict[str, Estimate]
+    sets: Coverage
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Pictures of one label that got another one.
+
+    Attributes:
+        label: The true one.
+        answer: The model's.
+        count: Number of pictures.
+        share: Of the pictures of the label.
+    """
+
+    label: str
+    answer: str
+    count: int
+    share: Estimate
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture that got a wrong answer.
+
+    Attributes:
+        row: Where it is in the split, from 0 on.
+        label: The true label.
+        answer: The model's.
+        score: Of the answer, 0–1.
+    """
+
+    row: int
+    label: str
+    answer: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -113,6 +150,14 @@ class CheckpointReport:
         with_flip_averaging: The same for the mean score of each picture and its mirror image.
         crowd: The comparison with people; None where there are no votes.
         versions: Package to its version.
+        num_seen: How many of the pictures were in the training data; None where the checkpoint
+            does not tell.
+        reliability: How often it is right in each bin of its top score.
+        not_sure: When it is not sure; None for a checkpoint that does not say.
+        slices: Property of a picture to the figures in fifths by it.
+        robustness: On corrupted pictures; None where that was not asked.
+        mistakes: The surest ones, by falling score.
+        command: What was typed, without folders.
     """
 
     model: str
@@ -123,25 +168,30 @@ class CheckpointReport:
     with_flip_averaging: Evaluation
     crowd: CrowdComparison | None
     versions: dict[str, str]
+    num_seen: int | None = None
+    reliability: Reliability | None = None
+    not_sure: NotSureFigures | None = None
+    slices: dict[str, list[Slice]] = field(default_factory=dict)
+    robustness: Robustness | None = None
+    mistakes: list[Mistake] = field(default_factory=list)
+    command: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `evaluation.json` holds: plain data, None for what is undefined."""
-        return {"format": FORMAT, "num_pictures": self.evaluation.num_pictures, **asdict(self)}
+        """Return what `report.json` holds: plain data, None for what is undefined."""
+        num_pictures = self.evaluation.num_pictures
+        return {"kind": KIND, "format": FORMAT, "num_pictures": num_pictures, **asdict(self)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CheckpointReport":
         """Rebuild a report from what `to_dict` returned.
 
         Raises:
-            KeyError: If a field is missing.
-            TypeError: If a figure has other fields.
+            AttributeError: If a figure is no dictionary.
+            KeyError: If a field is unknown.
+            TypeError: If a field is missing.
         """
-        values = {item.name: data[item.name] for item in fields(cls)}
-        for name in ("evaluation", "with_flip_averaging"):
-            values[name] = Evaluation.from_dict(data[name])
-        if crowd := data["crowd"]:
-            values["crowd"] = CrowdComparison.from_dict(crowd)
-        return cls(**values)
+        ours = ("kind", "format", "num_pictures")
+        return _rebuild(cls, {name: item for name, item in data.items() if name not in ours})
 
 
 def compare_with_crowd(
@@ -180,7 +230,7 @@ def compare_with_crowd(
     pearson, spearman = estimate_entropy_correlation(all_scores, all_votes)
     fit = None
     if crowd_temperature is not None:
-        tempered = temper_scores(all_scores, crowd_temperature)
+        tempered = soften_scores(all_scores, crowd_temperature)
         fit = TemperedFit(
             crowd_temperature,
             estimate_soft_cross_entropy(tempered, all_votes)[0],
@@ -205,19 +255,81 @@ def compare_with_crowd(
     )
 
 
-def save_checkpoint_report(report: CheckpointReport, output_dir: str | os.PathLike[str]) -> Path:
-    """Write `evaluation.json` and `confusion_matrix.png` into `output_dir`.
+def measure_not_sure(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, label_names: Sequence[str], not_sure: NotSure
+) -> NotSureFigures:
+    """Measure what a checkpoint's thresholds do on other pictures than they were fitted on.
 
-    Returns:
-        The path of `evaluation.json`, which is written last.
+    Args:
+        scores: Shape (N, num_labels), rows sum to 1.
+        labels: Shape (N,), label ids.
+        label_names: In the order of the columns.
+        not_sure: The checkpoint's thresholds.
+
+    Raises:
+        ValueError: Arrays that do not fit together.
     """
+    checked, label_ids = check_scores(scores, labels)
+    answered = checked.max(axis=1) >= not_sure.threshold
+    sets = build_prediction_sets(checked, not_sure.conformal_threshold)
+    return NotSureFigures(
+        coverage=not_sure.coverage,
+        answers=measure_answers(checked, label_ids, not_sure.threshold),
+        answered_per_label={
+            name: estimate_share(
+                int(answered[label_ids == label].sum()), int((label_ids == label).sum())
+            )
+            for label, name in enumerate(label_names)
+        },
+        sets=measure_coverage(sets, label_ids, label_names),
+    )
+
+
+def list_confused_pairs(evaluation: Evaluation, most: int = 5) -> list[ConfusedPair]:
+    """List which label got which wrong answer, the commonest mistake first."""
+    names = evaluation.label_names
+    pairs = [
+        ConfusedPair(label, answer, count, estimate_share(count, evaluation.support[label]))
+        for label, row in zip(names, evaluation.confusion_matrix, strict=True)
+        for answer, count in zip(names, row, strict=True)
+        if count and label != answer
+    ]
+    return sorted(pairs, key=lambda pair: -pair.count)[:most]
+
+
+def list_surest_mistakes(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    label_names: Sequence[str],
+    most: int = NUM_MISTAKES,
+) -> list[Mistake]:
+    """List the wrong answers with the highest scores, the surest first.
+
+    Args:
+        scores: Shape (N, num_labels), rows sum to 1.
+        labels: Shape (N,), label ids.
+        label_names: In the order of the columns.
+        most: How many at most.
+
+    Raises:
+        ValueError: Arrays that do not fit together.
+    """
+    checked, label_ids = check_scores(scores, labels)
+    answers, top = checked.argmax(axis=1), checked.max(axis=1)
+    surest_first = np.argsort(-top, kind="stable")
+    wrong = surest_first[(answers != label_ids)[surest_first]][:most]
+    return [
+        Mistake(int(row), label_names[label_ids[row]], label_names[answers[row]], float(top[row]))
+        for row in wrong
+    ]
+
+
+def save_checkpoint_report(report: CheckpointReport, output_dir: str | os.PathLike[str]) -> Path:
+    """Write `report.json` into `output_dir` in one step, and return its path."""
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    title = f"{report.model} on {report.data}, {report.split}"
-    figure = plot_confusion_matrix(report.evaluation, title)
-    figure.savefig(folder / "confusion_matrix.png")
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    return write_text_atomically(folder / EVALUATION_NAME, text + "\n")
+    return write_text_atomically(folder / REPORT_NAME, text + "\n")
 
 
 def load_checkpoint_report(path: str | os.PathLike[str]) -> CheckpointReport:
@@ -227,7 +339,7 @@ def load_checkpoint_report(path: str | os.PathLike[str]) -> CheckpointReport:
         FileNotFoundError: If there is no such file.
         ValueError: If it is something else, or of another format.
     """
-    file = Path(path) / EVALUATION_NAME if Path(path).is_dir() else Path(path)
+    file = Path(path) / REPORT_NAME if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise FileNotFoundError(
             f"There is no evaluation at {str(path)!r}, expected what `fer-hf evaluate MODEL --data "
@@ -235,14 +347,32 @@ def load_checkpoint_report(path: str | os.PathLike[str]) -> CheckpointReport:
         )
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']!r}")
+        if "evaluations" in data:
+            raise ValueError("it is the report of a run")
+        if data["kind"] != KIND or data["format"] != FORMAT:
+            raise ValueError(f"kind {data['kind']!r}, format {data['format']!r}")
         return CheckpointReport.from_dict(data)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{str(file)!r} is no evaluation of format {FORMAT} ({error!r}). Run `fer-hf evaluate` "
-            "again."
+            f"{str(file)!r} is no evaluation of format {FORMAT} ({error}). Run `fer-hf evaluate "
+            "MODEL --data SOURCE --output_dir FOLDER`, and give that folder."
         ) from error
+
+
+def _rebuild(kind: Any, value: Any) -> Any:
+    """Rebuild a value of type `kind` from what `dataclasses.asdict` made of it."""
+    arguments: tuple[Any, ...] = get_args(kind)
+    if get_origin(kind) is UnionType:  # X | None
+        return None if value is None else _rebuild(arguments[0], value)
+    if get_origin(kind) is list:
+        return [_rebuild(arguments[0], item) for item in value]
+    if get_origin(kind) is dict:
+        return {key: _rebuild(arguments[1], item) for key, item in value.items()}
+    if is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        fields = {name: _rebuild(kinds[name], item) for name, item in value.items()}
+        return kind(**fields)  # type: ignore[operator]
+    return value
 
 
 def _is_above(figure: float | None, other: float | None) -> bool:

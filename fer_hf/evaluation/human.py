@@ -187,32 +187,6 @@ def estimate_entropy_correlation(
     return estimate_bootstrap(pearson, drawn[:, 0]), estimate_bootstrap(spearman, drawn[:, 1])
 
 
-def temper_scores(scores: npt.ArrayLike, temperature: float) -> Floats:
-    """Return scores as softmax(logits / T) would give them: score^(1/T), normalised.
-
-    The temperature that answers with the crowd's spread is not the one whose top score is right as
-    often as it says, so a model can have a second one for this.
-
-    Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
-
-    Args:
-        scores: Shape (N, num_labels), rows sum to 1.
-        temperature: T > 0; above 1 it evens the scores out.
-
-    Raises:
-        ValueError: The temperature is not above 0.
-    """
-    if not temperature > 0:
-        raise ValueError(
-            f"Found a temperature of {temperature}, expected one above 0. Leave it out for the "
-            "scores as they are."
-        )
-    scores = np.asarray(scores, dtype=float)
-    # Over the row's highest score no row can vanish, however low the temperature.
-    powers = (scores / scores.max(axis=1, keepdims=True)) ** (1 / temperature)
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def _match_votes(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Return clipped scores and the shares of the votes, of the rows that have a vote."""
     scores, votes = np.asarray(scores, dtype=float), np.asarray(votes, dtype=float)

@@ -85,5 +85,7 @@ def soften_scores(scores: npt.ArrayLike, temperature: float) -> npt.NDArray[np.f
         scores: (..., C), rows sum to 1.
         temperature: Above 0; above 1 the scores come nearer to each other.
     """
-    powers = np.asarray(scores, dtype=np.float64) ** (1 / temperature)
+    values = np.asarray(scores, dtype=np.float64)
+    # Beside the row's highest score not all others can vanish, however low the temperature.
+    powers = (values / values.max(axis=-1, keepdims=True)) ** (1 / temperature)
     return powers / powers.sum(axis=-1, keepdims=True)

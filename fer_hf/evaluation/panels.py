@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +43,6 @@ class Agreement:
     balanced_accuracy: Estimate
     recall_per_label: dict[str, Estimate]
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Agreement":
-        """Rebuild it from what `dataclasses.asdict` returned."""
-        recalls = {name: Estimate(**value) for name, value in data["recall_per_label"].items()}
-        return cls(Estimate(**data["accuracy"]), Estimate(**data["balanced_accuracy"]), recalls)
-
 
 @dataclass(frozen=True)
 class Panel:
@@ -69,13 +62,6 @@ class Panel:
     model: Agreement
     soft_cross_entropy: Estimate
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Panel":
-        """Rebuild it from what `dataclasses.asdict` returned."""
-        people, model = Agreement.from_dict(data["people"]), Agreement.from_dict(data["model"])
-        entropy = Estimate(**data["soft_cross_entropy"])
-        return cls(**{**data, "people": people, "model": model, "soft_cross_entropy": entropy})
-
 
 @dataclass(frozen=True)
 class PanelComparison:
@@ -89,12 +75,6 @@ class PanelComparison:
 
     panels: list[Panel]
     worth: Agreement
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "PanelComparison":
-        """Rebuild it from what `dataclasses.asdict` returned."""
-        panels = [Panel.from_dict(panel) for panel in data["panels"]]
-        return cls(panels, Agreement.from_dict(data["worth"]))
 
 
 def compare_with_panels(

@@ -39,14 +39,14 @@ def plot_curves(history: History, title: str) -> Figure:
             `validation_loss`, `validation_accuracy`; what is missing or None is left out.
         title: Written above both panels.
     """
-    figure = _new_figure(9.0, 3.9, title)
+    figure = build_figure(9.0, 3.9, title)
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     best = _find_best_epoch(history)
     for axes, figure_name, heading in (
         (loss_axes, "loss", "Loss (nats per picture)"),
         (accuracy_axes, "accuracy", "Accuracy"),
     ):
-        _style(axes, heading)
+        style_axes(axes, heading)
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
         axes.set_xlabel("epoch", color=MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -78,7 +78,7 @@ def plot_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     names, size = evaluation.label_names, len(evaluation.label_names)
 
     side = 0.72 * size + 0.4 if size <= MAX_LABELS_WITH_COUNTS else 0.5 * size + 0.4
-    figure = _new_figure(max(side, 2.6) + 2.2, max(side, 2.6) + 1.6, title)
+    figure = build_figure(max(side, 2.6) + 2.2, max(side, 2.6) + 1.6, title)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)
     for row, column in np.ndindex(size, size):
@@ -131,19 +131,20 @@ def plot_reliability(before: Reliability, after: Reliability, title: str) -> Fig
         after: The same pictures in the same bins.
         title: Written above both panels.
     """
-    figure = _new_figure(9.0, 5.4, title)
+    figure = build_figure(9.0, 5.4, title)
     panels, histograms = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
     for column, (name, reliability) in enumerate((("before", before), ("after", after))):
         axes, below = panels[column], histograms[column]
-        _style(axes, f"{name} calibration, ECE {100 * reliability.ece:.1f} %")
-        _draw_reliability(axes, reliability)
-        _style(below, f"{sum(reliability.counts):,} pictures")
-        _draw_counts(below, reliability.counts)
+        style_axes(axes, f"{name} calibration, ECE {100 * reliability.ece:.1f} %")
+        draw_reliability(axes, reliability)
+        style_axes(below, f"{sum(reliability.counts):,} pictures")
+        draw_counts(below, reliability.counts)
     panels[0].set_ylabel("right answers", color=MUTED)
     return figure
 
 
-def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
+def draw_reliability(axes: Axes, reliability: Reliability) -> None:
+    """Draw the share of right answers in each bin over its mean top score."""
     pairs = zip(reliability.confidences, reliability.accuracies, strict=True)
     points = [(c, a.value, a.low, a.high) for c, a in pairs if c is not None]
     confidences, values, lows, highs = np.array(points, dtype=np.float64).T
@@ -165,7 +166,8 @@ def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
 
 
-def _draw_counts(axes: Axes, counts: Sequence[int]) -> None:
+def draw_counts(axes: Axes, counts: Sequence[int]) -> None:
+    """Draw the number of pictures in each bin of the top score."""
     width = 1 / len(counts)
     middles = (np.arange(len(counts)) + 0.5) * width
     bars = axes.bar(middles, counts, width=0.9 * width, color=BAR)
@@ -193,7 +195,7 @@ def plot_comparison(
         chosen: Index of the model to mark.
         title: Written above both panels.
     """
-    figure = _new_figure(9.0, 1.35 + 0.6 * len(names), title)
+    figure = build_figure(9.0, 1.35 + 0.6 * len(names), title)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rows = np.arange(len(names))
     colors = [CHOSEN_BAR if row == chosen else BAR for row in rows]
@@ -210,8 +212,8 @@ def plot_comparison(
         style = {"va": "center", "color": INK, "weight": "bold" if row == chosen else "normal"}
         left.text(highs[row], row, f"  {100 * values[row]:.1f} %", **style)
         right.text(max(gaps[row], 0.0), row, f"  {100 * gaps[row]:+.1f}", **style)
-    _style(left, "Validation accuracy, 95 % interval")
-    _style(right, "Accuracy gap to training, points")
+    style_axes(left, "Validation accuracy, 95 % interval")
+    style_axes(right, "Accuracy gap to training, points")
     left.set_yticks(rows, [f"✱ {n}" if row == chosen else n for row, n in enumerate(names)])
     for label, row in zip(left.get_yticklabels(), rows, strict=True):
         label.set_color(INK)
@@ -240,11 +242,11 @@ def plot_sweep(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     title = "Validation macro-F1 of each head"
-    figure = _new_figure(3.4 * columns, 2.7 * rows + 0.9, title)
+    figure = build_figure(3.4 * columns, 2.7 * rows + 0.9, title)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     best = max(value for lines in panels.values() for line in lines.values() for _, value in line)
     for axes, (heading, lines) in zip(grid.flat, panels.items(), strict=False):
-        _style(axes, heading)
+        style_axes(axes, heading)
         axes.grid(color=FAINT, linewidth=0.8)
         axes.set_xscale("log")
         for number, (name, line) in enumerate(lines.items()):
@@ -276,7 +278,8 @@ def plot_sweep(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
     return figure
 
 
-def _new_figure(width: float, height: float, title: str) -> Figure:
+def build_figure(width: float, height: float, title: str) -> Figure:
+    """Build an empty figure of a size in inches, with the title every plot has."""
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04)
     figure = Figure(figsize=(width, height), dpi=150, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
@@ -284,7 +287,8 @@ def _new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def _style(axes: Axes, heading: str) -> None:
+def style_axes(axes: Axes, heading: str) -> None:
+    """Give axes their heading and the looks that every plot has."""
     axes.set_title(heading, loc="left", color=INK, fontsize=10)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

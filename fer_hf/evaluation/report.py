@@ -169,6 +169,11 @@ def write_text_atomically(path: Path, text: str) -> Path:
 
 def _parse_report(data: Any, source: str) -> RunReport:
     """Build a report from parsed JSON, naming `source` in every refusal."""
+    if isinstance(data, dict) and "kind" in data:
+        raise ValueError(
+            f"{source} is a report of the kind {data['kind']!r}, expected that of a run. "
+            "Give the output folder of a run, or its `report.json`."
+        )
     if not isinstance(data, dict) or "format" not in data or "evaluations" not in data:
         raise ValueError(
             f"{source} is not a fer_hf report: it lacks `format` and `evaluations`. "

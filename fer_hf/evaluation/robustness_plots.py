@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_hf.evaluation.plots import INK, MUTED, SHADES, _new_figure
+from fer_hf.evaluation.plots import INK, MUTED, SHADES, build_figure
 from fer_hf.evaluation.robustness import Robustness
 
 
@@ -30,7 +30,7 @@ def plot_robustness(robustness: Robustness, title: str) -> Figure:
     accuracies = np.array([[*figures.accuracy, np.mean(figures.accuracy)] for _, figures in rows])
     shades = np.clip(1 - 2 * (clean - accuracies), 0, 1)
     num_rows, num_columns = accuracies.shape
-    figure = _new_figure(0.72 * num_columns + 2.4, 0.36 * num_rows + 1.8, title)
+    figure = build_figure(0.72 * num_columns + 2.4, 0.36 * num_rows + 1.8, title)
     axes = figure.add_subplot()
     axes.imshow(shades, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(num_rows, num_columns):
