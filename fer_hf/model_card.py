@@ -3,17 +3,25 @@
 It never sees a model or a Trainer, so that a card can be written again whenever its words change.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from tabulate import tabulate
 
 from fer_hf.evaluation.checkpoint_report import CheckpointReport
+from fer_hf.evaluation.comparison import Comparison
 from fer_hf.evaluation.intervals import Estimate
 from fer_hf.evaluation.metrics import Evaluation
 from fer_hf.evaluation.report import RunReport
+from fer_hf.licensing import (
+    KNOWN_DATA,
+    DataFacts,
+    derive_license,
+    describe_license,
+    list_ingredients,
+)
 
 CARD_NAME = "README.md"
 _HERE = Path(__file__).parent
@@ -30,37 +38,16 @@ _FIGURES = {
 }
 
 
-@dataclass(frozen=True)
-class _DataFacts:
-    """What a card says of data that everybody knows."""
-
-    name: str
-    text: str
-    license_name: str
-
-
-_FERPLUS = _DataFacts(
-    "FER+",
-    "FER+: 48×48 grey faces gathered from the web for the ICML 2013 challenge (FER2013), each with "
-    "the votes of ten people (Barsoum et al. 2016, arXiv:1608.01041). Validation and test follow "
-    "the majority protocol of FER+'s code: votes that nobody shares are dropped, and a picture "
-    "counts if one emotion has more than half of the rest. Training uses all pictures whose "
-    "largest count is an emotion, with the votes as soft targets.\n\n"
-    "Licence: the votes are MIT. The pictures are research data with no clear licence of its own, "
-    "so check what that means for your use of these weights before you build on them.",
-    "fer2013-research-data",
-)
-_DRAWN = _DataFacts(
-    "drawn faces",
-    "Faces drawn by fer_hf itself: cartoons, to try the software with. A model trained on them "
-    "knows nothing of real faces.\n\nLicence: Apache-2.0.",
-    "apache-2.0",
-)
-_KNOWN_DATA = {"ferplus": _FERPLUS, "drawn": _DRAWN}
+# Files that a card shows or speaks of; where one is not pushed, neither is what it says.
+_MENTIONED = ("curves.png", "confusion_matrix.png", "seen.safetensors")
 
 
 def render_model_card(
-    report: RunReport, evaluations: Sequence[CheckpointReport] = (), *, name: str | None = None
+    report: RunReport,
+    evaluations: Sequence[CheckpointReport] = (),
+    *,
+    name: str | None = None,
+    comparison: Comparison | None = None,
 ) -> str:
     """Write the model card of a run as Markdown with YAML metadata.
 
@@ -69,6 +56,7 @@ def render_model_card(
         evaluations: Of the same checkpoint: on the test split of the same data, for the comparison
             with people, and on other data. The first counts as the same data if its name is.
         name: Repository id or folder that the snippet opens; by default the run's name.
+        comparison: With other runs on the same pictures, if there are some.
 
     Raises:
         ValueError: The report has no test split, or an evaluation is of another checkpoint.
@@ -91,7 +79,7 @@ def render_model_card(
             f"The run's report says an accuracy of {trained} on {split}, the evaluation "
             f"{measured}. Evaluate the checkpoint of this run."
         )
-    facts = _KNOWN_DATA.get(str(report.settings.get("layout")))
+    facts = KNOWN_DATA.get(str(report.settings.get("layout")))
     card = ModelCard.from_template(
         _build_metadata(report, test, split, facts, name),
         template_str=_read_template(),
@@ -106,11 +94,13 @@ def render_model_card(
         figures=_render_figures(test, here),
         people=_render_people(here),
         per_label=_render_labels(test, here),
+        comparison=_render_comparison(comparison, report),
         elsewhere=_render_elsewhere([e for e in evaluations if e is not here]),
         weaknesses=_render_weaknesses(test),
-        data_text=facts.text if facts else f"{report.data}. Licence: that of its source.",
+        data_text=facts.text if facts else _render_data(report),
         split_sizes=", ".join(f"{split} {size:,}" for split, size in report.split_sizes.items()),
         training_text=_render_training(report),
+        has_curves=bool(report.history),
         settings=_render_settings(report),
     )
     return str(card).rstrip() + "\n"
@@ -129,16 +119,54 @@ def render_snippet(report: RunReport, name: str) -> str:
     return "\n".join(lines)
 
 
+def prepare_card(card: str, repo_id: str, license_name: str, files: Collection[str]) -> str:
+    """Make a run's card that of a repository on the Hub; what somebody wrote into it stays.
+
+    Args:
+        card: As it is in the run's folder.
+        repo_id: What the snippet and the title are to name.
+        license_name: Of the weights, for the metadata.
+        files: Names of the files pushed with it. Lines that speak of others are left out.
+
+    Raises:
+        ValueError: The metadata cannot be read.
+    """
+    try:
+        parsed = ModelCard(card)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"The metadata of {CARD_NAME} cannot be read ({error}). Mend it, or write the card "
+            "again with `fer-hf card`."
+        ) from error
+    text, title = parsed.text, repo_id.rsplit("/", 1)[-1]
+    if found := re.search(r'pipeline\("image-classification", model="([^"]+)"\)', text):
+        old = found[1]
+        text = text.replace(f'model="{old}"', f'model="{repo_id}"')
+        text = text.replace(f"--model {old}", f"--model {repo_id}")
+        text = text.replace(f"# {old.rsplit('/', 1)[-1]}\n", f"# {title}\n", 1)
+    for name in _MENTIONED:
+        if name not in files:
+            text = re.sub(rf"^.*[(`]{re.escape(name)}[)`].*\n\n?", "", text, flags=re.MULTILINE)
+    parsed.text = text
+    license_id, own_name = describe_license(license_name)
+    vars(parsed.data).update(model_name=title, license=license_id, license_name=own_name)
+    return str(parsed).rstrip() + "\n"
+
+
 def _read_template() -> str:
     return next(path for path in _TEMPLATES if path.is_file()).read_text(encoding="utf-8")
 
 
 def _build_metadata(
-    report: RunReport, test: Evaluation, split: str, facts: _DataFacts | None, name: str
+    report: RunReport, test: Evaluation, split: str, facts: DataFacts | None, name: str
 ) -> ModelCardData:
     data_name = facts.name if facts else report.data
-    license_name = facts.license_name if facts else "other"
-    is_listed = license_name == "apache-2.0"
+    ingredients = list_ingredients(report)
+    try:
+        license_id, license_name = describe_license(derive_license(ingredients))
+    except ValueError:  # nobody knows yet; before it is published somebody must say
+        license_id, license_name = "other", "unknown"
+    on_hub = {item.kind: item.repo_id for item in ingredients if item.repo_id}
     results = [
         EvalResult(
             task_type="image-classification",
@@ -152,8 +180,10 @@ def _build_metadata(
         for metric, words in _FIGURES.items()
     ]
     return ModelCardData(
-        license=license_name if is_listed else "other",
-        license_name=None if is_listed else license_name,
+        license=license_id,
+        license_name=license_name,
+        base_model=on_hub.get("model"),
+        datasets=[on_hub["dataset"]] if "dataset" in on_hub else None,
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["facial-expression-recognition", "emotion", "fer_hf"],
@@ -222,6 +252,25 @@ def _render_labels(test: Evaluation, here: CheckpointReport | None) -> str:
     return _render_table(headers, rows)
 
 
+def _render_comparison(comparison: Comparison | None, report: RunReport) -> str:
+    if comparison is None:
+        return ""
+    rows = []
+    for row in comparison.rows:
+        name = row.display_name
+        rows.append(
+            [
+                f"**{name}**" if name == report.display_name else name,
+                row.backbone_knowledge,
+                row.trained_part,
+                _percent(row.validation_accuracy),
+                _percent(row.test_accuracy) if row.test_accuracy else "–",
+            ]
+        )
+    headers = ["model", "knew before", "trained", "accuracy on validation", "on test"]
+    return _render_table(headers, rows)
+
+
 def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
     rows = [
         [
@@ -265,14 +314,23 @@ def _render_weaknesses(test: Evaluation) -> str:
     )
 
 
+def _render_data(report: RunReport) -> str:
+    license_name = report.settings.get("data_license")
+    return f"{report.data}. Licence: {license_name or 'that of its source'}."
+
+
 def _render_training(report: RunReport) -> str:
     knows = report.backbone_knowledge
     start = "random weights" if knows == "nothing" else f"weights that know {knows}"
     minutes = report.train_seconds / 60
-    versions = ", ".join(f"{package} {version}" for package, version in report.versions.items())
+    versions = dict(report.versions)
+    commit, hardware = versions.pop("commit", None), versions.pop("hardware", None)
+    shown = ", ".join(f"{package} {version}" for package, version in versions.items())
     return (
         f"{report.model_name_or_path} with {report.num_parameters:,} parameters, from {start}; "
-        f"trained: {report.trained_part}. Seed {report.seed}, {minutes:.0f} minutes. {versions}."
+        f"trained: {report.trained_part}. Seed {report.seed}, {minutes:.0f} minutes"
+        f"{f' on {hardware}' if hardware else ''}. {shown}"
+        f"{f', fer_hf at commit {commit}' if commit else ''}."
     )
 
 

@@ -66,6 +66,12 @@ class FerTrainingArguments(TrainingArguments):
         "float32", "Type of the weights on disk; float16 halves the file."
     )
     early_stopping: int = setting(0, "Stop after so many epochs without a better model; 0: never.")
+    push_to_hub: bool = setting(
+        False, "Publish the finished run as --hub_model_id; of several runs the best."
+    )
+    data_license: str | None = setting(
+        None, "Licence of the pictures, for the card; of your own, the one you choose."
+    )
 
     # Only defaults below: what Trainer already has, set to what suits a few thousand faces.
     learning_rate: float = setting(1e-3, "Peak learning rate of the head.")
@@ -101,11 +107,15 @@ class FerTrainingArguments(TrainingArguments):
                 "`resume` goes on with the run in `output_dir`, `overwrite_output_dir` deletes it. "
                 "Give one of the two."
             )
-        if self.push_to_hub:
+        if self.push_to_hub and "/" not in (self.hub_model_id or ""):
             raise ValueError(
-                "`push_to_hub` would let Trainer push its own card beside every checkpoint. Train "
-                "first, then upload what is in output_dir: hf upload YOU/NAME OUTPUT_DIR "
-                '--exclude "checkpoint-*"'
+                f"`push_to_hub` needs a repository, found `hub_model_id` {self.hub_model_id!r}. "
+                "Give --hub_model_id you/your-fer."
+            )
+        if self.hub_token:
+            raise ValueError(
+                "`hub_token` would be written into every checkpoint. Log in with `hf auth login`, "
+                "or set HF_TOKEN."
             )
         if self.resume and self.output_dir is None:
             raise ValueError("`resume` needs --output_dir, the folder of the run to go on with.")
@@ -144,4 +154,6 @@ class FerTrainingArguments(TrainingArguments):
         self.output_dir_is_free = self.output_dir is None
         # Without it Trainer would look for a CUDA device under `accelerate launch --multi_gpu`.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        # Trainer would push checkpoints, under a card of its own.
+        self.push_when_done, self.push_to_hub = self.push_to_hub, False
         super().__post_init__()

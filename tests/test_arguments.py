@@ -174,7 +174,7 @@ def test_a_recipe_that_is_no_list_of_settings_is_refused(recipe):
         ({"mixup_off_epoch": -1}, "`mixup_off_epoch` is -1, expected 0"),
         ({"early_stopping": -2}, "`early_stopping` is -2, expected 0"),
         ({"early_stopping": 2, "save_strategy": "no"}, "`early_stopping` needs a checkpoint"),
-        ({"push_to_hub": True}, r"hf upload YOU/NAME OUTPUT_DIR"),
+        ({"push_to_hub": True}, r"Give --hub_model_id you/your-fer"),
         ({"save_total_limit": 1}, r"`save_total_limit` is 1, expected 2 or more"),
     ],
 )

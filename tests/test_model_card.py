@@ -12,10 +12,11 @@ from fer_hf.evaluation.checkpoint_report import (
     compare_with_crowd,
     save_checkpoint_report,
 )
+from fer_hf.evaluation.comparison import compare_runs
 from fer_hf.evaluation.human import Yardstick
 from fer_hf.evaluation.metrics import evaluate_scores
 from fer_hf.evaluation.report import RunReport, save_report
-from fer_hf.model_card import render_model_card
+from fer_hf.model_card import prepare_card, render_model_card
 
 NAMES = ["fear", "happy", "sad"]
 
@@ -141,11 +142,101 @@ def test_the_snippet_opens_the_name_asked_for_and_imports_us_only_where_needed(r
 def test_unknown_data_is_named_and_its_licence_left_to_its_source(report):
     mine = replace(report, data="my_faces", settings={"layout": "folders"}, yardsticks=[])
     metadata, text = parse(render_model_card(mine))
-    assert metadata["license_name"] == "other"
+    assert metadata["license"] == "other"
+    assert metadata["license_name"] == "unknown"
+    told = replace(mine, settings={"layout": "folders", "data_license": "cc-by-nc-4.0"})
+    metadata, text = parse(render_model_card(told))
+    assert metadata["license"] == "cc-by-nc-4.0"
+    assert "my_faces. Licence: cc-by-nc-4.0." in text
     assert "my_faces" in text
     assert "FER" not in text.replace("fer_hf", "")
     drawn = replace(report, data="drawn", settings={"layout": "drawn"}, yardsticks=[])
     assert parse(render_model_card(drawn))[0]["license"] == "apache-2.0"
+
+
+def test_a_backbone_and_data_of_the_hub_are_named_in_the_metadata(report):
+    tuned = replace(
+        report,
+        data="you/faces",
+        model_name_or_path="resnetv2",
+        backbone_knowledge="ImageNet",
+        settings={"layout": "hub", "data_license": "mit"},
+    )
+    metadata, _ = parse(render_model_card(tuned))
+    assert metadata["base_model"] == "timm/resnetv2_50.a1h_in1k"
+    assert metadata["datasets"] == ["you/faces"]
+    assert metadata["license"] == "apache-2.0"
+    # What knows FER+ cannot be under a free licence, whatever it was trained on afterwards.
+    drawn = replace(report, data="drawn", backbone_knowledge="FER+", settings={"layout": "drawn"})
+    metadata, _ = parse(render_model_card(drawn))
+    assert metadata["license_name"] == "fer2013-research-data"
+    assert "base_model" not in metadata
+    # Two licences that cannot be reconciled must not cost anybody a trained model.
+    data = {"layout": "folders", "data_license": "cc-by-sa-4.0"}
+    convnext = {"model_name_or_path": "timm/convnextv2_atto.fcmae", "backbone_knowledge": "x"}
+    metadata, _ = parse(render_model_card(replace(report, settings=data, **convnext)))
+    assert metadata["license_name"] == "unknown"
+
+
+def test_commit_and_hardware_are_told_where_they_are_known(report):
+    assert "commit" not in parse(render_model_card(report))[1]
+    versions = {"torch": "2.15.0", "commit": "1c7b00b", "hardware": "2 CPU cores"}
+    _, text = parse(render_model_card(replace(report, versions=versions)))
+    assert "72 minutes on 2 CPU cores. torch 2.15.0, fer_hf at commit 1c7b00b." in text
+
+
+def test_other_models_stand_beside_it_where_they_were_compared(report):
+    def measured(name, seed):
+        evaluations = {split: evaluate(seed) for split in ("train", "validation", "test")}
+        return replace(report, display_name=name, evaluations=evaluations)
+
+    runs = {"/home/me/a": measured("baseline", 5), "/home/me/b": measured("my-fer", 6)}
+    comparison = compare_runs(runs)
+    _, text = parse(render_model_card(runs["/home/me/b"], comparison=comparison))
+    assert "### Beside other models" in text
+    assert "**my-fer**" in text
+    accuracy = runs["/home/me/a"].evaluations["test"].accuracy
+    row = next(line for line in text.splitlines() if line.startswith("| baseline"))
+    assert percent(accuracy.value) in row
+    assert "/home/me" not in text
+    assert "Beside other models" not in parse(render_model_card(report))[1]
+
+
+def test_plots_and_fingerprints_are_shown_and_explained(report):
+    _, text = parse(render_model_card(report))
+    assert "](confusion_matrix.png)" in text
+    assert "curves.png" not in text  # there is no history
+    assert "`seen.safetensors` holds a 64-bit hash of each training picture" in text
+    history = [{"epoch": 1.0, "train_loss": 1.0}]
+    assert "](curves.png)" in parse(render_model_card(replace(report, history=history)))[1]
+
+
+def test_a_card_is_prepared_for_a_repository_and_keeps_what_somebody_wrote(report, evaluations):
+    card = render_model_card(report, evaluations).replace("## Training", "Mine.\n\n## Training")
+    files = ["confusion_matrix.png", "seen.safetensors"]
+    found = prepare_card(card, "you/fer", "fer2013-research-data", files)
+    metadata, text = parse(found)
+    assert metadata["model-index"][0]["name"] == "fer"
+    assert "# fer\n" in text
+    assert 'model="you/fer")' in text
+    assert "--model you/fer`" in text
+    assert "my-fer" not in text
+    assert "\nMine.\n" in text
+    assert "Beside people" in text
+    assert "(confusion_matrix.png)" in text
+    assert "seen.safetensors" in text
+    assert prepare_card(found, "you/fer", "fer2013-research-data", files) == found
+    metadata, text = parse(prepare_card(card, "you/fer", "mit", []))
+    assert metadata["license"] == "mit"
+    assert "license_name" not in metadata
+    for name in files:
+        assert name not in text
+    assert "\n\n\n" not in text
+
+
+def test_a_card_whose_metadata_is_broken_is_refused():
+    with pytest.raises(ValueError, match=r"metadata of README.md cannot be read.*fer-hf card"):
+        prepare_card("---\n- a list\n---\nx", "you/fer", "mit", [])
 
 
 def test_an_evaluation_of_another_checkpoint_is_refused(report, evaluations):

@@ -148,7 +148,7 @@ def test_the_report_says_what_was_done(baseline_run, resnet_run):
     assert report.settings["per_device_train_batch_size"] == 16
     assert "output_dir" not in report.settings
     assert str(baseline_run.parent) not in json.dumps(report.to_dict())
-    assert {"python", "torch", "transformers", "fer-hf"} <= report.versions.keys()
+    assert {"python", "torch", "transformers", "fer-hf", "hardware"} <= report.versions.keys()
     assert report.train_seconds > 0
     assert set(report.evaluations) == {"train", "validation", "test"}
     assert [row["epoch"] for row in report.history] == [1, 2]

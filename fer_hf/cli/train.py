@@ -4,6 +4,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fer_hf.evaluation.comparison import Comparison
+    from fer_hf.evaluation.report import RunReport
+    from fer_hf.parsing import RunArguments
 
 
 def main(args: Sequence[str]) -> None:
@@ -19,6 +25,8 @@ def main(args: Sequence[str]) -> None:
     transformers_logging.disable_progress_bar()
     _use_all_cores()
     runs = parse_runs(args)
+    if PartialState().is_main_process:
+        _check_push(runs)
     folder, reports, comparison = fine_tune_all(runs)
     if not PartialState().is_main_process:
         return
@@ -35,6 +43,7 @@ def main(args: Sequence[str]) -> None:
             )
     else:
         best = comparison.best
+        _write_cards(runs, reports, comparison)
         print(render_comparison(comparison))
     for yardstick in reports[0].yardsticks:
         print(
@@ -42,6 +51,58 @@ def main(args: Sequence[str]) -> None:
             f"balanced {yardstick.balanced_accuracy:.3f}"
         )
     print(f"\nEverything is in {folder}. Use the model with\n\n  {_usage_line(best)}\n")
+    _push(best, runs[0])
+
+
+def _check_push(runs: Sequence["RunArguments"]) -> None:
+    """Refuse before hours of training what could not be published after them.
+
+    Raises:
+        ValueError: Nobody said under which licence the pictures are.
+        PermissionError: The Hub does not know the user.
+        OSError: The Hub cannot be reached.
+    """
+    pushed = [run for run in runs if run.training.push_when_done]
+    if not pushed:
+        return
+    from fer_hf.data.sources import recognise_layout
+    from fer_hf.evaluation.provenance import name_source
+    from fer_hf.hub import check_login
+    from fer_hf.licensing import KNOWN_DATA, Ingredient, derive_license
+
+    for run in pushed:
+        name = name_source(run.data.data)
+        facts = KNOWN_DATA.get(
+            run.data.layout or recognise_layout(run.data.data, run.data.votes_file)
+        )
+        license_name = facts.license if facts else run.training.data_license
+        if license_name or "/" not in name:  # else the Hub says, when the model is pushed
+            derive_license([Ingredient(name, "dataset", None, license_name)])
+    check_login()
+
+
+def _write_cards(
+    runs: Sequence["RunArguments"], reports: Sequence["RunReport"], comparison: "Comparison"
+) -> None:
+    """Write the cards again, each with the comparison."""
+    from fer_hf.evaluation.report import write_text_atomically
+    from fer_hf.model_card import CARD_NAME, render_model_card
+
+    for run, report in zip(runs, reports, strict=True):
+        card = render_model_card(report, comparison=comparison)
+        write_text_atomically(Path(str(run.training.output_dir)) / CARD_NAME, card)
+
+
+def _push(best: str, run: "RunArguments") -> None:
+    """Publish the best run, if that was asked for."""
+    from fer_hf.cli import push
+
+    training = run.training
+    if training.push_when_done:
+        args = [best, str(training.hub_model_id)]
+        args += ["--private"] if training.hub_private_repo else []
+        args += ["--revision", training.hub_revision] if training.hub_revision else []
+        push.main(args)
 
 
 def _use_all_cores() -> None:

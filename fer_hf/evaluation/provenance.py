@@ -1,6 +1,9 @@
 """Where figures come from, in words that may be published: names without folders, and versions."""
 
+import os
 import platform
+import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +15,30 @@ def name_source(source: str) -> str:
 
 
 def collect_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that figures depend on."""
+    """Return the versions of Python and of the packages that figures depend on, and the hardware.
+
+    In a checkout of this project its `commit` is there, too.
+    """
     packages = ("fer-hf", "torch", "transformers", "timm", "datasets", "accelerate")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    versions["hardware"] = _describe_hardware()
+    if commit := _read_commit():
+        versions["commit"] = commit
+    return versions
+
+
+def _describe_hardware() -> str:
+    import torch  # whoever only reads reports need not wait for it
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
+    return f"{os.cpu_count()} CPU cores"
+
+
+def _read_commit() -> str | None:
+    checkout, git = Path(__file__).parents[2], shutil.which("git")
+    if git is None or not (checkout / ".git").exists():
+        return None
+    command = [git, "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None

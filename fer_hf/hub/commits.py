@@ -1,0 +1,268 @@
+"""One commit to a repository of the Hub: whole or not at all, and again where the network failed.
+
+Of the calls below `huggingface_hub` itself repeats only some (asking how to upload, LFS, listing
+files), and neither the commit nor the making of a repository. A commit can be repeated here because
+files that are there already are left out of it: if it was the answer that got lost, nothing is left
+to commit.
+"""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import httpx2
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    get_session,
+    get_token,
+)
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+logger = logging.getLogger(__name__)
+
+RepoType = Literal["model", "dataset", "space"]
+
+_T = TypeVar("_T")
+_WAITS = (1.0, 4.0, 16.0)
+_LONGEST_WAIT = 60.0
+# Without it a connection that went silent is waited for for ever. Counts from the last byte.
+_SILENCE_SECONDS = 120.0
+_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where something is on the Hub now.
+
+    Attributes:
+        url: Its page, or that of the pull request.
+        commit: Hash of the commit that holds it.
+        is_new: Whether that commit was made just now; False where nothing had changed.
+    """
+
+    url: str
+    commit: str
+    is_new: bool
+
+
+def check_login() -> str:
+    """Ask the Hub who the user is; return the name.
+
+    Raises:
+        PermissionError: There is no token, or the Hub does not know it.
+        ConnectionError: The Hub cannot be reached.
+        OSError: It answers something else.
+    """
+    _require_token()
+    return call_hub(lambda: str(HfApi().whoami(cache=True)["name"]))
+
+
+def commit_files(
+    repo_id: str,
+    files: Mapping[str, Path | bytes],
+    *,
+    message: str,
+    repo_type: RepoType = "model",
+    replaces: Sequence[str] = (),
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> Pushed:
+    """Bring files into a repository by one commit; the repository is made where there is none.
+
+    Args:
+        repo_id: `namespace/name`.
+        files: Path in the repository to a file or its content.
+        message: Title of the commit, and of the pull request.
+        repo_type: What kind of repository.
+        replaces: Patterns of paths, as for `fnmatch`. What is there, matches and is not among
+            `files`, an earlier push left behind: it is deleted.
+        private: Make the repository private. One that exists must be so already.
+        revision: Branch to commit to, made from `main` where there is none.
+        create_pr: Open a pull request instead; one that the user has open by that title is updated.
+
+    Raises:
+        ValueError: A `repo_id` that is none, or settings that exclude each other.
+        PermissionError: The Hub does not know the user, or does not let them.
+        ConnectionError: The Hub cannot be reached, or goes on failing.
+        OSError: It refuses for another reason.
+    """
+    _check_call(repo_id, revision, create_pr)
+    _require_token()
+    api = HfApi()
+
+    def find_target() -> tuple[str | None, str | None]:
+        """Return the revision to commit to, and the page of a pull request that is open."""
+        request = _find_pull_request(api, repo_id, repo_type, message) if create_pr else None
+        return request or (revision, None)
+
+    def prepare() -> str:
+        api.create_repo(
+            repo_id,
+            repo_type=repo_type,
+            private=private or None,
+            space_sdk="gradio" if repo_type == "space" else None,
+            exist_ok=True,
+        )
+        if revision and not revision.startswith("refs/"):
+            api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
+        info = api.repo_info(repo_id, repo_type=repo_type, revision=find_target()[0])
+        if private and not info.private:
+            raise PermissionError(
+                f"`{repo_id}` is public already, expected a private repository. Make it private in "
+                "its settings, or choose another name."
+            )
+        return str(info.sha)
+
+    def commit() -> Pushed:
+        target, page = find_target()
+        there = api.list_repo_files(repo_id, repo_type=repo_type, revision=target)
+        stale = [path for path in there if path not in files and _matches(path, replaces)]
+        found = api.create_commit(
+            repo_id,
+            [
+                *(CommitOperationAdd(path, content) for path, content in files.items()),
+                *(CommitOperationDelete(path, is_folder=False) for path in stale),
+            ],
+            commit_message=message,
+            repo_type=repo_type,
+            revision=target,
+            create_pr=create_pr and page is None,
+        )
+        return Pushed(page or found.pr_url or found.repo_url.url, found.oid, found.oid != head)
+
+    with _give_up_on_silence():
+        head = call_hub(prepare)
+        return call_hub(commit)
+
+
+def call_hub(action: Callable[[], _T]) -> _T:
+    """Call `action`, again where that may help, and explain where it does not.
+
+    Waits 1, 4 and 16 seconds after 408, 429, 5xx and dropped connections, or as long as the Hub
+    says, a minute at most.
+
+    Raises:
+        PermissionError: The Hub does not know the user, or does not let them.
+        ConnectionError: The Hub cannot be reached, or goes on failing.
+        OSError: It refuses for another reason.
+    """
+    waits = iter(_WAITS)
+    while True:
+        try:
+            return action()
+        except PermissionError:
+            raise
+        except (httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:
+            causes = list(_list_causes(error))
+            wait = next(waits, None)
+            if wait is None or not any(map(_is_transient, causes)):
+                raise _explain(error, causes) from error
+            wait = max(wait, *map(_read_retry_after, causes))
+            logger.warning("The Hub: %s. Again in %.0f s.", _shorten(error), wait)
+            time.sleep(wait)
+
+
+def _check_call(repo_id: str, revision: str | None, create_pr: bool) -> None:
+    try:
+        validate_repo_id(repo_id)
+        is_whole = "/" in repo_id
+    except HFValidationError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError(
+            f"`repo_id` is {repo_id!r}, expected the name of a user or an organization and of a "
+            "repository, such as you/your-fer."
+        )
+    if revision and create_pr:
+        raise ValueError("A pull request goes to `main`. Give one of --revision and --create_pr.")
+
+
+def _require_token() -> None:
+    if get_token() is None:
+        raise PermissionError(
+            "Found no token of the Hub, expected one that may write. Log in with `hf auth login`, "
+            "or set HF_TOKEN."
+        )
+
+
+def _find_pull_request(
+    api: HfApi, repo_id: str, repo_type: RepoType, title: str
+) -> tuple[str, str] | None:
+    """Return the git reference and the page of the user's open pull request of that title."""
+    found = api.get_repo_discussions(
+        repo_id,
+        repo_type=repo_type,
+        author=api.whoami(cache=True)["name"],
+        discussion_type="pull_request",
+        discussion_status="open",
+    )
+    request = next((item for item in found if item.title == title), None)
+    return (str(request.git_reference), request.url) if request else None
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
+
+
+@contextmanager
+def _give_up_on_silence() -> Iterator[None]:
+    session = get_session()
+    before, session.timeout = session.timeout, httpx2.Timeout(_SILENCE_SECONDS)
+    try:
+        yield
+    finally:
+        session.timeout = before
+
+
+def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from: uploads wrap those of the network."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in _TRANSIENT_STATUS
+    # A server in trouble answers with a page for people where JSON is read.
+    return isinstance(error, httpx2.TransportError | json.JSONDecodeError)
+
+
+def _read_retry_after(error: BaseException) -> float:
+    if not isinstance(error, HfHubHTTPError):
+        return 0.0
+    value = error.response.headers.get("Retry-After", "")
+    return min(float(value), _LONGEST_WAIT) if value.isdecimal() else 0.0
+
+
+def _explain(error: Exception, causes: Sequence[BaseException]) -> OSError:
+    reason = _shorten(error)
+    status = next((e.response.status_code for e in causes if isinstance(e, HfHubHTTPError)), None)
+    if status == 401:
+        return PermissionError(
+            f"The Hub does not know the token ({reason}). Log in with `hf auth login`, or set "
+            "HF_TOKEN to a token that may write."
+        )
+    if status == 403:
+        return PermissionError(f"The Hub does not allow it: {reason}.")
+    if isinstance(error, OfflineModeIsEnabled) or any(map(_is_transient, causes)):
+        return ConnectionError(f"The Hub cannot be reached, or does not work: {reason}.")
+    return OSError(f"The Hub refused: {reason}.")
+
+
+def _shorten(error: Exception) -> str:
+    """Return what matters of an error in one line: what the server said, or the first words."""
+    said = getattr(error, "server_message", None)
+    text = said or re.sub(r"\(Request ID: .*?\)", "", str(error)) or type(error).__name__
+    return " ".join(text.split()).rstrip(".")
