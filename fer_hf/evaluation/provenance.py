@@ -2,8 +2,6 @@
 
 import os
 import platform
-import shutil
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,9 +34,13 @@ def _describe_hardware() -> str:
 
 
 def _read_commit() -> str | None:
-    checkout, git = Path(__file__).parents[2], shutil.which("git")
-    if git is None or not (checkout / ".git").exists():
+    """Return the commit of the checkout that this file lies in; None where it is installed."""
+    git = Path(__file__).parents[2] / ".git"
+    head = git / "HEAD"
+    if not head.is_file():
         return None
-    command = [git, "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None
+    text = head.read_text(encoding="utf-8").strip()
+    branch = git / text.removeprefix("ref: ")
+    if text.startswith("ref: "):
+        text = branch.read_text(encoding="utf-8").strip() if branch.is_file() else ""
+    return text[:7] or None
