@@ -15,6 +15,7 @@ from fer_hf.evaluation.label_match import map_labels
 from fer_hf.evaluation.metrics import compute_metrics
 from fer_hf.evaluation.report import load_report
 from fer_hf.inference import ExpressionClassifier, score_split
+from fer_hf.models import DEFAULT_MODEL
 
 DRAWN = ["--data", "drawn", "--num_drawn", "80", "--drawn_size", "32"]
 
@@ -130,7 +131,7 @@ def test_a_model_given_twice_is_refused_however_it_is_spelled(baseline_run, nowh
     other = baseline_run / ".." / baseline_run.name
     assert run(baseline_run, other, *DRAWN) == 2
     assert f"Found `{baseline_run.resolve()}` more than once" in get_error(capsys)
-    box = Path(inference.DEFAULT_MODEL)
+    box = Path(DEFAULT_MODEL)
     assert run("resnetv2-ferplus", box, *DRAWN) == 2
     assert "more than once" in get_error(capsys)
 
