@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from datasets import Dataset
 from datasets.utils import tqdm
 from PIL import Image, ImageOps
-from transformers import PreTrainedConfig
 
 from fer_hf.data.addresses import fetch, is_address
 from fer_hf.data.folders import list_pictures
@@ -22,8 +22,18 @@ from fer_hf.evaluation.not_sure import (
     build_prediction_sets,
     soften_scores,
 )
-from fer_hf.losses import expand_logits
-from fer_hf.models import DEFAULT_MODEL, load_checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from fer_hf.onnx_network import OnnxNetwork
+    from fer_hf.torch_network import TorchNetwork
+
+MODEL_IN_THE_BOX = "resnetv2-ferplus"
+"""What scores where no model is named."""
+
+BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
+"""What a checkpoint can be asked to run on; `auto` is torch where it is installed."""
 
 
 class ExpressionClassifier:
@@ -32,24 +42,30 @@ class ExpressionClassifier:
     Args:
         model_name_or_path: A checkpoint folder or Hub id; by default the model in the box.
         revision: Branch, tag or commit on the Hub.
+        backend: `torch`; `onnx` for what `fer-hf export` wrote, which imports no torch, and
+            `onnx-int8` for its smaller and faster twin; `auto` is torch, or `onnx` where torch is
+            not installed or the folder holds nothing else.
 
     Attributes:
         label_names: Names of the labels in the order of the scores.
         not_sure: When it is not sure; None for a checkpoint that does not say.
 
     Raises:
-        ValueError: The folder holds no image classifier, or what it says of being sure is wrong.
+        ValueError: The folder holds no image classifier, what it says of being sure is wrong, or
+            there is no such backend.
         OSError: The checkpoint cannot be found, reached or read.
     """
 
     def __init__(
-        self, model_name_or_path: str = DEFAULT_MODEL, *, revision: str | None = None
+        self,
+        model_name_or_path: str = MODEL_IN_THE_BOX,
+        *,
+        revision: str | None = None,
+        backend: str = "auto",
     ) -> None:
-        loaded = load_checkpoint(model_name_or_path, revision=revision)
-        self._model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
-        self._image_processor = loaded.image_processor
-        names = [str(name) for _, name in sorted((loaded.model.config.id2label or {}).items())]
-        not_sure = loaded.model.config.to_dict().get(CONFIG_KEY)
+        self._network = _open_network(model_name_or_path, revision, backend)
+        names = self._network.label_names
+        not_sure = self._network.config.get(CONFIG_KEY)
         self.not_sure = None if not_sure is None else NotSure.from_dict(not_sure)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
 
@@ -63,17 +79,13 @@ class ExpressionClassifier:
             return np.zeros((0, len(self.label_names)), dtype=np.float32)
         return self.score_pixels(self.preprocess(pictures))
 
-    def preprocess(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+    def preprocess(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         """Turn pictures of any mode and size into `pixel_values` of shape (N, 3, H, W)."""
-        upright = [to_rgb(picture) for picture in pictures]
-        return self._image_processor(upright, return_tensors="pt")["pixel_values"]
+        return self._network.preprocess([to_rgb(picture) for picture in pictures])
 
-    def score_pixels(self, pixel_values: torch.Tensor) -> npt.NDArray[np.float32]:
+    def score_pixels(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Score what `preprocess` returned, as calling the classifier does."""
-        with torch.inference_mode():
-            layout = pixel_values.contiguous(memory_format=torch.channels_last)
-            logits = expand_logits(self._model(pixel_values=layout).logits)
-        return logits.softmax(dim=1).numpy()
+        return _compute_scores(self._network.compute_logits(pixel_values))
 
     def is_sure(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Say of scores (N, num_labels) for which pictures, (N,), the top one is high enough.
@@ -115,6 +127,11 @@ class ExpressionClassifier:
             )
         return soften_scores(scores, temperature)
 
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the whole network."""
+        return self._network.num_parameters
+
     def _get_not_sure(self) -> NotSure:
         if self.not_sure is None:
             raise ValueError(
@@ -125,7 +142,44 @@ class ExpressionClassifier:
         return self.not_sure
 
 
-def keep_not_sure(config: PreTrainedConfig, not_sure: NotSure | None) -> None:
+def choose_backend(model_name_or_path: str, backend: str) -> str:
+    """Return the backend that `auto` stands for with a checkpoint, or else `backend` itself.
+
+    Raises:
+        ValueError: There is no such backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"`backend` is {backend!r}, expected one of {BACKENDS}.")
+    if backend != "auto":
+        return backend
+    folder = Path(model_name_or_path)
+    is_only_exported = (folder / "onnx").is_dir() and not (folder / "model.safetensors").exists()
+    return "onnx" if is_only_exported or find_spec("torch") is None else "torch"
+
+
+def _open_network(
+    model_name_or_path: str, revision: str | None, backend: str
+) -> "TorchNetwork | OnnxNetwork":
+    # Imported here, because the one that is not used may not be installed.
+    if choose_backend(model_name_or_path, backend) == "torch":
+        from fer_hf.torch_network import TorchNetwork
+
+        return TorchNetwork(model_name_or_path, revision=revision)
+    from fer_hf.onnx_network import MODEL_FILE, QUANTIZED_FILE, OnnxNetwork
+
+    file = QUANTIZED_FILE if backend == "onnx-int8" else MODEL_FILE
+    return OnnxNetwork(model_name_or_path, revision=revision, file=file)
+
+
+def _compute_scores(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the softmax of each row; of one sigmoid logit z, that of (0, z), which is the same."""
+    if logits.shape[1] == 1:
+        logits = np.pad(logits, ((0, 0), (1, 0)))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def keep_not_sure(config: "PreTrainedConfig", not_sure: NotSure | None) -> None:
     """Put into a model's config when it is not sure; None takes out what another head had said."""
     vars(config).pop(CONFIG_KEY, None)
     if not_sure is not None:
@@ -176,8 +230,8 @@ def score_files(
     for start in range(0, len(files), batch_size):
         batch = files[start : start + batch_size]
         prepared = [_prepare(classifier, file, allow_url) for file in batch]
-        readable = [pixels for pixels in prepared if isinstance(pixels, torch.Tensor)]
-        rows = iter(classifier.score_pixels(torch.cat(readable))) if readable else iter(())
+        readable = [pixels for pixels in prepared if isinstance(pixels, np.ndarray)]
+        rows = iter(classifier.score_pixels(np.concatenate(readable))) if readable else iter(())
         for file, pixels in zip(batch, prepared, strict=True):
             if isinstance(pixels, str):
                 yield FileScores(file, None, pixels)
@@ -203,7 +257,9 @@ def _describe(
     )
 
 
-def _prepare(classifier: ExpressionClassifier, file: str, allow_url: bool) -> torch.Tensor | str:
+def _prepare(
+    classifier: ExpressionClassifier, file: str, allow_url: bool
+) -> npt.NDArray[np.float32] | str:
     """Return the `pixel_values` of one file, or why it cannot be read.
 
     One at a time, so that of a batch of photographs only one is in memory at its full size.
@@ -219,9 +275,13 @@ def _prepare(classifier: ExpressionClassifier, file: str, allow_url: bool) -> to
 
 
 def score_split(
-    classifier: ExpressionClassifier, split: Dataset, *, batch_size: int = 32
+    classifier: ExpressionClassifier,
+    split: Dataset,
+    *,
+    batch_size: int = 32,
+    with_mirror_images: bool = True,
 ) -> npt.NDArray[np.float32]:
-    """Score the pictures of a split, as they are and mirrored, with a progress bar.
+    """Score the pictures of a split, with a progress bar.
 
     The mean over the first axis is flip averaging.
 
@@ -229,23 +289,27 @@ def score_split(
         classifier: What scores.
         split: A column `image` with pictures of any mode and size.
         batch_size: Pictures at a time.
+        with_mirror_images: Whether their mirror images are scored too, which takes twice as long.
 
     Returns:
-        Scores of shape (2, N, num_labels): of the pictures, and of their mirror images.
+        Scores of shape (2, N, num_labels): of the pictures, and of their mirror images; without
+        these of shape (1, N, num_labels).
 
     Raises:
         ValueError: `batch_size` is below 1.
     """
     if batch_size < 1:
         raise ValueError(f"`batch_size` is {batch_size}, expected 1 or more.")
-    scores = np.zeros((2, len(split), len(classifier.label_names)), dtype=np.float32)
+    num_views = 2 if with_mirror_images else 1
+    scores = np.zeros((num_views, len(split), len(classifier.label_names)), dtype=np.float32)
     pictures = split.select_columns("image")
     with tqdm(total=len(split), desc="Scoring", unit=" pictures", disable=None) as bar:
         for start in range(0, len(split), batch_size):
             upright = [to_rgb(p) for p in pictures[start : start + batch_size]["image"]]
             rows = slice(start, start + len(upright))
             scores[0, rows] = classifier(upright)
-            scores[1, rows] = classifier([ImageOps.mirror(picture) for picture in upright])
+            if with_mirror_images:
+                scores[1, rows] = classifier([ImageOps.mirror(picture) for picture in upright])
             bar.update(len(upright))
     return scores
 

@@ -89,5 +89,5 @@ def _delete_run(folder: Path) -> None:
     """Delete what a run writes, and nothing that somebody else put there."""
     for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
-    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        shutil.rmtree(checkpoint)
+    for made in (folder / "onnx", *folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
+        shutil.rmtree(made, ignore_errors=True)

@@ -38,7 +38,10 @@ _COMMANDS = {
     "compare": "compare runs on the same pictures",
     "evaluate": "measure a trained model on labelled pictures",
     "predict": "score pictures with a trained model",
+    "export": "write a model as ONNX, and as a page for browsers",
     "card": "write the model card of a run again",
+    "push": "publish a run on the Hub, and the demo of it",
+    "push_data": "publish labelled pictures on the Hub",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.inference import FileScores
+    from fer_hf.inference import ExpressionClassifier, FileScores
 
 _EPILOG = """\
 Up to three pictures are shown with a bar for each label, more as a table with a row each.
@@ -25,6 +25,7 @@ examples:
   fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
   fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
   fer-hf predict face.jpg --crowd                                  how people would vote
+  fer-hf predict face.jpg --model served --backend onnx            what `fer-hf export` wrote
 """
 
 _MOST_BLOCKS = 3
@@ -61,6 +62,13 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--model", help="checkpoint folder or Hub id (default: the model in the box)"
     )
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        metavar="NAME",
+        help="torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
+        "torch (default: torch where it is installed)",
+    )
     parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
     parser.add_argument(
         "--crowd",
@@ -79,17 +87,13 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 
 def _predict(given: argparse.Namespace) -> None:
     from tqdm import tqdm
-    from transformers.utils import logging as transformers_logging
 
-    from fer_hf.inference import ExpressionClassifier, find_pictures, score_files
-    from fer_hf.models import DEFAULT_MODEL
+    from fer_hf.inference import find_pictures, score_files
 
-    # What is wrong with a picture or a checkpoint is said in one line, which these would drown.
+    # What is wrong with a picture is said in one line, which these would drown.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     files = find_pictures(given.pictures, allow_url=given.allow_url)
-    classifier = ExpressionClassifier(given.model or DEFAULT_MODEL)
+    classifier = _open_classifier(given.model, given.backend)
     not_sure = classifier.not_sure
     if given.crowd and (not_sure is None or not_sure.crowd_temperature is None):
         raise ValueError(
@@ -127,6 +131,22 @@ def _predict(given: argparse.Namespace) -> None:
             sys.stdout.flush()
     if num_unreadable:
         raise OSError(f"{num_unreadable} of {len(files)} pictures could not be read; see above.")
+
+
+def _open_classifier(model: str | None, backend: str) -> "ExpressionClassifier":
+    """Open a checkpoint or the model in the box; transformers is imported for torch only."""
+    from fer_hf.inference import MODEL_IN_THE_BOX, ExpressionClassifier, choose_backend
+
+    if choose_backend(model or MODEL_IN_THE_BOX, backend) != "torch":
+        return ExpressionClassifier(model or MODEL_IN_THE_BOX, backend=backend)
+    from transformers.utils import logging as transformers_logging
+
+    from fer_hf.models import DEFAULT_MODEL
+
+    # What is wrong with a checkpoint is said in one line, too.
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    return ExpressionClassifier(model or DEFAULT_MODEL, backend="torch")
 
 
 def _render_json(result: "FileScores", crowd: bool) -> str:
