@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from tabulate import tabulate
 
 from fer_hf.evaluation.checkpoint_report import CheckpointReport
+from fer_hf.evaluation.checkpoint_table import describe_not_sure, describe_seen, render_worth
 from fer_hf.evaluation.comparison import Comparison
 from fer_hf.evaluation.intervals import Estimate
 from fer_hf.evaluation.metrics import Evaluation
@@ -92,6 +93,7 @@ def render_model_card(
         headline=_render_headline(report, test),
         snippet=render_snippet(report, name),
         figures=_render_figures(test, here),
+        figure_notes=_list_figure_notes(here),
         people=_render_people(here),
         per_label=_render_labels(test, here),
         comparison=_render_comparison(comparison, report),
@@ -144,13 +146,18 @@ def prepare_card(card: str, repo_id: str, license_name: str, files: Collection[s
         text = text.replace(f'model="{old}"', f'model="{repo_id}"')
         text = text.replace(f"--model {old}", f"--model {repo_id}")
         text = text.replace(f"# {old.rsplit('/', 1)[-1]}\n", f"# {title}\n", 1)
-    for name in _MENTIONED:
-        if name not in files:
-            text = re.sub(rf"^.*[(`]{re.escape(name)}[)`].*\n\n?", "", text, flags=re.MULTILINE)
-    parsed.text = text
+    parsed.text = leave_out_missing(text, files)
     license_id, own_name = describe_license(license_name)
     vars(parsed.data).update(model_name=title, license=license_id, license_name=own_name)
     return str(parsed).rstrip() + "\n"
+
+
+def leave_out_missing(text: str, files: Collection[str]) -> str:
+    """Take the lines out of a card that show or explain a file that is not beside it."""
+    for name in _MENTIONED:
+        if name not in files:
+            text = re.sub(rf"^.*[(`]{re.escape(name)}[)`].*\n\n?", "", text, flags=re.MULTILINE)
+    return text
 
 
 def _read_template() -> str:
@@ -222,13 +229,20 @@ def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
     return _render_table(["figure", *(title or "value" for title, _ in columns)], rows)
 
 
+def _list_figure_notes(here: CheckpointReport | None) -> list[str]:
+    if here is None:
+        return []
+    notes = [describe_seen(here)]
+    return [describe_not_sure(here.not_sure), *notes] if here.not_sure else notes
+
+
 def _render_people(here: CheckpointReport | None) -> str:
     if here is None or here.crowd is None:
         return ""
     crowd, labels = here.crowd, here.evaluation.label_names
     above = crowd.labels_above_tagger
     entropy = crowd.soft_cross_entropy
-    return (
+    text = (
         f"One of the people who voted on each picture, drawn at random, has an accuracy of "
         f"{100 * crowd.tagger.accuracy:.1f} % and a balanced accuracy of "
         f"{100 * crowd.tagger.balanced_accuracy:.1f} %. The model finds more than that person on "
@@ -236,6 +250,19 @@ def _render_people(here: CheckpointReport | None) -> str:
         f"against all votes is {_show('nll', entropy)} nats on {crowd.num_voted_pictures:,} "
         "pictures, majority or not."
     )
+    if tempered := crowd.at_crowd_temperature:
+        text += (
+            f" Softened by the temperature {tempered.temperature:.2f} that the config keeps for it "
+            f"(`fer-hf predict --crowd`), it is {_show('nll', tempered.soft_cross_entropy)}."
+        )
+    if panels := crowd.panels:
+        largest = panels.panels[-1]
+        text += (
+            f" A panel of {largest.size} people has {_show('nll', largest.soft_cross_entropy)}. "
+            f"The model is worth {render_worth(panels.worth.accuracy, panels)} people: so large a "
+            "panel, taking a vote, agrees as often with the majority of the others."
+        )
+    return text
 
 
 def _render_labels(test: Evaluation, here: CheckpointReport | None) -> str:
@@ -276,12 +303,14 @@ def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
         [
             other.data if other.split in ("test", "all") else f"{other.data}, {other.split}",
             f"{other.evaluation.num_pictures:,}",
+            "not known" if other.num_seen is None else f"{other.num_seen:,}",
             _percent(other.evaluation.accuracy),
             _percent(other.evaluation.balanced_accuracy),
         ]
         for other in others
     ]
-    return _render_table(["data", "pictures", "accuracy", "balanced"], rows) if rows else ""
+    headers = ["data", "pictures", "of them trained on", "accuracy", "balanced"]
+    return _render_table(headers, rows) if rows else ""
 
 
 def _render_weaknesses(test: Evaluation) -> str:

@@ -1,5 +1,6 @@
 """The model card: everything the report knows, in metadata and in words, and nothing made up."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,12 @@ from fer_hf.evaluation.checkpoint_report import (
     compare_with_crowd,
     save_checkpoint_report,
 )
+from fer_hf.evaluation.checkpoint_table import describe_seen, render_worth
 from fer_hf.evaluation.comparison import compare_runs
 from fer_hf.evaluation.human import Yardstick
 from fer_hf.evaluation.metrics import evaluate_scores
 from fer_hf.evaluation.report import RunReport, save_report
-from fer_hf.model_card import prepare_card, render_model_card
+from fer_hf.model_card import leave_out_missing, prepare_card, render_model_card
 
 NAMES = ["fear", "happy", "sad"]
 
@@ -128,7 +130,11 @@ def test_people_and_pictures_from_elsewhere_appear_only_where_they_were_measured
     assert percent(here.with_flip_averaging.accuracy.value) in text
     assert f"on {len(here.crowd.labels_above_tagger)} of 3 labels" in text
     assert percent(photos.evaluation.balanced_accuracy.value) in text
-    assert "photos" in text
+    assert re.search(r"photos +\| 60 +\| not known", text)
+    assert describe_seen(here) in text
+    assert (
+        f"worth {render_worth(here.crowd.panels.worth.accuracy, here.crowd.panels)} people" in text
+    )
 
 
 def test_the_snippet_opens_the_name_asked_for_and_imports_us_only_where_needed(report):
@@ -253,8 +259,11 @@ def test_the_command_writes_the_card_beside_the_report(report, evaluations, tmp_
     args = ["card", str(run), "--name", "you/your-fer", "--evaluations", *map(str, measured)]
     assert cli.main(args) == 0
     assert "README.md" in capsys.readouterr().out
+    card = (run / "README.md").read_text(encoding="utf-8")
     expected = render_model_card(report, evaluations, name="you/your-fer")
-    assert (run / "README.md").read_text(encoding="utf-8") == expected
+    assert card == leave_out_missing(expected, {"curves.png", "confusion_matrix.png"})
+    assert "seen.safetensors" in expected
+    assert "seen.safetensors" not in card.replace(describe_seen(evaluations[0]), "")
     assert cli.main(["card", str(tmp_path / "nowhere")]) == 2
     assert cli.main(["card", str(run), "--evaluations", str(run)]) == 2
 

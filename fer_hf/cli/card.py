@@ -9,7 +9,7 @@ def main(args: Sequence[str]) -> None:
     """Write README.md into the run's folder."""
     from fer_hf.evaluation.checkpoint_report import load_checkpoint_report
     from fer_hf.evaluation.report import load_report, write_text_atomically
-    from fer_hf.model_card import CARD_NAME, render_model_card
+    from fer_hf.model_card import CARD_NAME, leave_out_missing, render_model_card
 
     parser = argparse.ArgumentParser(
         prog="fer-hf card",
@@ -30,4 +30,5 @@ def main(args: Sequence[str]) -> None:
     report = load_report(given.run)
     evaluations = [load_checkpoint_report(folder) for folder in given.evaluations]
     card = render_model_card(report, evaluations, name=given.name)
+    card = leave_out_missing(card, {path.name for path in Path(given.run).iterdir()})
     print(f"written: {write_text_atomically(Path(given.run) / CARD_NAME, card)}")
