@@ -90,4 +90,5 @@ def _delete_run(folder: Path) -> None:
     for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
     for made in (folder / "onnx", *folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
-        shutil.rmtree(made, ignore_errors=True)
+        if made.is_dir():
+            shutil.rmtree(made)

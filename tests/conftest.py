@@ -90,3 +90,13 @@ def resnet_run(tmp_path_factory, fine_tune_faces):
     model = {"model_name_or_path": "test_resnet", "weights": "none", "unfreeze": "all"}
     fine_tune_faces(folder, model=model)
     return folder
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub that this process knows, with a token for it."""
+    from hub_server import HubServer
+
+    with HubServer() as server:
+        server.connect(monkeypatch)
+        yield server

@@ -28,14 +28,6 @@ PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    """A Hub that this process knows, with a token for it."""
-    with HubServer() as server:
-        server.connect(monkeypatch)
-        yield server
-
-
-@pytest.fixture
 def waits(monkeypatch):
     """What would have been waited, in seconds."""
     waited = []

@@ -9,7 +9,6 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hub_server import HubServer
 from PIL import Image
 
 from fer_hf import cli
@@ -18,14 +17,6 @@ from fer_hf.hub import push_dataset
 from fer_hf.hub.datasets import render_dataset_card
 
 NAMES = ["anger", "happy"]
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """A Hub that this process knows, with a token for it."""
-    with HubServer() as server:
-        server.connect(monkeypatch)
-        yield server
 
 
 @pytest.fixture
