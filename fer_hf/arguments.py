@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NoReturn
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from transformers import HfArgumentParser
 
 from fer_hf.data import load_splits
@@ -93,6 +93,11 @@ class DataArguments:
                     self.data,
                 )
         return splits
+
+    def load_split(self, name: str) -> Dataset:
+        """Load one split, or with `all` the pictures of all of them; errors as those of `load`."""
+        splits = self.load()
+        return concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
 
     def load_unchecked(self) -> DatasetDict:
         """Load the splits without a look at their copies, unless they are to be dropped."""

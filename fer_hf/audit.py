@@ -17,6 +17,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fer_hf.box import BOX_NAME
 from fer_hf.data.audit import Picture, PictureAudit, audit_pictures, list_pictures
 from fer_hf.data.contact_sheet import render_contact_sheet
 from fer_hf.data.pictures import to_rgb
@@ -100,7 +101,7 @@ def audit(
     data: str,
     *,
     unreadable: Sequence[str] = (),
-    model_name_or_path: str | None = "resnetv2-ferplus",
+    model_name_or_path: str | None = BOX_NAME,
 ) -> AuditReport:
     """Audit pictures and labels of all splits.
 

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image as PillowImage
 from transformers.utils import cached_file
 
+from fer_hf.box import locate_model
 from fer_hf.data.contact_sheet import render_contact_sheet
 from fer_hf.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.data.fingerprints import (
@@ -47,8 +48,6 @@ from fer_hf.evaluation.robustness import Robustness, measure_robustness, sample_
 from fer_hf.evaluation.robustness_plots import plot_robustness
 from fer_hf.evaluation.slices import Slice, compute_slices, measure_pictures
 from fer_hf.inference import ExpressionClassifier, score_split
-from fer_hf.models import DEFAULT_MODEL
-from fer_hf.models.weights import BOX_NAME
 
 Scores = npt.NDArray[np.float32]
 
@@ -310,9 +309,8 @@ def _draw(report: CheckpointReport, model_name_or_path: str) -> dict[str, Figure
 
 def _find_file(model_name_or_path: str, name: str) -> Path | None:
     """Find a file beside the weights, in a folder or on the Hub."""
-    is_box = model_name_or_path == BOX_NAME and not Path(BOX_NAME).is_dir()
     found = cached_file(
-        DEFAULT_MODEL if is_box else model_name_or_path,
+        locate_model(model_name_or_path),
         name,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,

@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fer_hf.box import BOX_NAME
 from fer_hf.data.fingerprints import compute_fingerprints, save_fingerprints
 from fer_hf.data.transforms import FaceDataset
 from fer_hf.evaluation.calibration import fit_temperature
@@ -138,7 +139,7 @@ def fit(
     data: str,
     output_dir: Path,
     *,
-    model_name_or_path: str = "resnetv2-ferplus",
+    model_name_or_path: str = BOX_NAME,
     num_views: int = 2,
     seed: int = 0,
 ) -> RunReport:

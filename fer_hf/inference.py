@@ -13,6 +13,7 @@ from datasets import Dataset
 from datasets.utils import tqdm
 from PIL import Image, ImageOps
 
+from fer_hf.box import BOX_NAME
 from fer_hf.data.addresses import fetch, is_address
 from fer_hf.data.folders import list_pictures
 from fer_hf.data.pictures import describe_fault, load_picture, to_rgb
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
     from fer_hf.onnx_network import OnnxNetwork
     from fer_hf.torch_network import TorchNetwork
-
-MODEL_IN_THE_BOX = "resnetv2-ferplus"
-"""What scores where no model is named."""
 
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
 """What a checkpoint can be asked to run on; `auto` is torch where it is installed."""
@@ -58,7 +56,7 @@ class ExpressionClassifier:
 
     def __init__(
         self,
-        model_name_or_path: str = MODEL_IN_THE_BOX,
+        model_name_or_path: str = BOX_NAME,
         *,
         revision: str | None = None,
         backend: str = "auto",

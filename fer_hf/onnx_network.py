@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fer_hf.box import locate_model
 from fer_hf.preprocessing import (
     CONFIG_FILE,
     PROCESSOR_FILE,
@@ -30,8 +31,6 @@ MODEL_FILE = "onnx/model.onnx"
 QUANTIZED_FILE = "onnx/model_quantized.onnx"
 NUM_PARAMETERS_KEY = "num_parameters"
 """Where an exported file's metadata keeps the number of the network's parameters."""
-
-_PRETRAINED = Path(__file__).with_name("pretrained")
 
 
 class OnnxNetwork:
@@ -80,10 +79,9 @@ class OnnxNetwork:
 
 def _locate(model_name_or_path: str, revision: str | None, file: str) -> Path:
     """Return the folder of a checkpoint that holds the exported network."""
-    folder = Path(model_name_or_path)
+    folder = Path(locate_model(model_name_or_path))
     if not folder.is_dir():
-        in_the_box = _PRETRAINED / model_name_or_path
-        folder = in_the_box if in_the_box.is_dir() else _fetch(model_name_or_path, revision, file)
+        folder = _fetch(model_name_or_path, revision, file)
     if not (folder / file).is_file():
         raise FileNotFoundError(
             f"Checkpoint {model_name_or_path!r} holds no `{file}`, expected one that was exported. "

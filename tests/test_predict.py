@@ -34,7 +34,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _the_model_in_the_box_is_that_one(model, monkeypatch):
-    monkeypatch.setattr("fer_hf.models.DEFAULT_MODEL", str(model))
+    monkeypatch.setattr("fer_hf.box.DEFAULT_MODEL", str(model))
 
 
 @pytest.fixture

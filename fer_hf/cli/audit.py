@@ -32,6 +32,7 @@ def main(args: Sequence[str]) -> None:
 
     from fer_hf.arguments import DataArguments, StrictParser
     from fer_hf.audit import audit, save_audit
+    from fer_hf.box import BOX_NAME
     from fer_hf.run_folder import claim_output_dir
 
     parser = StrictParser(
@@ -53,7 +54,7 @@ def main(args: Sequence[str]) -> None:
         help="look for no suspicious labels (the first time, a model needs minutes for 30,000)",
     )
     parser.add_argument(
-        "--model", default="resnetv2-ferplus", help="that model (default: the model in the box)"
+        "--model", default=BOX_NAME, help="that model (default: the model in the box)"
     )
     parser.add_argument("--most", type=int, default=5, help="of each kind to print (default: 5)")
     data, given = parser.parse_strictly(args)

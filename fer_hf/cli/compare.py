@@ -103,14 +103,11 @@ def _compare(
     name: str,
     batch_size: int,
 ) -> "PairedComparison":
-    from datasets import concatenate_datasets
-
     from fer_hf.evaluation.paired import ModelScores, PairedComparison, compare_scores
     from fer_hf.evaluation.provenance import collect_versions, name_source
     from fer_hf.inference import score_split
 
-    splits = data.load()
-    split = concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
+    split = data.load_split(name)
     names = _name_models(list(classifiers))
     # What may be refused comes before minutes of scoring.
     labels = {
@@ -145,11 +142,9 @@ def _compare(
 
 def _resolve(model: str) -> str:
     """Return what a model is known by, however its folder is spelled."""
-    from fer_hf.models import DEFAULT_MODEL
-    from fer_hf.models.weights import BOX_NAME
+    from fer_hf.box import locate_model
 
-    if model == BOX_NAME and not Path(model).is_dir():
-        model = DEFAULT_MODEL
+    model = locate_model(model)
     return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 

@@ -76,7 +76,7 @@ def main(args: Sequence[str]) -> None:
     reports = []
     for source, name, folder in zip(sources, names, folders, strict=True):
         with state.main_process_first():
-            split = _load(source, name)
+            split = source.load_split(name)
             voted = _load_voted(source, name, split)
         report = evaluate_checkpoint(
             given.model,
@@ -159,15 +159,6 @@ def _describe_command(args: Sequence[str], output_dir: str | None) -> str:
     return shlex.join(["fer-hf", "evaluate", *shown])
 
 
-def _load(data: "DataArguments", name: str) -> "Dataset":
-    from datasets import concatenate_datasets
-
-    splits = data.load()
-    if name == "all":
-        return concatenate_datasets(list(splits.values()))
-    return splits[name]
-
-
 def _load_voted(data: "DataArguments", name: str, split: "Dataset") -> "Dataset | None":
     """Return all rows of the split that have votes, or None where the data has none."""
     from dataclasses import replace
@@ -178,4 +169,4 @@ def _load_voted(data: "DataArguments", name: str, split: "Dataset") -> "Dataset 
         return None
     layout = data.layout or recognise_layout(data.data, data.votes_file)
     # Of other sources with votes, no rule has left rows out.
-    return _load(replace(data, vote_rule="all"), name) if layout == "ferplus" else split
+    return replace(data, vote_rule="all").load_split(name) if layout == "ferplus" else split

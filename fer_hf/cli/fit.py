@@ -15,11 +15,11 @@ def main(args: Sequence[str]) -> None:
     """Fit, print the cross-validated figures, and say how to use the checkpoint."""
     import argparse
 
-    from datasets import concatenate_datasets
     from tabulate import tabulate
     from transformers.utils import logging as transformers_logging
 
     from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.box import BOX_NAME
     from fer_hf.evaluation.provenance import name_source
     from fer_hf.fitting import fit
     from fer_hf.run_folder import choose_folder, claim_output_dir
@@ -34,7 +34,7 @@ def main(args: Sequence[str]) -> None:
     parser.add_argument("source", help="the pictures, as for --data")
     parser.add_argument("--output_dir", metavar="FOLDER", help="default: the next free in runs/")
     parser.add_argument(
-        "--model", default="resnetv2-ferplus", help="backbone (default: the model in the box)"
+        "--model", default=BOX_NAME, help="backbone (default: the model in the box)"
     )
     parser.add_argument(
         "--feature_views",
@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> None:
     data, given = parser.parse_strictly(args)
     data.data = given.source
     transformers_logging.disable_progress_bar()
-    pictures = concatenate_datasets(list(data.load().values()))
+    pictures = data.load_split("all")
     name = f"{name_source(given.source)}-fit"
     folder = Path(given.output_dir) if given.output_dir else choose_folder(name)
     claim_output_dir(folder, resume=False, overwrite=False)

@@ -88,12 +88,13 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 def _predict(given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
+    from fer_hf.box import BOX_NAME
     from fer_hf.inference import find_pictures, score_files
 
     # What is wrong with a picture is said in one line, which these would drown.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     files = find_pictures(given.pictures, allow_url=given.allow_url)
-    classifier = _open_classifier(given.model, given.backend)
+    classifier = _open_classifier(given.model or BOX_NAME, given.backend)
     not_sure = classifier.not_sure
     if given.crowd and (not_sure is None or not_sure.crowd_temperature is None):
         raise ValueError(
@@ -133,20 +134,17 @@ def _predict(given: argparse.Namespace) -> None:
         raise OSError(f"{num_unreadable} of {len(files)} pictures could not be read; see above.")
 
 
-def _open_classifier(model: str | None, backend: str) -> "ExpressionClassifier":
+def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
     """Open a checkpoint or the model in the box; transformers is imported for torch only."""
-    from fer_hf.inference import MODEL_IN_THE_BOX, ExpressionClassifier, choose_backend
+    from fer_hf.inference import ExpressionClassifier, choose_backend
 
-    if choose_backend(model or MODEL_IN_THE_BOX, backend) != "torch":
-        return ExpressionClassifier(model or MODEL_IN_THE_BOX, backend=backend)
-    from transformers.utils import logging as transformers_logging
+    if choose_backend(model, backend) == "torch":
+        from transformers.utils import logging as transformers_logging
 
-    from fer_hf.models import DEFAULT_MODEL
-
-    # What is wrong with a checkpoint is said in one line, too.
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    return ExpressionClassifier(model or DEFAULT_MODEL, backend="torch")
+        # What is wrong with a checkpoint is said in one line, too.
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+    return ExpressionClassifier(model, backend=backend)
 
 
 def _render_json(result: "FileScores", crowd: bool) -> str:

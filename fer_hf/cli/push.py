@@ -77,7 +77,7 @@ def _find_run(name: str) -> Path:
     """Return the folder of a run; the model in the box is one, by its name."""
     if Path(name).is_dir():
         return Path(name)
-    from fer_hf.models.weights import BOX_NAME, DEFAULT_MODEL
+    from fer_hf.box import BOX_NAME, DEFAULT_MODEL
 
     return Path(DEFAULT_MODEL if name == BOX_NAME else name)
 

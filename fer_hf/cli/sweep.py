@@ -26,6 +26,7 @@ def main(args: Sequence[str]) -> None:
     from transformers.utils import logging as transformers_logging
 
     from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.box import BOX_NAME
     from fer_hf.evaluation.provenance import name_source
     from fer_hf.run_folder import choose_folder, claim_output_dir
     from fer_hf.sweep import list_settings, sweep_heads
@@ -39,7 +40,7 @@ def main(args: Sequence[str]) -> None:
     )
     parser.add_argument("source", help="the pictures, as for --data")
     parser.add_argument(
-        "--model", default="resnetv2-ferplus", help="backbone (default: the model in the box)"
+        "--model", default=BOX_NAME, help="backbone (default: the model in the box)"
     )
     parser.add_argument("--weights", default="auto", help="as for train.py")
     parser.add_argument("--input_size", type=int, help="as for train.py")

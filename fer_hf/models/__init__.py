@@ -1,5 +1,6 @@
 """The networks: where their weights come from, their new head, and what of them is trained."""
 
+from fer_hf.box import DEFAULT_MODEL
 from fer_hf.models.detached_head import DetachedHead, compute_features, has_detachable_head
 from fer_hf.models.freezing import (
     UNFREEZE,
@@ -12,7 +13,7 @@ from fer_hf.models.freezing import (
     round_weights,
 )
 from fer_hf.models.loading import POOLINGS, LoadedModel, load_checkpoint, load_model
-from fer_hf.models.weights import ALIASES, DEFAULT_MODEL
+from fer_hf.models.weights import ALIASES
 
 __all__ = [
     "ALIASES",

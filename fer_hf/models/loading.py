@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from fer_hf.baseline import BaselineConfig, BaselineForImageClassification
+from fer_hf.box import locate_model
 from fer_hf.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 from fer_hf.models.freezing import get_backbone, get_head_parameters
 from fer_hf.models.timm_networks import (
@@ -34,8 +35,6 @@ from fer_hf.models.timm_networks import (
     reset_head,
 )
 from fer_hf.models.weights import (
-    BOX_NAME,
-    DEFAULT_MODEL,
     check_is_checkpoint,
     choose_weights,
     reach,
@@ -163,8 +162,7 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
         ValueError: It is no image classifier, or a part of its network is missing.
         OSError: It cannot be found, reached or read.
     """
-    if path == BOX_NAME and not Path(path).is_dir():
-        path = DEFAULT_MODEL
+    path = locate_model(path)
     is_folder = Path(path).is_dir()
     if not is_folder:
         try:

@@ -11,13 +11,9 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
+from fer_hf.box import BOX_NAME, DEFAULT_MODEL
+
 logger = logging.getLogger(__name__)
-
-BOX_NAME = "resnetv2-ferplus"
-"""The model in the box, a slim ResNetV2-18 trained on FER+, where a model is asked for."""
-
-DEFAULT_MODEL = str(Path(__file__).parents[1] / "pretrained" / BOX_NAME)
-"""Its folder."""
 
 ALIASES = {
     "resnetv2": "timm/resnetv2_50.a1h_in1k",
