@@ -5,6 +5,7 @@ Writes benchmarks/frozen.md. Drawn faces of the original project's size (4743 tr
 run alone; parts that are not run keep their rows. Sides of a comparison take turns in one run.
 
     python benchmarks/frozen.py runs forward memory heads                   (about half an hour)
+    python benchmarks/frozen.py accuracy --data ../shared/data/ferplus       (a few minutes)
 """
 
 import argparse
@@ -183,6 +184,26 @@ def measure_forward() -> dict[str, str]:
     }
 
 
+def measure_accuracy(folder: Path, data: str) -> dict[str, str]:
+    """Train a head on features in fp32 and in bf16; compare the accuracy on validation."""
+    accuracy = {}
+    for name, flags in (("fp32", ()), ("bf16", ("--bf16",))):
+        output = folder / name
+        command = [str(Path(sys.executable).parent / "fer-hf"), "train", "--data", data]
+        command += ["--model_name_or_path", "resnetv2-ferplus", "--no_augment", *flags]
+        command += ["--num_train_epochs", "5", "--output_dir", str(output)]
+        print(f"{name}: {run(command, folder / f'cache-{name}'):.0f} s", flush=True)
+        report = json.loads((output / "report.json").read_text())
+        accuracy[name] = 100 * report["evaluations"]["validation"]["accuracy"]
+    difference = accuracy["bf16"] - accuracy["fp32"]
+    return {
+        "validation accuracy of a head on the model in the box, fp32": f"{accuracy['fp32']:.2f} %",
+        "the same on bf16 features (goal: within 0.3 point)": (
+            f"{accuracy['bf16']:.2f} % ({difference:+.2f})"
+        ),
+    }
+
+
 def measure_memory(folder: Path) -> dict[str, str]:
     """Measure the peak memory of a cached run of 28,000 small pictures above that of its start."""
     program = """
@@ -262,13 +283,19 @@ def write_handful(folder: Path) -> None:
 def main() -> None:
     """Measure the parts asked for and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="+", choices=["runs", "forward", "memory", "heads"])
+    parts = ["runs", "forward", "memory", "heads", "accuracy"]
+    parser.add_argument("parts", nargs="+", choices=parts)
+    parser.add_argument("--data", help="real pictures with a validation split, for `accuracy`")
     given = parser.parse_args()
+    if "accuracy" in given.parts and not given.data:
+        parser.error("`accuracy` needs real pictures. Name them with --data.")
     rows = json.loads(ROWS.read_text()) if ROWS.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         for part in given.parts:
             if part == "forward":
                 rows[part] = measure_forward()
+            elif part == "accuracy":
+                rows[part] = measure_accuracy(Path(folder), given.data)
             else:
                 measures = {"runs": measure_runs, "memory": measure_memory, "heads": measure_heads}
                 measure = measures[part]
