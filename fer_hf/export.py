@@ -154,6 +154,9 @@ def write_onnx(loaded: LoadedModel, path: Path) -> None:
         output_names=["logits"],
         dynamic_shapes={"pixel_values": {0: torch.export.Dim("batch")}},
     )
+    # Each node would tell which lines of which files on this computer it comes from.
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
     program.model.metadata_props[NUM_PARAMETERS_KEY] = str(loaded.model.num_parameters())
     path.parent.mkdir(parents=True, exist_ok=True)
     program.save(path, external_data=False)

@@ -129,7 +129,7 @@ def derive_license(ingredients: Sequence[Ingredient], wanted: str | None = None)
                 "own, the one you choose."
             )
     licenses = {ingredient.name: ingredient.license for ingredient in ingredients}
-    described = ", ".join(f"{name}: {text}" for name, text in licenses.items())
+    described = ", ".join(f"{name}: {text or 'unknown'}" for name, text in licenses.items())
     own_terms = [text for text in licenses.values() if text and text not in _RESTRICTIONS]
     if own_terms:
         if wanted not in (None, OTHER, own_terms[0]):

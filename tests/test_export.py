@@ -15,6 +15,7 @@ from transformers import pipeline
 from fer_hf import cli, export
 from fer_hf.data import load_splits
 from fer_hf.export import QuantizedExport, export_checkpoint
+from fer_hf.hub.leaks import check_for_leaks
 from fer_hf.inference import ExpressionClassifier
 from fer_hf.models import DEFAULT_MODEL, load_model
 
@@ -98,7 +99,9 @@ def test_int8_is_kept_where_it_passes_and_taken_away_where_it_does_not(
     monkeypatch.setattr(export, "MAX_LOST_POINTS", 100)
     monkeypatch.setattr(export, "MIN_SPEEDUP", 0)
     found = export_checkpoint(str(baseline), baseline, splits["test"], splits["train"])
-    assert list_files(baseline) == before | {"onnx/model.onnx", "onnx/model_quantized.onnx"}
+    exported = {"onnx/model.onnx", "onnx/model_quantized.onnx"}
+    assert list_files(baseline) == before | exported
+    check_for_leaks({name: baseline / name for name in exported})
     assert found.quantized.num_pictures == len(splits["test"])
     pictures = list(splits["test"]["image"])  # like those it was calibrated on
     exact = ExpressionClassifier(str(baseline), backend="onnx")(pictures)
