@@ -45,6 +45,7 @@ class ExpressionClassifier:
             not installed or the folder holds nothing else.
 
     Attributes:
+        network: What computes logits: `TorchNetwork` or `OnnxNetwork`.
         label_names: Names of the labels in the order of the scores.
         not_sure: When it is not sure; None for a checkpoint that does not say.
 
@@ -61,9 +62,9 @@ class ExpressionClassifier:
         revision: str | None = None,
         backend: str = "auto",
     ) -> None:
-        self._network = _open_network(model_name_or_path, revision, backend)
-        names = self._network.label_names
-        not_sure = self._network.config.get(CONFIG_KEY)
+        self.network = _open_network(model_name_or_path, revision, backend)
+        names = self.network.label_names
+        not_sure = self.network.config.get(CONFIG_KEY)
         self.not_sure = None if not_sure is None else NotSure.from_dict(not_sure)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
 
@@ -79,11 +80,11 @@ class ExpressionClassifier:
 
     def preprocess(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         """Turn pictures of any mode and size into `pixel_values` of shape (N, 3, H, W)."""
-        return self._network.preprocess([to_rgb(picture) for picture in pictures])
+        return self.network.preprocess([to_rgb(picture) for picture in pictures])
 
     def score_pixels(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Score what `preprocess` returned, as calling the classifier does."""
-        return _compute_scores(self._network.compute_logits(pixel_values))
+        return _compute_scores(self.network.compute_logits(pixel_values))
 
     def is_sure(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Say of scores (N, num_labels) for which pictures, (N,), the top one is high enough.
@@ -128,7 +129,7 @@ class ExpressionClassifier:
     @property
     def num_parameters(self) -> int:
         """Parameters of the whole network."""
-        return self._network.num_parameters
+        return self.network.num_parameters
 
     def _get_not_sure(self) -> NotSure:
         if self.not_sure is None:

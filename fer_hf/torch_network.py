@@ -21,6 +21,7 @@ class TorchNetwork:
         revision: Branch, tag or commit on the Hub.
 
     Attributes:
+        model: The network itself, in eval mode.
         config: What its `config.json` holds.
         label_names: Names of the labels in the order of the logits.
         num_parameters: Parameters of the whole network.
@@ -32,7 +33,7 @@ class TorchNetwork:
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         loaded = load_checkpoint(model_name_or_path, revision=revision)
-        self._model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
+        self.model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self._image_processor = loaded.image_processor
         self.config = loaded.model.config.to_dict()
         labels = sorted((loaded.model.config.id2label or {}).items())
@@ -47,4 +48,4 @@ class TorchNetwork:
         """Turn `pixel_values` (N, 3, H, W) into logits (N, number of outputs)."""
         with torch.inference_mode():
             layout = torch.from_numpy(pixel_values).contiguous(memory_format=torch.channels_last)
-            return self._model(pixel_values=layout).logits.numpy()
+            return self.model(pixel_values=layout).logits.numpy()

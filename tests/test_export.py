@@ -83,7 +83,7 @@ def test_an_export_serves_by_itself_with_the_scores_of_its_checkpoint(
     assert {str(file.relative_to(served)) for file in found.files} == {"onnx/model.onnx", *settings}
     assert "model.safetensors" not in list_files(served)
     before, after = ExpressionClassifier(checkpoint), ExpressionClassifier(str(served))
-    assert type(after._network).__name__ == "OnnxNetwork"
+    assert type(after.network).__name__ == "OnnxNetwork"
     assert after.label_names == before.label_names
     assert after.num_parameters == before.num_parameters
     assert after.not_sure == before.not_sure
