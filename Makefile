@@ -1,11 +1,14 @@
-# The four targets people and CI use; each does its own set-up.
+# The targets people and CI use; each does its own set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test check fix clean
+.PHONY: train demo test check fix clean
 
 train: .venv/.installed  ## the main job: three models on the drawn faces, compared
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no train.py
+
+demo: .venv/.installed  ## a page to try the model in the box
+	$(BIN)/fer-hf demo
 
 test: .venv/.installed  ## every test that needs no network
 	$(BIN)/python -m pytest

@@ -109,6 +109,7 @@ def load_features(
     bf16: bool = False,
     batch_size: int = 64,
     num_workers: int = 0,
+    use_cache: bool = True,
 ) -> FeatureDataset:
     """Compute the features of a split, or take them from the cache.
 
@@ -122,6 +123,7 @@ def load_features(
         bf16: Compute in bfloat16 where the device has it; they are kept as float32.
         batch_size: Pictures at a time; on a CPU at most 16, which is faster.
         num_workers: Processes that prepare pictures ahead.
+        use_cache: Whether features may be read from disk and kept there; else memory has them.
 
     Returns:
         The features of all views; those of an epoch are drawn among the views.
@@ -137,6 +139,8 @@ def load_features(
         logger.warning("This processor has no bfloat16: features are computed in float32.")
         bf16 = False
     job = _Job(model, faces, num_views, bf16, batch_size, num_workers)
+    if not use_cache:
+        return FeatureDataset(faces, job.compute_all(), seed=faces.seed)
     try:
         features = load_or_compute(job.compute_key(), job.num_chunks, job.compute)
     except OSError as error:
@@ -146,7 +150,7 @@ def load_features(
             get_cache_folder(),
             error,
         )
-        features = torch.cat([chunk for _, chunk in job.compute(range(job.num_chunks))], dim=1)
+        features = job.compute_all()
     return FeatureDataset(faces, features, seed=faces.seed)
 
 
@@ -195,6 +199,10 @@ class _Job:
         for content in _read_contents(self.faces.split):
             digest.update(hashlib.sha256(content).digest())
         return digest.hexdigest()[:32]
+
+    def compute_all(self) -> torch.Tensor:
+        """Return all features, shape (views, N, D, h, w), in memory."""
+        return torch.cat([chunk for _, chunk in self.compute(range(self.num_chunks))], dim=1)
 
     def compute(self, chunks: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield the numbers of chunks with their features of shape (views, n, D, h, w)."""

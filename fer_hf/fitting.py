@@ -142,6 +142,7 @@ def fit(
     model_name_or_path: str = BOX_NAME,
     num_views: int = 2,
     seed: int = 0,
+    use_cache: bool = True,
 ) -> RunReport:
     """Fit a head to all pictures on a frozen backbone, and leave a checkpoint, report and card.
 
@@ -152,6 +153,7 @@ def fit(
         model_name_or_path: As for `load_model`; one that knows faces.
         num_views: Of each picture: itself, mirrored, then augmented ones.
         seed: Decides the folds.
+        use_cache: Whether the features of the pictures may be kept on disk, for the next time.
 
     Raises:
         ValueError: A label with fewer than two pictures, or a model without a linear head.
@@ -167,7 +169,7 @@ def fit(
         )
     loaded.model.eval()
     faces = FaceDataset(pictures, loaded.image_processor, seed=seed)
-    cached = load_features(loaded.model, faces, num_views=num_views)
+    cached = load_features(loaded.model, faces, num_views=num_views, use_cache=use_cache)
     labels = faces.labels.numpy()
     head = fit_head(cached.features.flatten(2).numpy(), labels, seed=seed)
     _put_in(loaded, head)

@@ -5,6 +5,7 @@ only sign: each box has its words, and that of a face the model is not sure of i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from fer_hf.emotions import EMOTIONS
 from fer_hf.face_reading import FaceReading
+from fer_hf.tracking import TrackedFace
 
 NOT_SURE = "not sure"
 COLORS = ("#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#bbbbbb", "#0072b2", "#e69f00")
@@ -62,11 +64,7 @@ def get_label_color(label: str, label_names: Sequence[str]) -> str:
 
 
 def draw_readings(
-    picture: Image.Image,
-    readings: Sequence[FaceReading],
-    label_names: Sequence[str],
-    *,
-    names: Sequence[str] | None = None,
+    picture: Image.Image, readings: Sequence[FaceReading], label_names: Sequence[str]
 ) -> Image.Image:
     """Draw a box and a chip such as "1 happy 92 %" or "2 not sure" for each face.
 
@@ -74,46 +72,63 @@ def draw_readings(
         picture: Of any mode; it stays as it is.
         readings: Of its faces. Whether one is sure, and of which label, chooses line and colour.
         label_names: Names of the labels in the order of the scores.
-        names: What the chips say instead, one for each face.
 
     Returns:
         A picture of the same size and mode RGB.
-
-    Raises:
-        ValueError: There are more or fewer names than readings.
     """
-    if names is None:
-        names = [_caption(number, one, label_names) for number, one in enumerate(readings, 1)]
-    if len(names) != len(readings):
-        raise ValueError(
-            f"There are {len(names)} `names` for {len(readings)} faces. Give one for each."
-        )
+    marks = []
+    for number, reading in enumerate(readings, 1):
+        label = None if reading.sure is False else name_reading(reading, label_names)
+        share = "" if label is None else f" {format_percent(float(reading.scores.max()))}"
+        marks.append(_Mark(reading.face.box, label, f"{number} {label or NOT_SURE}{share}"))
+    return _draw(picture, marks, label_names)
+
+
+def draw_tracked(
+    picture: Image.Image, tracked: Sequence[TrackedFace], label_names: Sequence[str]
+) -> Image.Image:
+    """Draw a box and a chip such as "1 happy" for each face that is followed.
+
+    Args and return value are those of `draw_readings`; the label is the one that is shown, whether
+    its score leads or not.
+    """
+    marks = [_Mark(face.face.box, face.label, name_tracked(face)) for face in tracked]
+    return _draw(picture, marks, label_names)
+
+
+def name_tracked(face: TrackedFace) -> str:
+    """Return the number of a face, and its label or that the model is not sure."""
+    return f"{face.number} {face.label or NOT_SURE}"
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What is drawn of one face; no label where the model is not sure."""
+
+    box: _Box
+    label: str | None
+    caption: str
+
+
+def _draw(picture: Image.Image, marks: Sequence[_Mark], label_names: Sequence[str]) -> Image.Image:
     drawn = picture.convert("RGB")
     drawn = drawn.copy() if drawn is picture else drawn
-    colors = [_choose_color(reading, label_names) for reading in readings]
-    boxes = [reading.face.box for reading in readings]
+    colors = [
+        _NOT_SURE_COLOR if mark.label is None else get_label_color(mark.label, label_names)
+        for mark in marks
+    ]
     longest = max(picture.size)
-    for reading, color in zip(readings, colors, strict=True):
-        line = max(2, round(longest / 400))
-        _draw_outline(drawn, reading.face.box, color, line, dashed=reading.sure is False)
+    line = max(2, round(longest / 400))
+    for mark, color in zip(marks, colors, strict=True):
+        _draw_outline(drawn, mark.box, color, line, dashed=mark.label is None)
+    boxes = [mark.box for mark in marks]
     taken: list[_Box] = []
-    for box, color, name in zip(boxes, colors, names, strict=True):
-        chip = _render_chip(name, color, max(12, round(longest / 45)), picture.width)
-        taken.append(_find_place(chip.size, box, picture.size, taken, boxes))
+    for mark, color in zip(marks, colors, strict=True):
+        chip = _render_chip(mark.caption, color, max(12, round(longest / 45)), picture.width)
+        taken.append(_find_place(chip.size, mark.box, picture.size, taken, boxes))
         left, top = taken[-1][:2]
         drawn.paste(chip, (round(left), round(top)), chip)
     return drawn
-
-
-def _caption(number: int, reading: FaceReading, label_names: Sequence[str]) -> str:
-    share = "" if reading.sure is False else f" {format_percent(float(reading.scores.max()))}"
-    return f"{number} {name_reading(reading, label_names)}{share}"
-
-
-def _choose_color(reading: FaceReading, label_names: Sequence[str]) -> str:
-    if reading.sure is False:
-        return _NOT_SURE_COLOR
-    return get_label_color(name_reading(reading, label_names), label_names)
 
 
 def _draw_outline(drawn: Image.Image, box: _Box, color: str, line: int, *, dashed: bool) -> None:

@@ -15,10 +15,12 @@ from fer_hf.overlay import (
     _overlap,
     _render_chip,
     draw_readings,
+    draw_tracked,
     format_percent,
     get_label_color,
     name_reading,
 )
+from fer_hf.tracking import TrackedFace
 
 DARK = ImageColor.getrgb("#111827")
 
@@ -146,22 +148,16 @@ def test_a_chip_lies_within_the_picture(box):
     assert bottom <= 480
 
 
-def test_names_replace_the_words_of_the_chips():
-    picture, faces = Image.new("RGB", (300, 200)), [read((50, 80, 120, 150))]
-    usual = draw_readings(picture, faces, EMOTIONS)
-    same = draw_readings(picture, faces, EMOTIONS, names=["1 happy 90 %"])
-    other = draw_readings(picture, faces, EMOTIONS, names=["7 happy"])
-    assert ImageChops.difference(usual, same).getbbox() is None
-    assert ImageChops.difference(usual, other).getbbox() is not None
-    not_sure = draw_readings(picture, [read((50, 80, 120, 150), sure=False)], EMOTIONS)
-    named = [read((50, 80, 120, 150), sure=False)]
-    named = draw_readings(picture, named, EMOTIONS, names=["1 not sure"])
-    assert ImageChops.difference(not_sure, named).getbbox() is None
-
-
-def test_another_number_of_names_is_refused():
-    with pytest.raises(ValueError, match="There are 0 `names` for 1 faces"):
-        draw_readings(Image.new("RGB", (9, 9)), [read((1, 1, 5, 5))], EMOTIONS, names=[])
+def test_a_tracked_face_shows_its_label_whatever_leads():
+    picture, box = Image.new("RGB", (300, 200)), (50, 80, 120, 150)
+    scores = read(box, "sad").scores
+    happy, sad, nothing = (
+        draw_tracked(picture, [TrackedFace(1, Face(box, 1.0), scores, scores, label)], EMOTIONS)
+        for label in ("happy", "sad", None)
+    )
+    assert ImageChops.difference(happy, sad).getbbox() is not None
+    not_sure = draw_readings(picture, [read(box, sure=False)], EMOTIONS)
+    assert ImageChops.difference(nothing, not_sure).getbbox() is None
 
 
 def test_a_reading_is_named_after_its_top_score_or_not_sure():

@@ -15,7 +15,7 @@ from PIL import Image
 from fer_hf.evaluation.not_sure import NotSure
 from fer_hf.face_reading import FaceReading
 from fer_hf.faces import Face
-from fer_hf.overlay import draw_readings
+from fer_hf.overlay import draw_tracked
 from fer_hf.tracking import TrackedFace
 from fer_hf.video import analyse_video
 from fer_hf.video.annotation import render_annotation
@@ -282,8 +282,7 @@ def test_an_annotation_is_what_drawing_on_the_frame_itself_gives():
     picture = Image.fromarray(np.tile(ramp, (240, 1))).convert("RGB")
     scores = np.array([1.0, 0.0])
     face = TrackedFace(3, Face((100, 80, 200, 180), 1.0), scores, scores, "happy")
-    reading = FaceReading(face.face, scores, scores, True, None)
-    drawn = draw_readings(picture, [reading], LABELS, names=["3 happy"])
+    drawn = draw_tracked(picture, [face], LABELS)
     yuv = VideoFrame.from_image(picture).reformat(format="yuv420p").to_ndarray()
     render_annotation([face], LABELS, picture.size).lay_over(yuv)
     expected = VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()

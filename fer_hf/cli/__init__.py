@@ -18,6 +18,7 @@ a first tour, with no data of your own and no network:
   fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
   fer-hf evaluate runs/drawn/drawn-resnetv2      how good one of them is, label by label
   fer-hf predict face.jpg                        what the model in the box says about a picture
+  fer-hf demo                                    the same in a browser, with a webcam, too
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """
@@ -38,6 +39,7 @@ _COMMANDS = {
     "compare": "compare runs on the same pictures",
     "evaluate": "measure a trained model on labelled pictures",
     "predict": "score pictures with a trained model",
+    "demo": "open a page to try a model with pictures, a webcam and videos",
     "export": "write a model as ONNX, and as a page for browsers",
     "card": "write the model card of a run again",
     "push": "publish a run on the Hub, and the demo of it",

@@ -1,6 +1,15 @@
-"""How much a visitor may ask of the demo at once."""
+"""How much a visitor may ask of the demo at once, and pictures opened within that."""
 
+import io
 from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from fer_hf.data.pictures import describe_fault, load_picture, to_rgb
+
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Of Pillow's decoders those for pictures: others start programs of the machine."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +23,9 @@ class Limits:
         unpacked_bytes: What the pictures of a zip may take unpacked, all together.
         video_seconds: Duration of a video.
         taught_pictures: Pictures a visitor may teach with.
+        waiting_requests: Requests that wait their turn; the next visitor is told that it is busy.
+        requests_at_once: Requests of one kind that are served at the same time.
+        kept_seconds: How long an upload or a result stays on the server.
     """
 
     file_bytes: int = 100_000_000
@@ -22,3 +34,34 @@ class Limits:
     unpacked_bytes: int = 200_000_000
     video_seconds: float = 600.0
     taught_pictures: int = 400
+    waiting_requests: int = 24
+    requests_at_once: int = 2
+    kept_seconds: int = 600
+
+
+def open_picture(source: str | Path | bytes, limits: Limits) -> Image.Image:
+    """Open one picture as upright RGB, and decode it only if it keeps to the limits.
+
+    Args:
+        source: A path, or the encoded bytes.
+        limits: Its `pixels` count.
+
+    Raises:
+        ValueError: It is no picture, is damaged, or has too many pixels. The message names no path.
+    """
+    try:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=_FORMATS) as header:
+            num_pixels = header.width * header.height
+        if num_pixels <= limits.pixels:
+            return to_rgb(load_picture(source))
+        fault = f"has {num_pixels:,} pixels"
+    except Image.DecompressionBombError:
+        fault = "has far too many pixels"
+    # Damaged files make decoders raise whatever goes wrong first.
+    except Exception as error:
+        fault = f"cannot be read ({describe_fault(error, source)})"
+    raise ValueError(
+        f"The picture {fault}, expected a JPEG, PNG, WebP or the like of at most "
+        f"{limits.pixels:,} pixels. Give another one, or a smaller copy."
+    )

@@ -1,17 +1,162 @@
 """The page: its tabs in order, its look, and how it is served."""
 
-import gradio as gr
+import logging
+from typing import Any
 
+import gradio as gr
+from gradio_client.utils import traverse
+
+from fer_hf.demo import views
+from fer_hf.demo.about_tab import build_about_tab
+from fer_hf.demo.batch_tab import build_batch_tab
+from fer_hf.demo.compare_tab import build_compare_tab
+from fer_hf.demo.files import keep_files_apart
 from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.live_tab import build_live_tab
+from fer_hf.demo.picture_tab import build_picture_tab
+from fer_hf.demo.teach_tab import build_teach_tab
+from fer_hf.demo.theme import CSS, build_theme
+from fer_hf.demo.video_tab import build_video_tab
+from fer_hf.demo.why_tab import build_why_tab
+
+logger = logging.getLogger(__name__)
+
+_TABS = {
+    "Picture": build_picture_tab,
+    "Live": build_live_tab,
+    "Video": build_video_tab,
+    "Why?": build_why_tab,
+    "Compare": build_compare_tab,
+    "Teach it": build_teach_tab,
+    "Batch": build_batch_tab,
+    "About": build_about_tab,
+}
+
+_HEADER = """\
+<header class="fer-header">
+<h1>What would people see in this face?</h1>
+<p>Finds faces and guesses which expression people would see in them, and says when it is not sure.
+An expression is not a feeling. Pictures stay on this server, and only for minutes.</p>
+</header>
+"""
+
+_BETTER_DETECTOR = """\
+<p class="fer-note">Faces are found by the detector that comes along. YuNet, which misses fewer, is
+fetched by starting the page with <code>fer-hf demo --detector yunet</code>.</p>
+"""
+
+_NO_ADDRESS = "Found the address of a file, expected the file itself. Upload it."
+_NOT_READABLE = (
+    "What was sent cannot be read: a damaged file, one of another kind than asked for, or one that "
+    "announces far too many pixels. Send another."
+)
+
+
+class _Page(gr.Blocks):
+    """Blocks that fetch nothing from an address, and say in a line what they cannot read."""
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
+    ) -> list[Any]:
+        for component, value in zip(block_fn.inputs, inputs, strict=True):
+            # Frames of a webcam come inside a `data:` address, and without a file.
+            if not getattr(component, "streaming", False):
+                traverse(value, _refuse_address, lambda part: isinstance(part, dict))
+        try:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except gr.Error:
+            raise
+        except Exception as error:
+            logger.warning("An input was refused: %s", type(error).__name__)
+            raise gr.Error(_NOT_READABLE, print_exception=False) from None
+
+
+def _refuse_address(file: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a file that is elsewhere, or inside its own address; Gradio would fetch or keep it."""
+    path, url = (str(file.get(key) or "").lower() for key in ("path", "url"))
+    if path.startswith(("http:", "https:")) or url.startswith("data:"):
+        raise gr.Error(_NO_ADDRESS, print_exception=False)
+    return file
 
 
 def build_demo(kit: DemoKit) -> gr.Blocks:
-    """Lay out the page; nothing is opened before the first visitor."""
-    with gr.Blocks(title="fer_hf", analytics_enabled=False) as demo:
-        gr.Markdown("# fer_hf")
-    return demo
+    """Lay out the page; no model is opened before `launch_demo` or the first visitor does it."""
+    keep_files_apart()
+    limits = kit.limits
+    with _Page(
+        title="fer_hf: what would people see in this face?",
+        analytics_enabled=False,
+        delete_cache=(60, limits.kept_seconds),
+    ) as demo:
+        gr.HTML(_HEADER)
+        with gr.Tabs():
+            for name, build_tab in _TABS.items():
+                with gr.Tab(name):
+                    build_tab(kit)
+        if kit.detector.name == "haar":
+            gr.HTML(_BETTER_DETECTOR)
+    return demo.queue(
+        api_open=False,  # who calls the API waits like everybody else
+        max_size=limits.waiting_requests,
+        default_concurrency_limit=limits.requests_at_once,
+    )
 
 
-def launch_demo(kit: DemoKit, *, host: str = "127.0.0.1", port: int | None = None) -> None:
-    """Serve the page until interrupted."""
-    build_demo(kit).launch(server_name=host, server_port=port, ssr_mode=False)
+def serve_demo(
+    demo: gr.Blocks, kit: DemoKit, *, host: str | None = None, port: int | None = None
+) -> str:
+    """Start serving in the background; return the address.
+
+    Args:
+        demo: What `build_demo` returned.
+        kit: What it was built with.
+        host: Name or number to listen at; by default this machine alone, in a Space everybody.
+        port: By default the first free one from 7860 on.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    _, address, _ = demo.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        max_file_size=kit.limits.file_bytes,
+        footer_links=["api"],
+        theme=build_theme(),
+        css=CSS + views.STYLE,
+    )
+    return address
+
+
+def launch_demo(
+    demo: gr.Blocks, kit: DemoKit, *, host: str | None = None, port: int | None = None
+) -> None:
+    """Serve the page until interrupted; it is there before torch is imported.
+
+    Args:
+        demo: What `build_demo` returned.
+        kit: What it was built with.
+        host: As `serve_demo` takes it.
+        port: The same.
+
+    Raises:
+        ValueError: A folder holds no image classifier.
+        OSError: The port is taken, or a checkpoint cannot be found, reached or read.
+    """
+    address = serve_demo(demo, kit, host=host, port=port)
+    logger.info("The demo is at %s, Ctrl+C ends it.", address)
+    try:
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        kit.open_all()
+        demo.block_thread()
+    finally:
+        demo.close(verbose=False)

@@ -1,4 +1,4 @@
-"""A face in a picture: where it is, and its square crop as a classifier wants to see it."""
+"""A face in a picture, and what every detector of faces promises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ class Face:
     """A face that a detector found.
 
     Attributes:
-        box: Left, top, right and bottom in pixels, the latter two outside the face.
-        score: How sure the detector is, 0–1.
+        box: Left, top, right and bottom in pixels, the latter two outside the face, which reaches
+            from the forehead to the chin; it may reach beyond the picture.
+        score: How sure the detector is, 0–1; only comparable within one detector.
         eyes: Of the one on the left of the picture, then of the other; None where not known.
     """
 
@@ -30,5 +31,10 @@ class FaceDetector(Protocol):
     name: str
 
     def __call__(self, pictures: Sequence[Image.Image]) -> list[list[Face]]:
-        """Return the faces of each picture of mode RGB from left to right, none where there are none."""
+        """Return the faces of each picture of mode RGB from left to right; where none, none."""
         ...
+
+
+def sort_faces(faces: Sequence[Face]) -> list[Face]:
+    """Order the faces of one picture from left to right, by the middle of their boxes."""
+    return sorted(faces, key=lambda face: face.box[0] + face.box[2])

@@ -1,6 +1,6 @@
 """Boxes and labels on frames: drawn once for each look, laid over every frame until the next.
 
-`draw_readings` draws on RGB pictures, which frames are not. So it draws on black and on white
+`draw_tracked` draws on RGB pictures, which frames are not. So it draws on black and on white
 instead, and the two drawings say what every frame below would become: the two-background matte of
 A. R. Smith and J. F. Blinn, Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
 """
@@ -14,8 +14,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from fer_hf.face_reading import FaceReading
-from fer_hf.overlay import NOT_SURE, draw_readings
+from fer_hf.overlay import draw_tracked
 from fer_hf.tracking import TrackedFace
 from fer_hf.video.frames import Yuv
 
@@ -50,11 +49,8 @@ def render_annotation(
     """Draw boxes and labels for frames of a width and height, both even; None without faces."""
     if not tracked:
         return None
-    readings = [_to_reading(face, label_names) for face in tracked]
-    names = [f"{face.number} {face.label or NOT_SURE}" for face in tracked]
     on_black, on_white = (
-        _draw(Image.new("RGB", size, ground), readings, label_names, names)
-        for ground in ("black", "white")
+        _draw(Image.new("RGB", size, ground), tracked, label_names) for ground in ("black", "white")
     )
     width, height = size
     # What is between black and white below shows what is kept of any frame. U and V are the same on
@@ -68,17 +64,6 @@ def render_annotation(
     return Annotation(places, keep, on_black.ravel()[places] - keep * ground)
 
 
-def _to_reading(face: TrackedFace, label_names: Sequence[str]) -> FaceReading:
-    """Return what `draw_readings` gives the colour of the label that is shown, leading or not."""
-    shown = np.array([float(name == face.label) for name in label_names])
-    return FaceReading(face.face, shown, shown, face.label is not None, None)
-
-
-def _draw(
-    ground: Image.Image,
-    readings: Sequence[FaceReading],
-    label_names: Sequence[str],
-    names: Sequence[str],
-) -> Yuv:
-    drawn = draw_readings(ground, readings, label_names, names=names)
+def _draw(ground: Image.Image, tracked: Sequence[TrackedFace], label_names: Sequence[str]) -> Yuv:
+    drawn = draw_tracked(ground, tracked, label_names)
     return VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()

@@ -1,0 +1,81 @@
+"""YuNet, a small network that finds faces and their eyes, run by OpenCV.
+
+Its file (MIT licence) is not part of this package: it comes from the Hub, or from the user.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from fer_hf.faces.boxes import Face, sort_faces
+
+SEARCH_SIDE = 640
+"""Larger pictures are searched at this size of their longer side, in pixels."""
+
+MIN_SIDE = 64
+"""Sides are filled up to so many pixels: in narrower pictures (16 pixels, say) OpenCV 4.14 finds
+faces of infinite size at random, as if it read memory that was never written."""
+
+MIN_SCORE = 0.6
+
+
+class YuNetDetector:
+    """Finds faces with YuNet (Wu, Peng and Yu, Machine Intelligence Research, 2023).
+
+    Args:
+        path: The network as an ONNX file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds no network that OpenCV can read.
+    """
+
+    name = "yunet"
+
+    def __init__(self, path: str | Path) -> None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"There is no file {str(path)!r}, expected YuNet as an ONNX file. Check the path, "
+                "or take the detector 'haar', which comes along."
+            )
+        try:
+            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE)
+        except cv2.error as error:
+            raise ValueError(
+                f"{str(path)!r} cannot be read ({error.err or 'damaged'}), expected YuNet as an "
+                "ONNX file. Download it again."
+            ) from None
+        # It holds the size of the picture at work, so that one thread at a time may use it.
+        self._lock = threading.Lock()
+
+    def __call__(self, pictures: Sequence[Image.Image]) -> list[list[Face]]:
+        """Return the faces of each picture of mode RGB from left to right, with their eyes."""
+        return [self._find(picture) for picture in pictures]
+
+    def _find(self, picture: Image.Image) -> list[Face]:
+        searched = picture
+        if max(picture.size) > SEARCH_SIDE:
+            searched = picture.copy()
+            searched.thumbnail((SEARCH_SIDE, SEARCH_SIDE), Image.Resampling.BILINEAR)
+        right, bottom = (max(MIN_SIDE - side, 0) for side in searched.size)
+        bgr = cv2.cvtColor(np.asarray(searched), cv2.COLOR_RGB2BGR)
+        bgr = cv2.copyMakeBorder(bgr, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
+        with self._lock:
+            self._network.setInputSize(bgr.shape[1::-1])
+            _, rows = self._network.detect(bgr)
+        scale = np.array(picture.size) / searched.size
+        return sort_faces([] if rows is None else [_to_face(row, scale) for row in rows])
+
+
+def _to_face(row: npt.NDArray[np.float32], scale: npt.NDArray[np.float64]) -> Face:
+    """Read a row of 15: x, y, width, height, five landmarks with the eyes first, score."""
+    x, y = row[:2] * scale
+    width, height = row[2:4] * scale
+    left_eye, right_eye = sorted(tuple((row[at : at + 2] * scale).tolist()) for at in (4, 6))
+    box = (float(x), float(y), float(x + width), float(y + height))
+    return Face(box, float(row[14]), (left_eye, right_eye))

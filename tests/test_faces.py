@@ -1,0 +1,198 @@
+"""Face finding and cropping, on pictures drawn here; the real detectors on photographs."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_hf.faces import Face, crop_face, load_detector
+from fer_hf.faces.boxes import sort_faces
+from fer_hf.faces.detectors import YUNET_FILE, YUNET_VARIABLE
+from fer_hf.faces.haar import HaarDetector, merge_boxes
+
+PLACES = [(130, 200, 570, 700), (1230, 200, 1670, 700)]
+"""About where the two faces of the scene are."""
+
+
+@pytest.fixture(scope="module")
+def haar():
+    return load_detector("haar")
+
+
+@pytest.fixture
+def yunet_path(photos_dir):
+    return str(photos_dir.parent / "yunet" / YUNET_FILE)
+
+
+def open_photo(photos_dir, row=0):
+    return Image.open(sorted(photos_dir.glob("happy/*.jpg"))[row]).convert("RGB").resize((256, 256))
+
+
+def compute_iou(one, other):
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    shared = max(min(one[2], other[2]) - left, 0) * max(min(one[3], other[3]) - top, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
+def test_a_crop_is_the_square_of_the_longer_side_with_margins_on_each():
+    picture = Image.fromarray(np.arange(100, dtype=np.uint8).repeat(300).reshape(100, 100, 3))
+    face = Face((40, 30, 60, 70), 1.0)
+    assert crop_face(picture, face, margin=0).size == (40, 40)
+    assert crop_face(picture, face).size == (36, 36)
+    assert crop_face(picture, face, margin=0.25).size == (60, 60)
+    assert crop_face(picture, face, margin=-0.25).size == (20, 20)
+    assert np.asarray(crop_face(picture, face, margin=0))[[0, -1], 0, 0].tolist() == [30, 69]
+
+
+def test_outside_the_picture_a_crop_repeats_its_edge():
+    levels = np.zeros((10, 10, 3), np.uint8)
+    levels[:, 0] = 200
+    crop = np.asarray(crop_face(Image.fromarray(levels), Face((-4, 0, 6, 10), 1.0), margin=0))
+    assert crop.shape == (10, 10, 3)
+    assert (crop[:, :5] == 200).all()
+    assert (crop[:, 5:] == 0).all()
+
+
+def test_a_crop_wholly_outside_the_picture_is_its_corner():
+    levels = np.zeros((10, 10, 3), np.uint8)
+    levels[9, 9] = 90
+    crop = crop_face(Image.fromarray(levels), Face((40, 40, 43, 43), 1.0), margin=0)
+    assert np.asarray(crop).tolist() == [[[90] * 3] * 3] * 3
+
+
+def test_a_crop_of_a_box_without_area_is_one_pixel():
+    assert crop_face(Image.new("RGB", (5, 5)), Face((2, 2, 2, 2), 1.0)).size == (1, 1)
+
+
+def test_a_margin_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"`margin` is -0.5, expected more than -0.5"):
+        crop_face(Image.new("RGB", (5, 5)), Face((0, 0, 5, 5), 1.0), margin=-0.5)
+
+
+def test_faces_are_sorted_by_their_middle():
+    wide, narrow = Face((0, 0, 100, 100), 1.0), Face((10, 0, 30, 20), 1.0)
+    assert sort_faces([wide, narrow]) == [narrow, wide]
+
+
+def test_boxes_that_lie_on_one_another_become_their_mean_weighted_by_votes():
+    boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [50, 50, 60, 60]], float)
+    (first, votes), (second, other_votes) = merge_boxes(boxes, np.array([3.0, 1.0, 2.0]))
+    assert first.tolist() == [0.5, 0, 10.5, 10]
+    assert second.tolist() == [50, 50, 60, 60]
+    assert (votes, other_votes) == (4, 2)
+
+
+def test_a_box_within_another_is_the_same_face():
+    boxes = np.array([[0, 0, 100, 100], [40, 40, 60, 60]], float)
+    assert len(merge_boxes(boxes, np.array([2.0, 1.0]))) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 2), (15, 15), (3000, 20)])
+def test_pictures_of_every_size_are_searched(haar, size):
+    assert haar([Image.new("RGB", size, "grey")]) == [[]]
+
+
+def test_noise_and_stripes_hold_no_face(haar):
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    stripes = np.tile(np.uint8([0, 0, 0, 255, 255, 255]), (120, 27))[:, :160]
+    pictures = [Image.fromarray(noise), Image.fromarray(stripes).convert("RGB")]
+    assert haar(pictures) == [[], []]
+
+
+def test_no_pictures_have_no_faces(haar):
+    assert haar([]) == []
+
+
+def test_without_a_file_at_hand_auto_is_haar(monkeypatch):
+    monkeypatch.delenv(YUNET_VARIABLE, raising=False)
+    assert load_detector().name == "haar"
+
+
+def test_the_variable_names_the_file_for_auto_and_yunet(monkeypatch, tmp_path):
+    monkeypatch.setenv(YUNET_VARIABLE, str(tmp_path / "gone.onnx"))
+    for name in ("auto", "yunet"):
+        with pytest.raises(FileNotFoundError, match=r"no file '.*gone.onnx', expected YuNet"):
+            load_detector(name)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"no face detector 'mtcnn', expected one of \('auto'"):
+        load_detector("mtcnn")
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    broken = tmp_path / "yunet.onnx"
+    broken.write_bytes(b"no network")
+    with pytest.raises(ValueError, match=r"yunet.onnx' cannot be read .*Download it again"):
+        load_detector(str(broken))
+
+
+def test_offline_yunet_says_what_to_do(monkeypatch):
+    monkeypatch.delenv(YUNET_VARIABLE, raising=False)
+    with pytest.raises(ConnectionError, match=r"YuNet cannot be downloaded .*detector 'haar'"):
+        load_detector("yunet")
+
+
+def test_without_opencv_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("fer_hf.faces.detectors.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "fer-hf\[faces\]"'):
+        load_detector("haar")
+
+
+def test_an_opencv_without_cascades_is_refused(monkeypatch):
+    monkeypatch.delattr(sys.modules["cv2"], "CascadeClassifier")
+    with pytest.raises(ImportError, match=r"has no cascades, expected 4.14 or a later 4"):
+        HaarDetector()
+
+
+@pytest.mark.realdata
+def test_both_detectors_find_faces_from_left_to_right_in_original_pixels(
+    photos_dir, yunet_path, haar
+):
+    scene = Image.new("RGB", (1800, 900), "grey")
+    for row, left in enumerate((1200, 100)):
+        scene.paste(open_photo(photos_dir, row).resize((500, 500)), (left, 200))
+    for detector in (haar, load_detector(yunet_path)):
+        (faces,) = detector([scene])
+        assert [compute_iou(f.box, b) > 0.4 for f, b in zip(faces, PLACES, strict=True)] == [
+            True
+        ] * 2
+        assert all(0 < face.score <= 1 for face in faces)
+
+
+@pytest.mark.realdata
+def test_yunet_gives_the_eyes_from_left_to_right_within_the_face(photos_dir, yunet_path):
+    ((face,),) = load_detector(yunet_path)([open_photo(photos_dir)])
+    (left, left_y), (right, right_y) = face.eyes
+    assert face.box[0] < left < right < face.box[2]
+    assert face.box[1] < min(left_y, right_y) < (face.box[1] + face.box[3]) / 2
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (16, 16), (33, 20), (17, 3000), (3000, 17)])
+def test_small_and_narrow_pictures_do_not_upset_yunet(yunet_path, size):
+    # What OpenCV reads past its memory differs from one network to the next.
+    detectors = [load_detector(yunet_path) for _ in range(5)]
+    assert [detector([Image.new("RGB", size)]) for detector in detectors] == [[[]]] * 5
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["haar", "yunet"])
+def test_threads_share_a_detector(photos_dir, yunet_path, name):
+    detector = load_detector(yunet_path if name == "yunet" else name)
+    pictures = [open_photo(photos_dir, row).resize((200 + 9 * row,) * 2) for row in range(4)]
+    alone = detector(pictures)
+    together = [None] * 4
+
+    def find(row):
+        together[row] = [detector([pictures[row]])[0] for _ in range(3)]
+
+    threads = [threading.Thread(target=find, args=[row]) for row in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == [[faces] * 3 for faces in alone]
