@@ -2,7 +2,10 @@
 
 import ast
 import importlib.metadata
+import os
 import runpy
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -58,3 +61,18 @@ def test_space_installs_this_version_of_the_package():
 def test_app_comes_with_the_wheel():
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert included["app"] == "fer_hf/app"
+
+
+def test_visitors_files_are_kept_apart_from_the_first_import_on():
+    code = (
+        "import fer_hf.demo, gradio.mcp, os, stat, pathlib\n"
+        "folder = pathlib.Path(gradio.mcp.DEFAULT_TEMP_DIR)\n"
+        "assert folder.name.startswith('fer_hf_demo_'), folder\n"
+        "assert stat.S_IMODE(folder.stat().st_mode) == 0o700\n"
+        "print(folder)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GRADIO_TEMP_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert not Path(done.stdout.strip()).exists()  # gone with the process

@@ -8,7 +8,8 @@ from fer_hf.box import BOX_NAME
 _EPILOG = """\
 The page works without a network. Pictures that are shown to it stay on this machine, for minutes.
 Every function of the page can also be called: see "Use via API" at its end. With
-`pip install 'gradio[mcp]'` and GRADIO_MCP_SERVER=True they are tools for language models, too.
+`pip install 'fer-hf[mcp]'` and GRADIO_MCP_SERVER=True they are tools for language models, too,
+which send pictures as `data:` addresses.
 
 examples:
   fer-hf demo                                               the model in the box

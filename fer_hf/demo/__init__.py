@@ -5,12 +5,16 @@
 
 import os
 
-# First of all, because the libraries read these when they are imported: nothing leaves the server.
+from fer_hf.demo.files import keep_files_apart
+
+# First of all, because the libraries read these when they are imported: nothing leaves the server,
+# and what visitors send is kept where nobody else can read it.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+keep_files_apart()
 
-from fer_hf.demo.kit import DemoKit
-from fer_hf.demo.limits import Limits
-from fer_hf.demo.page import build_demo, launch_demo
+from fer_hf.demo.kit import DemoKit  # noqa: E402
+from fer_hf.demo.limits import Limits  # noqa: E402
+from fer_hf.demo.page import build_demo, launch_demo  # noqa: E402
 
 __all__ = ["DemoKit", "Limits", "build_demo", "launch_demo"]

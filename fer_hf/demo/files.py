@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 _FOLDER = "GRADIO_TEMP_DIR"
-"""The variable by which Gradio is told; it reads it with every component it makes."""
+"""The variable by which Gradio is told."""
 
 
 def keep_files_apart() -> None:

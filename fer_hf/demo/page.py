@@ -10,7 +10,6 @@ from fer_hf.demo import views
 from fer_hf.demo.about_tab import build_about_tab
 from fer_hf.demo.batch_tab import build_batch_tab
 from fer_hf.demo.compare_tab import build_compare_tab
-from fer_hf.demo.files import keep_files_apart
 from fer_hf.demo.kit import DemoKit
 from fer_hf.demo.live_tab import build_live_tab
 from fer_hf.demo.picture_tab import build_picture_tab
@@ -81,7 +80,6 @@ def _refuse_address(file: dict[str, Any]) -> dict[str, Any]:
 
 def build_demo(kit: DemoKit) -> gr.Blocks:
     """Lay out the page; no model is opened before `launch_demo` or the first visitor does it."""
-    keep_files_apart()
     limits = kit.limits
     with _Page(
         title="fer_hf: what would people see in this face?",
