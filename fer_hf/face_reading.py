@@ -3,7 +3,7 @@
 What the demo, a video and a webcam share, whichever detector and classifier they use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,9 @@ from PIL import Image
 
 from fer_hf.data.pictures import to_rgb
 from fer_hf.faces import Face, FaceDetector, crop_face
-from fer_hf.inference import ExpressionClassifier
+from fer_hf.inference import ExpressionClassifier, FileScores, open_file
+
+NO_FACE = "no face was found"
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,46 @@ class FaceReader:
         return list(
             zip(scores, crowd, sure, self.classifier.list_prediction_sets(scores), strict=True)
         )
+
+
+def score_faces(
+    reader: FaceReader, files: Sequence[str], *, allow_url: bool = False
+) -> Iterator[FileScores]:
+    """Score every face of picture files, from left to right.
+
+    Args:
+        reader: What finds and scores them.
+        files: Paths, or with `allow_url` also http and https addresses.
+        allow_url: Whether addresses are fetched.
+
+    Yields:
+        One result for each face; for a file that cannot be read, or without a face, one that says
+        so.
+    """
+    for file in files:
+        picture = open_file(file, allow_url=allow_url)
+        if isinstance(picture, str):
+            yield FileScores(file, None, picture)
+            continue
+        [readings] = reader([picture])
+        if not readings:
+            yield FileScores(file, None, NO_FACE)
+        for number, reading in enumerate(readings, 1):
+            yield _describe(reader, file, number, reading)
+
+
+def _describe(reader: FaceReader, file: str, number: int, reading: FaceReading) -> FileScores:
+    def name(values: npt.NDArray) -> dict[str, float]:
+        return dict(zip(reader.label_names, values.tolist(), strict=True))
+
+    not_sure = reader.classifier.not_sure
+    has_crowd = not_sure is not None and not_sure.crowd_temperature is not None
+    return FileScores(
+        file,
+        name(reading.scores),
+        sure=reading.sure,
+        prediction_set=reading.prediction_set,
+        crowd_scores=name(reading.crowd_scores) if has_crowd else None,
+        face=number,
+        box=reading.face.box,
+    )

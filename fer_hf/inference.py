@@ -196,6 +196,8 @@ class FileScores:
         sure: Whether the classifier is; None where it does not say.
         prediction_set: The labels it cannot rule out, likeliest first; None as for `sure`.
         crowd_scores: Label to the share of people's votes it would get; None where not known.
+        face: Number of the face, from 1 on from the left; None for a whole picture.
+        box: Left, top, right and bottom of the face in pixels; None likewise.
     """
 
     file: str
@@ -204,6 +206,8 @@ class FileScores:
     sure: bool | None = None
     prediction_set: list[str] | None = None
     crowd_scores: dict[str, float] | None = None
+    face: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 def score_files(
@@ -263,11 +267,17 @@ def _prepare(
 
     One at a time, so that of a batch of photographs only one is in memory at its full size.
     """
+    picture = open_file(file, allow_url=allow_url)
+    return picture if isinstance(picture, str) else classifier.preprocess([picture])
+
+
+def open_file(file: str, *, allow_url: bool = False) -> Image.Image | str:
+    """Return the picture of a file upright and of mode RGB, or why it cannot be read."""
     content: str | bytes = file
     try:
         if allow_url and is_address(file):
             content = fetch(file)
-        return classifier.preprocess([load_picture(content)])
+        return to_rgb(load_picture(content))
     # Damaged files make decoders raise whatever goes wrong first.
     except Exception as error:
         return describe_fault(error, content)

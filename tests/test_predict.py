@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from fer_hf import cli
+from fer_hf.faces import Face
 from fer_hf.models import load_model
 
 LABELS = ["calm", "cross", "merry"]
@@ -263,12 +264,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(faces, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_help_is_a_lesson_and_says_what_is_not_there(capsys):
+def test_help_is_a_lesson(capsys):
     with pytest.raises(SystemExit, match="0"):
         predict("--help")
     text = " ".join(capsys.readouterr().out.split())
     assert "fer-hf predict face.jpg" in text
-    assert "no face finder" in text
+    assert "With --faces, faces are found first" in text
     assert "when it is not sure" in text
     assert "the model in the box" in text
 
@@ -286,6 +287,39 @@ def announce(width, height):
     return bytes(content)
 
 
+class OneFace:
+    """A detector's stand-in: a face in every picture with more than one level."""
+
+    name = "one"
+
+    def __call__(self, pictures):  # noqa: D102
+        found = [Face((4, 4, 30, 30), 1.0)]
+        return [found * 2 if np.ptp(np.asarray(picture)) else [] for picture in pictures]
+
+
+def test_faces_are_found_and_scored_each_by_itself(faces, capsys, monkeypatch):
+    monkeypatch.setattr("fer_hf.faces.load_detector", lambda name: OneFace())
+    Image.new("RGB", (40, 36)).save(faces / "empty.png")
+    assert predict(faces, "--faces", "--json") == 1
+    out, err = capsys.readouterr()
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(Path(row["picture"]).stem, row["face"]) for row in rows] == [
+        (name, face) for name in "abcde" for face in (1, 2)
+    ]
+    assert rows[0]["box"] == [4, 4, 30, 30]
+    named, total = errors_of(err)
+    assert named.endswith("empty.png: no face was found")
+    assert total == "fer-hf: error: 1 of 6 pictures have no scores; see above."
+    assert predict(faces / "a.png", "--faces") == 0
+    headings = [line for line in capsys.readouterr().out.splitlines() if "face" in Path(line).name]
+    assert headings == [f"{faces / 'a.png'} face 1", f"{faces / 'a.png'} face 2"]
+
+
+def test_a_face_detector_that_does_not_exist_is_refused(faces, capsys):
+    assert predict(faces / "a.png", "--faces", "--detector", "dlib") == 2
+    assert "There is no face detector 'dlib'" in capsys.readouterr().err
+
+
 def test_unreadable_files_are_named_and_the_others_answered(faces, capsys, recwarn):
     (faces / "._a.png").write_bytes(b"left by another system")
     (faces / "notes.txt").write_text("no picture")
@@ -301,7 +335,7 @@ def test_unreadable_files_are_named_and_the_others_answered(faces, capsys, recwa
     *named, total = errors_of(err)
     reasons = {
         match[1]: match[2]
-        for match in (re.fullmatch(r"fer-hf: cannot read .*/(\w+)\.\w+: (.*)", n) for n in named)
+        for match in (re.fullmatch(r"fer-hf: no scores for .*/(\w+)\.\w+: (.*)", n) for n in named)
     }
     assert reasons.keys() == {"empty", "text", "truncated", "huge", "vast"}
     assert reasons["empty"] == "empty file"
@@ -309,7 +343,7 @@ def test_unreadable_files_are_named_and_the_others_answered(faces, capsys, recwa
     assert "truncated" in reasons["truncated"]
     assert "too large to decode" in reasons["huge"]
     assert "too large to decode" in reasons["vast"]
-    assert total == "fer-hf: error: 5 of 10 pictures could not be read; see above."
+    assert total == "fer-hf: error: 5 of 10 pictures have no scores; see above."
     assert not [str(warning) for warning in recwarn if "PIL" in warning.filename]
 
 
@@ -505,7 +539,7 @@ def test_an_address_that_gives_no_picture_is_one_line(
     out, err = capsys.readouterr()
     assert [json.loads(line)["picture"] for line in out.splitlines()] == [str(faces / "a.png")]
     named, _ = errors_of(err)
-    assert named.startswith(f"fer-hf: cannot read {address}: ")
+    assert named.startswith(f"fer-hf: no scores for {address}: ")
     assert reason in named
 
 
@@ -522,5 +556,5 @@ def test_a_server_that_is_not_there_is_one_line(server, capsys):
     assert predict(address, "http://[", "--allow_url") == 1
     refused, invalid, total = errors_of(capsys.readouterr().err)
     assert "refused" in refused
-    assert invalid.startswith("fer-hf: cannot read http://[: ")
+    assert invalid.startswith("fer-hf: no scores for http://[: ")
     assert "2 of 2 pictures" in total

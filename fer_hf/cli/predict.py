@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 Up to three pictures are shown with a bar for each label, more as a table with a row each.
-A picture without a face gets an answer, too: there is no face finder yet.
+The whole picture is taken for the face, and even one without a face gets an answer. With --faces,
+faces are found first, and each is scored by itself.
 Where the model was calibrated, it says when it is not sure, and which labels it cannot rule out: in
 its 90 % set is the true label of 90 % of pictures like those it was calibrated on.
 
@@ -25,6 +26,7 @@ examples:
   fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
   fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
   fer-hf predict face.jpg --crowd                                  how people would vote
+  fer-hf predict party.jpg --faces                                 everybody in the picture
   fer-hf predict face.jpg --model served --backend onnx            what `fer-hf export` wrote
 """
 
@@ -71,6 +73,16 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
     parser.add_argument(
+        "--faces", action="store_true", help="find the faces first, and score each by itself"
+    )
+    parser.add_argument(
+        "--detector",
+        default="auto",
+        metavar="NAME",
+        help="with --faces: haar, yunet, or the file of YuNet (default: YuNet if it was fetched "
+        "before)",
+    )
+    parser.add_argument(
         "--crowd",
         action="store_true",
         help="show how the votes of many people would spread, instead of how likely a label is "
@@ -102,9 +114,19 @@ def _predict(given: argparse.Namespace) -> None:
             "its config), and this one was not. Leave --crowd out, or use the model in the box."
         )
     set_name = "" if not_sure is None else f"{100 * not_sure.coverage:g} % set"
-    results = score_files(classifier, files, batch_size=given.batch_size, allow_url=given.allow_url)
-    names = [_printable(file) for file in files]
-    file_width = max(len("picture"), min(max(map(len, names)), _WIDEST_NAME))
+    if given.faces:
+        from fer_hf.face_reading import FaceReader, score_faces
+        from fer_hf.faces import load_detector
+
+        reader = FaceReader(classifier, load_detector(given.detector))
+        results = score_faces(reader, files, allow_url=given.allow_url)
+    else:
+        results = score_files(
+            classifier, files, batch_size=given.batch_size, allow_url=given.allow_url
+        )
+    names = {file: _printable(file) for file in files}
+    longest = max(map(len, names.values())) + (len(" face 1") if given.faces else 0)
+    file_width = max(len("picture"), min(longest, _WIDEST_NAME))
     label_width = max(map(len, classifier.label_names))
     as_blocks = len(files) <= _MOST_BLOCKS
     num_unreadable = 0
@@ -112,12 +134,16 @@ def _predict(given: argparse.Namespace) -> None:
         if not given.json and not as_blocks:
             num_labels = len(classifier.label_names)
             bar.write(_render_header(file_width, label_width, num_labels, set_name))
-        for name, result in zip(names, results, strict=True):
-            bar.update()
+        for result in results:
+            name = names[result.file]
+            if result.face is not None:
+                name = f"{name} face {result.face}"
+            if result.face in (None, 1):
+                bar.update()
             if result.scores is None:
                 num_unreadable += 1
                 error = _printable(" ".join((result.error or "").split()))
-                bar.write(f"fer-hf: cannot read {name}: {error}", file=sys.stderr)
+                bar.write(f"fer-hf: no scores for {name}: {error}", file=sys.stderr)
             elif given.json:
                 bar.write(_render_json(result, given.crowd))
             else:
@@ -131,7 +157,7 @@ def _predict(given: argparse.Namespace) -> None:
                     bar.write(_render_row(name, scores, file_width, label_width, verdict))
             sys.stdout.flush()
     if num_unreadable:
-        raise OSError(f"{num_unreadable} of {len(files)} pictures could not be read; see above.")
+        raise OSError(f"{num_unreadable} of {len(files)} pictures have no scores; see above.")
 
 
 def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
@@ -149,6 +175,8 @@ def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
 
 def _render_json(result: "FileScores", crowd: bool) -> str:
     shown: dict[str, object] = {"picture": result.file, "scores": result.scores}
+    if result.box is not None:
+        shown |= {"face": result.face, "box": result.box}
     if result.sure is not None:
         shown |= {"sure": result.sure, "prediction_set": result.prediction_set}
     if crowd:
