@@ -40,9 +40,9 @@ def name_reading(reading: FaceReading, label_names: Sequence[str]) -> str:
 
 def format_percent(share: float) -> str:
     """Write a share of 0–1 as a whole per cent that claims neither never nor always."""
-    if 0 < share <= 0.005:
+    if share <= 0.005:
         return "<1 %"
-    return ">99 %" if 0.995 <= share < 1 else f"{share:.0%}".replace("%", " %")
+    return ">99 %" if share >= 0.995 else f"{share:.0%}".replace("%", " %")
 
 
 def get_label_color(label: str, label_names: Sequence[str]) -> str:

@@ -174,7 +174,10 @@ def open_tab(page, name):
     if not tab.is_visible():
         page.locator(".overflow-menu > button").click()
         tab = page.locator(".overflow-dropdown button").get_by_text(name, exact=True)
-    tab.click()
+    if tab.get_attribute("aria-selected") != "true":
+        before = page.get_by_role("tabpanel").filter(visible=True).element_handle()
+        tab.click()
+        before.wait_for_element_state("hidden")
     return page.get_by_role("tabpanel").filter(visible=True)
 
 

@@ -258,7 +258,7 @@ def test_the_timeline_shows_the_face_seen_most_with_its_labels_by_name_apart_fro
     svg = render_timeline(rows, seconds=10)
     assert "face 4" in svg
     assert svg.count("<polyline") == 3
-    heights = [float(part.split('"')[0]) for part in svg.split('<text x="554" y="')[1:]]
+    heights = [float(part.split('"')[0]) for part in svg.split('<text x="354" y="')[1:]]
     assert len(heights) == 2  # the faint one is drawn, but not named
     assert heights[1] - heights[0] >= 14
     assert "appear here" in render_timeline([])

@@ -169,14 +169,14 @@ def test_a_reading_is_named_after_its_top_score_or_not_sure():
 @pytest.mark.parametrize(
     ("share", "text"),
     [
-        (0, "0 %"),
+        (0, "<1 %"),
         (0.004, "<1 %"),
         (0.005, "<1 %"),
         (0.006, "1 %"),
         (0.921, "92 %"),
         (0.994, "99 %"),
         (0.996, ">99 %"),
-        (1, "100 %"),
+        (1, ">99 %"),
     ],
 )
 def test_shares_are_whole_per_cents_that_claim_no_certainty(share, text):

@@ -87,7 +87,7 @@ def test_the_caption_speaks_of_votes_only_where_the_model_knows_of_them():
         (None, None, "Most likely: a (60 %)"),
         (False, ["a", "b", "c"], "Not sure: could be a, b or c"),
         (False, ["b", "a"], "Not sure: could be b or a"),
-        (False, ["a"], "Not sure: could be a"),
+        (False, ["a"], "Not sure; if anything, a"),
         (False, [], "Not sure: unlike the faces the model has learnt from"),
     ],
 )

@@ -26,15 +26,18 @@ def build_compare_tab(kit: DemoKit) -> None:
         with gr.Column():
             picture = build_picture_input()
             whole_picture = build_whole_picture_input()
-            build_examples(picture, whole_picture)
         chosen, shown = [], []
         for number, name in enumerate(kit.model_names[:2]):
             with gr.Column():
                 title = f"Model {'AB'[number]}"
                 chosen.append(gr.Dropdown(kit.model_names, value=name, label=title))
-                shown += [build_annotated_output(title), gr.HTML(label=f"{title} in words")]
+                shown += [
+                    build_annotated_output(title),
+                    gr.HTML(label=f"{title} in words", padding=False),
+                ]
     with gr.Accordion("As numbers", open=False):
         numbers = gr.JSON(label="Faces of both", show_label=False)
+    build_examples(picture)
 
     @show_errors
     def compare_models(

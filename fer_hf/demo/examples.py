@@ -12,7 +12,7 @@ import gradio as gr
 from fer_hf.data.drawn import draw_face
 
 _DRAWN = {"happy": 5, "surprise": 8, "anger": 3, "sad": 2, "neutral": 0}
-"""Emotion to the seed of a face that nothing covers."""
+"""Emotion to the seed of a face that nothing covers and that the detectors find."""
 _SIZE = 320
 
 
@@ -35,13 +35,12 @@ def build_whole_picture_input() -> gr.Checkbox:
     )
 
 
-def build_examples(picture: gr.Image, whole_picture: gr.Checkbox) -> None:
-    """Add the drawn faces, each read whole, because face detectors look for photographs."""
+def build_examples(picture: gr.Image) -> None:
+    """Add the drawn faces."""
     gr.Examples(
-        [[path, True] for path in draw_examples()],
-        [picture, whole_picture],
-        label="Faces drawn by this project, read whole; they are nobody's",
-        visible_columns=[0],
+        list(draw_examples()),
+        picture,
+        label="Faces drawn by this project; they are nobody's",
         api_visibility="private",
     )
 

@@ -65,9 +65,9 @@ def build_live_tab(kit: DemoKit) -> None:
                 "Those that come faster than they can be read are left out."
             )
         with gr.Column():
-            seen = gr.HTML()
-            timeline = gr.HTML(render_timeline([]))
-            panels = gr.HTML()
+            seen = gr.HTML(padding=False)
+            timeline = gr.HTML(render_timeline([]), padding=False)
+            panels = gr.HTML(padding=False)
     watch = gr.State(None)
 
     @show_errors

@@ -14,7 +14,7 @@ from fer_hf.demo.kit import DemoKit
 from fer_hf.demo.live_tab import build_live_tab
 from fer_hf.demo.picture_tab import build_picture_tab
 from fer_hf.demo.teach_tab import build_teach_tab
-from fer_hf.demo.theme import CSS, build_theme
+from fer_hf.demo.theme import CSS, TAB_KEYS, build_theme
 from fer_hf.demo.video_tab import build_video_tab
 from fer_hf.demo.why_tab import build_why_tab
 
@@ -86,13 +86,13 @@ def build_demo(kit: DemoKit) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(60, limits.kept_seconds),
     ) as demo:
-        gr.HTML(_HEADER)
+        gr.HTML(_HEADER, padding=False)
         with gr.Tabs():
             for name, build_tab in _TABS.items():
                 with gr.Tab(name):
                     build_tab(kit)
         if kit.detector.name == "haar":
-            gr.HTML(_BETTER_DETECTOR)
+            gr.HTML(_BETTER_DETECTOR, padding=False)
     return demo.queue(
         api_open=False,  # who calls the API waits like everybody else
         max_size=limits.waiting_requests,
@@ -128,6 +128,7 @@ def serve_demo(
         footer_links=["api"],
         theme=build_theme(),
         css=CSS + views.STYLE,
+        js=TAB_KEYS,
     )
     return address
 

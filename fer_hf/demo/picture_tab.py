@@ -29,12 +29,12 @@ def build_picture_tab(kit: DemoKit) -> None:
         with gr.Column():
             picture = build_picture_input()
             whole_picture = build_whole_picture_input()
-            build_examples(picture, whole_picture)
         with gr.Column():
             annotated = build_annotated_output()
-            panels = gr.HTML(label="In words")
+            panels = gr.HTML(label="In words", padding=False)
             with gr.Accordion("As numbers", open=False):
                 numbers = gr.JSON(label="Faces", show_label=False)
+    build_examples(picture)
 
     @show_errors
     def read_faces(picture: str | None, whole_picture: bool = False) -> Shown:
@@ -54,7 +54,6 @@ def build_picture_tab(kit: DemoKit) -> None:
         return read_picture(kit.reader, open_picture(picture, kit.limits), whole_picture)
 
     gr.on(
-        # An example sets both at once; what a person ticks is an input.
         [picture.change, whole_picture.input],
         read_faces,
         [picture, whole_picture],

@@ -42,7 +42,7 @@ def build_teach_tab(kit: DemoKit) -> None:
             picture = build_picture_input()
             whole_picture = build_whole_picture_input()
             drawn = build_annotated_output()
-            panels = gr.HTML()
+            panels = gr.HTML(padding=False)
             with gr.Accordion("As numbers", open=False):
                 numbers = gr.JSON(show_label=False)
     state = gr.State(None, time_to_live=_SECONDS_KEPT, delete_callback=_forget)

@@ -8,18 +8,35 @@ CSS = """
 .fer-header p { margin: 0; max-width: 48rem; }
 .fer-note { color: var(--body-text-color-subdued); font-size: .9rem; }
 .fer-legend { display: flex; align-items: center; gap: .75rem; }
-.fer-legend [aria-hidden] { flex: 1; height: .75rem; border-radius: 99px; }
+.fer-legend [aria-hidden] {
+  flex: 1; height: .75rem; border-radius: 99px; border: 1px solid var(--border-color-primary);
+}
 .fer-about { max-width: 48rem; }
 .fer-about table { width: 100%; }
+.fer-about :is(th, td) { word-break: normal; overflow-wrap: normal; padding: .25rem .5rem; }
 :is(a, button, input, textarea, select, summary, [role], [tabindex]):focus-visible {
   outline: 3px solid var(--color-accent) !important;
   outline-offset: 2px !important;
 }
 @media (max-width: 640px) {
-  .gradio-container main.contain { padding: .5rem; }
+  .gradio-container .main.fillable { padding: .5rem; }
   .fer-header h1 { font-size: 1.375rem; }
 }
 """
+
+# The keys that tabs have by the ARIA Authoring Practices Guide; Gradio's know Tab and Enter.
+TAB_KEYS = """() => document.addEventListener("keydown", (event) => {
+  const tab = event.target.closest?.("[role=tab]");
+  if (!tab) return;
+  const tabs = [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")];
+  const at = tabs.indexOf(tab), last = tabs.length - 1;
+  const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: last }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  const chosen = tabs.at(next > last ? 0 : next);
+  chosen.focus();
+  chosen.click();
+})"""
 
 
 def build_theme() -> gr.themes.Base:

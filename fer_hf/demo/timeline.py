@@ -11,8 +11,8 @@ from fer_hf.overlay import format_percent, get_label_color
 
 Row = Mapping[str, float | int | str]
 
-_WIDTH, _HEIGHT = 640.0, 200.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 110.0, 10.0, 24.0
+_WIDTH, _HEIGHT = 420.0, 180.0  # as a phone shows it, so that words stay readable
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 90.0, 10.0, 24.0
 _LINE_HEIGHT = 14.0
 _INK, _PAPER = "#ffffff", "#111827"
 # Lines that end lower lie on each other; they get no name.

@@ -33,7 +33,8 @@ def build_video_tab(kit: DemoKit) -> None:
             note = gr.Markdown()
         with gr.Column():
             annotated = gr.Video(label="What is seen", interactive=False)
-            plot = gr.Image(label="Over time", format="png", interactive=False)
+            # A label would hide the title that the plot has.
+            plot = gr.Image(label="Over time", show_label=False, format="png", interactive=False)
             tables = gr.File(
                 label="CSV and Parquet: a row for each look and face",
                 file_count="multiple",

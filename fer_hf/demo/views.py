@@ -74,10 +74,12 @@ def render_verdict(reading: FaceReading, label_names: Sequence[str]) -> str:
         top = int(np.argmax(reading.scores))
         opening = "Most people would say" if reading.sure else "Most likely"
         return f"{opening}: {label_names[top]} ({format_percent(float(reading.scores[top]))})"
-    *others, last = reading.prediction_set or [""]
-    if not last:
+    if not reading.prediction_set:
         return "Not sure: unlike the faces the model has learnt from"
-    return f"Not sure: could be {', '.join(others)}{' or ' if others else ''}{last}"
+    *others, last = reading.prediction_set
+    if not others:
+        return f"Not sure; if anything, {last}"
+    return f"Not sure: could be {', '.join(others)} or {last}"
 
 
 def _render_face(number: int, reading: FaceReading, label_names: Sequence[str]) -> str:

@@ -33,16 +33,17 @@ def build_why_tab(kit: DemoKit) -> None:
                 label = gr.Dropdown(
                     [TOP_LABEL], label="Label", info="What spoke for it?", allow_custom_value=True
                 )
-            build_examples(picture, whole_picture)
         with gr.Column():
             heat_map = gr.Image(
                 label="What spoke for the label",
                 show_label=False,
                 interactive=False,
+                height=360,
                 buttons=["download", "fullscreen"],
                 alt_text="The face under a heat map; the legend is below",
             )
-            legend = gr.HTML(label="Legend")
+            legend = gr.HTML(label="Legend", padding=False)
+    build_examples(picture)
 
     @show_errors
     def explain_face(
