@@ -12,6 +12,7 @@ import io
 import json
 import os
 import platform
+import secrets
 import socket
 import subprocess
 import sys
@@ -112,10 +113,22 @@ def start_server(model: str, detector: str) -> tuple[subprocess.Popen[bytes], st
     raise SystemExit("The demo ended before its first page.")
 
 
-def ask(session: httpx.Client, picture: bytes) -> None:
+def find_function(session: httpx.Client, api_name: str) -> int:
+    """Return the number of a function of the page."""
+    functions = session.get("config").json()["dependencies"]
+    return next(found["id"] for found in functions if found["api_name"] == api_name)
+
+
+def ask(session: httpx.Client, function: int, visitor: str, picture: bytes) -> None:
     """Upload a picture, wait for the faces in it, and fetch the annotated one, as a browser does.
 
     `gradio_client` takes more time for that than the demo takes to answer.
+
+    Args:
+        session: Connected to the demo.
+        function: Number of `read_faces`.
+        visitor: A name that is only this visitor's.
+        picture: An encoded picture.
 
     Raises:
         BusyError: The queue is full.
@@ -124,23 +137,25 @@ def ask(session: httpx.Client, picture: bytes) -> None:
     api = "gradio_api"
     [path] = session.post(f"{api}/upload", files={"files": ("face.jpg", picture)}).json()
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    asked = session.post(f"{api}/call/read_faces", json={"data": [file, False]})
-    if asked.status_code == 503:
+    question = {"data": [file, False], "fn_index": function, "session_hash": visitor}
+    if session.post(f"{api}/queue/join", json=question).status_code == 503:
         raise BusyError
-    answer = session.get(f"{api}/call/read_faces/{asked.json()['event_id']}").text
-    event, data = answer.rsplit("event: ", 1)[1].split("\ndata: ", 1)
-    if event != "complete":
-        raise BusyError if "full" in data else RuntimeError(f"{event}: {data}")
-    session.get(json.loads(data)[0]["url"]).raise_for_status()
+    answer = session.get(f"{api}/queue/data", params={"session_hash": visitor}).text
+    messages = [json.loads(line.removeprefix("data: ")) for line in answer.split("\n\n") if line]
+    [completed] = [message for message in messages if message["msg"] == "process_completed"]
+    if not completed["success"]:
+        raise RuntimeError(completed["output"].get("error"))
+    session.get(completed["output"]["data"][0]["url"]).raise_for_status()
 
 
 def visit(address: str, picture: bytes, until: float, visits: Visits) -> None:
     """Send the picture again and again until a time of `time.monotonic`."""
     with httpx.Client(base_url=address, timeout=60) as session:
+        function, visitor = find_function(session, "read_faces"), secrets.token_hex(6)
         while time.monotonic() < until:
             start = time.monotonic()
             try:
-                ask(session, picture)
+                ask(session, function, visitor, picture)
                 visits.seconds.append(time.monotonic() - start)
             except BusyError:
                 visits.errors[BUSY] += 1
@@ -207,7 +222,8 @@ def main() -> None:
     picture = encoded.getvalue()
     try:
         with httpx.Client(base_url=address, timeout=60) as session:
-            ask(session, picture)  # the first one waits for the model
+            # The first one waits for the model.
+            ask(session, find_function(session, "read_faces"), "first", picture)
         visits = measure_visits(server, address, picture, args.visitors, args.seconds)
     finally:
         server.terminate()

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import anyio
 import gradio as gr
@@ -335,3 +335,20 @@ def test_about_tells_the_figures_of_the_report():
 
 def test_about_says_where_a_report_is_missing(tmp_path):
     assert "No report" in render_figures("mine", str(tmp_path))
+
+
+def test_callers_without_a_session_do_not_fill_the_memory():
+    kit = DemoKit(limits=Limits(remembered_visitors=2))
+    kit.__dict__["detector"] = LeftHalf()
+    page = build_demo(kit)
+    api = f"{serve_demo(page, kit)}gradio_api/call/read_faces"
+    try:
+        for _ in range(4):
+            question = Request(
+                api, b'{"data": [null, false]}', {"Content-Type": "application/json"}
+            )
+            event = json.load(urlopen(question))["event_id"]
+            assert b"complete" in urlopen(f"{api}/{event}").read()
+        assert len(page.app.state_holder.session_data) <= 2
+    finally:
+        page.close(verbose=False)

@@ -25,6 +25,8 @@ class Limits:
         taught_pictures: Pictures a visitor may teach with.
         waiting_requests: Requests that wait their turn; the next visitor is told that it is busy.
         requests_at_once: Requests of one kind that are served at the same time.
+        remembered_visitors: Sessions in memory, 0.2 MB each; a stranger's call through the API is
+            one, too, and would otherwise stay for good.
         kept_seconds: How long an upload or a result stays on the server.
     """
 
@@ -36,6 +38,7 @@ class Limits:
     taught_pictures: int = 400
     waiting_requests: int = 24
     requests_at_once: int = 2
+    remembered_visitors: int = 500
     kept_seconds: int = 600
 
 

@@ -125,6 +125,7 @@ def serve_demo(
         enable_monitoring=False,
         run_history=False,
         max_file_size=kit.limits.file_bytes,
+        state_session_capacity=kit.limits.remembered_visitors,
         footer_links=["api"],
         theme=build_theme(),
         css=CSS + views.STYLE,
