@@ -100,7 +100,9 @@ def take_shots(browser: Browser, address: str, drawn: Path) -> Iterator[list[Ima
         shots: list[Image.Image] = []
         for width, height, *_ in LAYOUTS.values():
             page.set_viewport_size({"width": width, "height": height})
-            expect(page.locator(".progress-text").filter(visible=True)).to_have_count(0)
+            expect(page.locator(".progress-text").filter(visible=True)).to_have_count(
+                0, timeout=30_000
+            )
             page.wait_for_function("[...document.images].every((image) => image.complete)")
             png = page.screenshot(
                 full_page=True,

@@ -24,7 +24,6 @@ from fer_hf.demo.limits import Limits
 from fer_hf.face_reading import FaceReader
 from fer_hf.faces import FaceDetector, crop_face
 from fer_hf.inference import ExpressionClassifier
-from fer_hf.overlay import format_percent
 
 if TYPE_CHECKING:
     from fer_hf.evaluation.report import RunReport
@@ -238,13 +237,13 @@ def describe_figures(report: "RunReport") -> str:
     accuracy = measured.accuracy
     if accuracy.value is None or accuracy.low is None or accuracy.high is None:
         raise ValueError("The report has no accuracy, expected one of a cross-validation.")
-    value, low, high = map(format_percent, (accuracy.value, accuracy.low, accuracy.high))
+    value, low, high = (f"{100 * x:.0f} %" for x in (accuracy.value, accuracy.low, accuracy.high))
     lines = [
         f"**Right on {value} of {measured.num_pictures} pictures**, each asked of a head that had "
         f"not seen it (95 % interval {low} to {high}, {report.settings['num_folds']} folds). "
-        f"“{guess.name}” would be right on {format_percent(guess.accuracy)}.\n",
+        f"“{guess.name}” would be right on {100 * guess.accuracy:.0f} %.\n",
         *(
-            f"- {label}: {format_percent(recall.value)} of {measured.support[label]} found"
+            f"- {label}: {100 * recall.value:.0f} % of {measured.support[label]} found"
             for label, recall in measured.recall_per_label.items()
             if recall.value is not None
         ),

@@ -19,7 +19,7 @@ CSS = """
   outline-offset: 2px !important;
 }
 @media (max-width: 640px) {
-  .gradio-container .main.fillable { padding: .5rem; }
+  .gradio-container .main.fillable { padding: .5rem !important; }
   .fer-header h1 { font-size: 1.375rem; }
 }
 """
