@@ -182,7 +182,9 @@ def open_tab(page, name):
 
 
 def upload(panel, *files):
-    panel.locator("input[type=file]").first.set_input_files([str(file) for file in files])
+    # A tab may have several, of which that for a single picture may be there first.
+    kind = "input[type=file][multiple]" if len(files) > 1 else "input[type=file]"
+    panel.locator(kind).first.set_input_files([str(file) for file in files])
 
 
 def face_of(panel, number):
