@@ -2,6 +2,7 @@
 
 # First of all: the Hugging Face libraries read these variables when they are imported.
 import atexit
+import functools
 import os
 import shutil
 import tempfile
@@ -49,6 +50,18 @@ def faces():
     from fer_hf.data import load_splits
 
     return load_splits("drawn", num_drawn=80, drawn_size=32)
+
+
+@pytest.fixture(scope="module")
+def launch_chromium():
+    """How to start the Chromium of this machine, with the arguments of Playwright's `launch`."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs a Chromium")
+    with sync_playwright() as playwright:
+        yield functools.partial(playwright.chromium.launch, executable_path=chromium)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,7 +10,7 @@ import zipfile
 import av
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from fer_hf.box import BOX_NAME, locate_model
 from fer_hf.data.drawn import draw_face
@@ -105,20 +104,15 @@ def address():
 
 
 @pytest.fixture(scope="module")
-def browser(drawn):
+def browser(launch_chromium, drawn):
     """A Chromium whose camera shows a drawn face."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs a Chromium")
     camera = [
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={drawn / 'camera.mjpeg'}",
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=camera)
+    with launch_chromium(args=camera) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

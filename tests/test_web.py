@@ -1,17 +1,13 @@
 """The page in the browser: complete, alone with itself, and of one mind with Python."""
 
-import base64
 import contextlib
 import functools
-import io
 import json
-import os
 import re
 import shutil
 import subprocess
 import tarfile
 import threading
-import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,6 +18,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from playwright.sync_api import expect
 
 from fer_hf.emotions import EMOTIONS
 from fer_hf.inference import ExpressionClassifier
@@ -217,119 +214,28 @@ console.log(JSON.stringify(resized));
 # In a browser
 
 
-class Browser:
-    """A headless Chromium that is told over a pipe what to do."""
+def open_page(browser, address):
+    """Open the page and wait until it has its model; returns it and the addresses it asks for."""
+    page, requests = browser.new_page(), []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address)
+    expect(page.locator("#verdict")).to_have_text("No picture yet", timeout=60_000)
+    return page, requests
 
-    def __init__(self, profile):
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        to_browser, self._write = os.pipe()
-        self._read, from_browser = os.pipe()
 
-        def connect():
-            # The browser reads from 3 and writes to 4; these may be taken by one another.
-            reader, writer = os.dup2(to_browser, 50), os.dup2(from_browser, 51)
-            os.dup2(reader, 3)
-            os.dup2(writer, 4)
+def read_scores(page):
+    """Return label to score as the page shows them once there are any, 0–1."""
+    expect(page.locator("#bars .score").first).not_to_have_text("–", timeout=60_000)
+    rows = page.locator("#bars li").all_inner_texts()
+    shown = (re.fullmatch(r"(\w+)\s+([\d.]+) %", row.strip()) for row in rows)
+    return {match[1]: float(match[2]) / 100 for match in shown}
 
-        self._process = subprocess.Popen(
-            [
-                *("chromium", "--headless=new", "--remote-debugging-pipe", "--disable-gpu"),
-                *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
-                *("--no-first-run", f"--user-data-dir={profile}", *sandbox, "about:blank"),
-            ],
-            preexec_fn=connect,
-            close_fds=False,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(to_browser)
-        os.close(from_browser)
-        self._number = 0
-        self._buffer = b""
-        self.requests = []
-        target = self._send("Target.createTarget", url="about:blank")["targetId"]
-        attached = self._send("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = {"sessionId": attached["sessionId"]}
-        for domain in ("Page", "Network", "DOM"):
-            self.send(f"{domain}.enable")
 
-    def send(self, method, **params):
-        """Give the page a command, and return its answer."""
-        return self._send(method, self._session, **params)
-
-    def _send(self, method, session=None, **params):
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params, **(session or {})}
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._receive()
-            if answer.get("method") == "Network.requestWillBeSent":
-                self.requests.append(answer["params"]["request"]["url"])
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return answer["result"]
-
-    def _receive(self):
-        while b"\0" not in self._buffer:
-            piece = os.read(self._read, 1 << 20)
-            assert piece, "the browser is gone"
-            self._buffer += piece
-        message, _, self._buffer = self._buffer.partition(b"\0")
-        return json.loads(message)
-
-    def run(self, script):
-        """Return what a piece of JavaScript evaluates to."""
-        answer = self.send(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
-        )
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def wait_for(self, script, seconds=60):
-        """Wait until a piece of JavaScript is true."""
-        latest = time.monotonic() + seconds
-        while not self.run(script):
-            assert time.monotonic() < latest, (script, self.run("document.body.innerText"))
-            time.sleep(0.1)
-
-    def open(self, address):
-        """Open a page, and wait until it has its model."""
-        self.send("Page.navigate", url=address)
-        self.wait_for("document.querySelector('#verdict')?.textContent === 'No picture yet'")
-
-    def choose(self, file):
-        """Choose a file, as if by hand, and return the shown scores once there are any."""
-        root = self.send("DOM.getDocument")["root"]["nodeId"]
-        node = self.send("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
-        self.wait_for(f"document.querySelector('#picture').ariaLabel === {Path(file).name!r}")
-        self.wait_for("document.querySelector('#bars .score').textContent !== '–'")
-        return self.read_scores()
-
-    def read_scores(self):
-        """Return label to score as the page shows them, 0–1."""
-        rows = self.run("[...document.querySelectorAll('#bars li')].map((row) => row.innerText)")
-        shown = (re.fullmatch(r"(\w+)\s+([\d.]+) %", row.strip()) for row in rows)
-        return {match[1]: float(match[2]) / 100 for match in shown}
-
-    def look(self, file, width, height, dark=False):
-        """Take a picture of the whole page at a size of the window."""
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.send("Emulation.setEmulatedMedia", features=scheme)
-        self.send(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=width < 500,
-        )
-        shot = self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        Path(file).write_bytes(base64.b64decode(shot["data"]))
-
-    def close(self):
-        """End it."""
-        with contextlib.suppress(BrokenPipeError, AssertionError):
-            self._send("Browser.close")
-        self._process.wait(timeout=20)
+def choose(page, file):
+    """Choose a file, as if by hand, and return the shown scores."""
+    page.locator("#file").set_input_files(file)
+    expect(page.locator("#picture")).to_have_attribute("aria-label", file.name)
+    return read_scores(page)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -361,13 +267,12 @@ def page(checkpoint, tmp_path_factory):
     return folder / "page"
 
 
-@pytest.fixture
-def browser(tmp_path):
-    if shutil.which("chromium") is None:
-        pytest.skip("needs a Chromium")
-    browser = Browser(tmp_path / "profile")
-    yield browser
-    browser.close()
+@pytest.fixture(scope="module")
+def browser(launch_chromium):
+    """A Chromium whose camera shows a test picture."""
+    camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    with launch_chromium(args=camera) as browser:
+        yield browser
 
 
 @pytest.mark.browser
@@ -375,14 +280,14 @@ def test_a_browser_scores_as_python_does_and_asks_nobody_else(checkpoint, page, 
     classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
     rng = np.random.default_rng(1)
     with serve(page) as address:
-        browser.open(address)
+        opened, requests = open_page(browser, address)
         for name, size in (("square", (128, 128)), ("wide", (91, 40)), ("small", (9, 9))):
             picture = Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8))
             picture.save(tmp_path / f"{name}.png")
-            shown = browser.choose(tmp_path / f"{name}.png")
+            shown = choose(opened, tmp_path / f"{name}.png")
             expected = dict(zip(EMOTIONS, classifier([picture])[0].tolist(), strict=True))
             assert shown == pytest.approx(expected, abs=6e-4)  # it shows tenths of a percent
-        exact = browser.run("""(async () => {
+        exact = opened.evaluate("""async () => {
             const { preprocess, computeScores } = await import("./scoring.js");
             const ort = await import("./runtime/ort.wasm.bundle.min.mjs");
             const settings = await (await fetch("settings.json")).json();
@@ -393,11 +298,12 @@ def test_a_browser_scores_as_python_does_and_asks_nobody_else(checkpoint, page, 
             const pixels = preprocess(data, width, height, settings);
             const shape = [1, 3, settings.height, settings.width];
             const input = new ort.Tensor("float32", pixels, shape);
-            return computeScores((await session.run({ pixel_values: input })).logits.data);
-        })()""")
+            const { logits } = await session.run({ pixel_values: input });
+            return [...computeScores(logits.data)];
+        }""")
         assert exact == pytest.approx(list(expected.values()), abs=1e-5)
-    outside = [url for url in browser.requests if not url.startswith((address, "data:", "blob:"))]
-    assert set(outside) <= {"about:blank"}
+    assert requests
+    assert not [url for url in requests if not url.startswith((address, "data:", "blob:"))]
 
 
 @pytest.mark.browser
@@ -405,35 +311,30 @@ def test_a_browser_says_when_it_is_not_sure_and_what_is_no_picture(page, browser
     Image.new("RGB", (40, 40), (128, 102, 77)).save(tmp_path / "grey.png")
     (tmp_path / "words.png").write_text("no picture")
     with serve(page) as address:
-        browser.open(address)
-        browser.choose(tmp_path / "grey.png")
-        assert browser.run("document.querySelector('#verdict').textContent").startswith("Not sure")
-        assert "Cannot be ruled out at 90 %: " in browser.run("document.body.innerText")
-        root = browser.send("DOM.getDocument")["root"]["nodeId"]
-        node = browser.send("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-        browser.send("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "words.png")])
-        browser.wait_for("document.querySelector('#problem').textContent.includes('words.png is')")
+        opened, _ = open_page(browser, address)
+        choose(opened, tmp_path / "grey.png")
+        expect(opened.locator("#verdict")).to_have_text(re.compile("^Not sure"))
+        expect(opened.locator("body")).to_contain_text("Cannot be ruled out at 90 %: ")
+        opened.locator("#file").set_input_files(tmp_path / "words.png")
+        expect(opened.locator("#problem")).to_contain_text("words.png is")
 
 
 @pytest.mark.browser
 def test_a_camera_is_scored_until_it_is_stopped(page, browser):
     with serve(page) as address:
-        browser.open(address)
-        press = "document.querySelector('#camera-button').click()"
-        browser.run(press)
-        browser.wait_for("document.querySelector('#bars .score').textContent !== '–'")
-        assert sum(browser.read_scores().values()) == pytest.approx(1, abs=0.005)
-        browser.run(press)
-        browser.wait_for("document.querySelector('video').srcObject === null")
-        assert browser.run("document.querySelector('#camera-button').ariaPressed") == "false"
+        opened, _ = open_page(browser, address)
+        button = opened.locator("#camera-button")
+        button.click()
+        assert sum(read_scores(opened).values()) == pytest.approx(1, abs=0.005)
+        button.click()
+        opened.wait_for_function("document.querySelector('video').srcObject === null")
+        expect(button).to_have_attribute("aria-pressed", "false")
 
 
 @pytest.mark.browser
-def test_a_phone_shows_all_of_it_without_scrolling_sideways(page, browser, tmp_path):
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(page, browser):
     with serve(page) as address:
-        browser.open(address)
+        opened, _ = open_page(browser, address)
         for width in (320, 390, 1280):
-            browser.look(tmp_path / "page.png", width, 800)
-            with Image.open(io.BytesIO((tmp_path / "page.png").read_bytes())) as shot:
-                assert shot.width == width
-            assert browser.run("document.documentElement.scrollWidth") <= width
+            opened.set_viewport_size({"width": width, "height": 800})
+            assert opened.evaluate("document.documentElement.scrollWidth") <= width
