@@ -28,6 +28,7 @@ from fer_hf.data.pictures import load_picture, to_rgb
 from fer_hf.evaluation.metrics import compute_metrics
 from fer_hf.faces import Face, FaceDetector, crop_face, load_detector
 from fer_hf.inference import ExpressionClassifier
+from fer_hf.tracking import compute_iou
 
 FOUND_IOU = 0.4
 CROPS_PER_SCENE = 40
@@ -53,14 +54,6 @@ class PlainHaar:
         greys = [np.asarray(picture.convert("L")) for picture in pictures]
         boxes = [self._cascade.detectMultiScale(grey, 1.1, 5) for grey in greys]
         return [[Face((x, y, x + w, y + h), 1.0) for x, y, w, h in found] for found in boxes]
-
-
-def compute_iou(one: Face, other: Face) -> float:
-    """Compute the intersection over union of two boxes."""
-    a, b = np.array(one.box), np.array(other.box)
-    shared = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0).prod()
-    areas = [(box[2:] - box[:2]).prod() for box in (a, b)]
-    return float(shared / (sum(areas) - shared))
 
 
 def find_best(faces: Sequence[Face]) -> Face | None:
@@ -95,7 +88,7 @@ def measure_detector(
         faces += detector([photo])
         times.append(1000 * (time.perf_counter() - start))
     overlaps = [
-        [compute_iou(face, truth) for face in found]
+        compute_iou([face.box for face in found], [truth.box])[:, 0].tolist()
         for found, truth in zip(faces, truths, strict=True)
     ]
     is_found = np.array([max(row, default=0.0) >= FOUND_IOU for row in overlaps])

@@ -111,13 +111,13 @@ def _compute_grad_cam(
     """Turn `pixel_values` (N, 3, H, W) into a label's maps (N, h, w), 0 or more, unscaled."""
     import torch
 
+    from fer_hf.losses import expand_logits
+
     compute_features, compute_logits = _split(model)
     with torch.no_grad():
         features = compute_features(torch.from_numpy(pixel_values))
     with torch.enable_grad():
-        logits = compute_logits(features.requires_grad_())
-        if logits.shape[1] == 1:  # a sigmoid neuron is the second label's logit, the first's is 0
-            logits = torch.nn.functional.pad(logits, (1, 0))
+        logits = expand_logits(compute_logits(features.requires_grad_()))
         others = [label for label in range(logits.shape[1]) if label != index]
         log_odds = logits[:, index] - logits[:, others].logsumexp(dim=1)
         # Unlike `backward`, this leaves `grad` of the shared parameters alone.

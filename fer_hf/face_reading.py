@@ -12,7 +12,12 @@ from PIL import Image
 
 from fer_hf.data.pictures import to_rgb
 from fer_hf.faces import Face, FaceDetector, crop_face
-from fer_hf.inference import ExpressionClassifier, FileScores, open_file
+from fer_hf.inference import (
+    ExpressionClassifier,
+    FileScores,
+    describe_scores,
+    open_file,
+)
 
 NO_FACE = "no face was found"
 
@@ -60,7 +65,7 @@ class FaceReader:
         """Read the faces of pictures of any mode and size.
 
         Args:
-            pictures: They are turned upright by nobody else: do that before.
+            pictures: Turned upright by their EXIF here; boxes are those of the upright picture.
             whole_picture: Take each picture as one face, without looking for any.
 
         Returns:
@@ -84,11 +89,10 @@ class FaceReader:
         self, crops: Sequence[Image.Image]
     ) -> list[tuple[npt.NDArray, npt.NDArray, bool | None, list[str] | None]]:
         scores = self.classifier(crops)
-        not_sure = self.classifier.not_sure
-        if not len(scores) or not_sure is None:
+        if not len(scores) or self.classifier.not_sure is None:
             return [(row, row, None, None) for row in scores]
-        has_crowd = not_sure.crowd_temperature is not None
-        crowd = self.classifier.compute_crowd_scores(scores) if has_crowd else scores
+        knows_crowd = self.classifier.knows_crowd
+        crowd = self.classifier.compute_crowd_scores(scores) if knows_crowd else scores
         sure = self.classifier.is_sure(scores).tolist()
         return list(
             zip(scores, crowd, sure, self.classifier.list_prediction_sets(scores), strict=True)
@@ -118,21 +122,6 @@ def score_faces(
         if not readings:
             yield FileScores(file, None, NO_FACE)
         for number, reading in enumerate(readings, 1):
-            yield _describe(reader, file, number, reading)
-
-
-def _describe(reader: FaceReader, file: str, number: int, reading: FaceReading) -> FileScores:
-    def name(values: npt.NDArray) -> dict[str, float]:
-        return dict(zip(reader.label_names, values.tolist(), strict=True))
-
-    not_sure = reader.classifier.not_sure
-    has_crowd = not_sure is not None and not_sure.crowd_temperature is not None
-    return FileScores(
-        file,
-        name(reading.scores),
-        sure=reading.sure,
-        prediction_set=reading.prediction_set,
-        crowd_scores=name(reading.crowd_scores) if has_crowd else None,
-        face=number,
-        box=reading.face.box,
-    )
+            yield describe_scores(
+                reader.classifier, file, reading.scores, face=number, box=reading.face.box
+            )

@@ -110,6 +110,11 @@ class ExpressionClassifier:
             for row, held in zip(rows, sets, strict=True)
         ]
 
+    @property
+    def knows_crowd(self) -> bool:
+        """Whether it was calibrated on votes, and `compute_crowd_scores` works."""
+        return self.not_sure is not None and self.not_sure.crowd_temperature is not None
+
     def compute_crowd_scores(self, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Turn scores (N, num_labels) into how people's votes would spread over the labels.
 
@@ -239,24 +244,34 @@ def score_files(
             if isinstance(pixels, str):
                 yield FileScores(file, None, pixels)
             else:
-                yield _describe(classifier, file, next(rows))
+                yield describe_scores(classifier, file, next(rows))
 
 
-def _describe(
-    classifier: ExpressionClassifier, file: str, scores: npt.NDArray[np.float32]
+def describe_scores(
+    classifier: ExpressionClassifier,
+    file: str,
+    scores: npt.NDArray[np.floating],
+    *,
+    face: int | None = None,
+    box: tuple[float, float, float, float] | None = None,
 ) -> FileScores:
+    """Return what the scores (num_labels,) of a file, or of a face in it, mean by their names."""
+
     def name(values: npt.NDArray) -> dict[str, float]:
         return dict(zip(classifier.label_names, values.tolist(), strict=True))
 
     if classifier.not_sure is None:
-        return FileScores(file, name(scores))
-    has_crowd = classifier.not_sure.crowd_temperature is not None
+        return FileScores(file, name(scores), face=face, box=box)
     return FileScores(
         file,
         name(scores),
         sure=bool(classifier.is_sure([scores])[0]),
         prediction_set=classifier.list_prediction_sets([scores])[0],
-        crowd_scores=name(classifier.compute_crowd_scores(scores)) if has_crowd else None,
+        crowd_scores=(
+            name(classifier.compute_crowd_scores(scores)) if classifier.knows_crowd else None
+        ),
+        face=face,
+        box=box,
     )
 
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from fer_hf.evaluation.checkpoint_report import CheckpointReport
 from fer_hf.evaluation.checkpoint_table import describe_not_sure, describe_seen, render_worth
 from fer_hf.evaluation.comparison import Comparison
-from fer_hf.evaluation.intervals import Estimate
+from fer_hf.evaluation.intervals import Estimate, render_share
 from fer_hf.evaluation.metrics import Evaluation
 from fer_hf.evaluation.report import RunReport
 from fer_hf.licensing import (
@@ -203,8 +203,8 @@ def _build_metadata(
 def _render_headline(report: RunReport, test: Evaluation) -> str:
     tagger = next((y for y in report.yardsticks if "tagger" in y.name), None)
     if tagger is None:
-        return f"It was right on {_percent(test.accuracy)} of pictures it had not seen."
-    share = f"It agrees with the crowd on {_percent(test.accuracy)} of the test pictures"
+        return f"It was right on {render_share(test.accuracy)} of pictures it had not seen."
+    share = f"It agrees with the crowd on {render_share(test.accuracy)} of the test pictures"
     return f"{share}; one person who voted on them does on {100 * tagger.accuracy:.1f} %."
 
 
@@ -290,8 +290,8 @@ def _render_comparison(comparison: Comparison | None, report: RunReport) -> str:
                 f"**{name}**" if name == report.display_name else name,
                 row.backbone_knowledge,
                 row.trained_part,
-                _percent(row.validation_accuracy),
-                _percent(row.test_accuracy) if row.test_accuracy else "–",
+                render_share(row.validation_accuracy),
+                render_share(row.test_accuracy) if row.test_accuracy else "–",
             ]
         )
     headers = ["model", "knew before", "trained", "accuracy on validation", "on test"]
@@ -304,8 +304,8 @@ def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
             other.data if other.split in ("test", "all") else f"{other.data}, {other.split}",
             f"{other.evaluation.num_pictures:,}",
             "not known" if other.num_seen is None else f"{other.num_seen:,}",
-            _percent(other.evaluation.accuracy),
-            _percent(other.evaluation.balanced_accuracy),
+            render_share(other.evaluation.accuracy),
+            render_share(other.evaluation.balanced_accuracy),
         ]
         for other in others
     ]
@@ -373,14 +373,7 @@ def _render_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
-def _percent(estimate: Estimate) -> str:
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return "–"
-    value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
-
-
 def _show(metric: str, estimate: Estimate) -> str:
     if metric != "nll":
-        return _percent(estimate)
+        return render_share(estimate)
     return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"

@@ -108,7 +108,7 @@ def _predict(given: argparse.Namespace) -> None:
     files = find_pictures(given.pictures, allow_url=given.allow_url)
     classifier = _open_classifier(given.model or BOX_NAME, given.backend)
     not_sure = classifier.not_sure
-    if given.crowd and (not_sure is None or not_sure.crowd_temperature is None):
+    if given.crowd and not classifier.knows_crowd:
         raise ValueError(
             "--crowd needs a model that was calibrated on people's votes (`crowd_temperature` in "
             "its config), and this one was not. Leave --crowd out, or use the model in the box."

@@ -3,16 +3,12 @@
 import logging
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gradio as gr
 from tabulate import tabulate
 
 from fer_hf.box import locate_model
 from fer_hf.demo.kit import DemoKit
-
-if TYPE_CHECKING:
-    from fer_hf.evaluation.intervals import Estimate
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +66,7 @@ def render_figures(name: str, model: str) -> str:
         model: Its folder, its Hub id, or the name of the model in the box.
     """
     # Its plots take a second to import, and the page is there before.
+    from fer_hf.evaluation.intervals import render_share
     from fer_hf.evaluation.report import load_report
 
     title = f"## How good {name} is"
@@ -88,20 +85,13 @@ def render_figures(name: str, model: str) -> str:
         f" One of the people who voted on them: on {100 * tagger.accuracy:.1f} %." if tagger else ""
     )
     rows = [
-        [label, f"{test.support[label]:,}", _render_share(recall)]
+        [label, f"{test.support[label]:,}", render_share(recall)]
         for label, recall in test.recall_per_label.items()
     ]
     headers = ["label", "pictures", "share found (95 % interval)"]
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
     return (
         f"{title}\n\nOn the {test.num_pictures:,} pictures of the {split} split of {report.data} "
-        f"it is right on {_render_share(test.accuracy)}; averaged over the labels, on "
-        f"{_render_share(test.balanced_accuracy)}.{people}\n\n{table}"
+        f"it is right on {render_share(test.accuracy)}; averaged over the labels, on "
+        f"{render_share(test.balanced_accuracy)}.{people}\n\n{table}"
     )
-
-
-def _render_share(share: "Estimate") -> str:
-    if share.value is None or share.low is None or share.high is None:
-        return "–"
-    value, low, high = (100 * x for x in (share.value, share.low, share.high))
-    return f"{value:.1f} % ({low:.1f}–{high:.1f})"

@@ -88,9 +88,7 @@ def build_teach_tab(kit: DemoKit) -> None:
         return describe_figures(taught.report), str(taught.archive), lesson
 
     @show_errors
-    def try_taught(
-        picture: str | None, whole_picture: bool, lesson: Lesson | None
-    ) -> Shown | tuple[None, str, list]:
+    def try_taught(picture: str | None, whole_picture: bool, lesson: Lesson | None) -> Shown:
         """Read a picture with the head that was taught; call `teach` first.
 
         Args:

@@ -16,7 +16,7 @@ from fer_hf.evaluation.checkpoint_report import (
     TemperedFit,
     list_confused_pairs,
 )
-from fer_hf.evaluation.intervals import Estimate
+from fer_hf.evaluation.intervals import Estimate, render_share
 from fer_hf.evaluation.panels import Agreement, PanelComparison
 from fer_hf.evaluation.robustness import render_robustness
 from fer_hf.evaluation.slices import render_slices
@@ -241,10 +241,10 @@ def describe_not_sure(figures: NotSureFigures) -> str:
     promised = f"{100 * figures.coverage:.0f} %"
     return (
         f"Not sure: it answers where its top score is {answers.threshold:.2f} or more, which was "
-        f"to be {promised} of pictures and is {_render_share(answers.coverage)} of "
-        f"these; of those answers {_render_share(answers.accuracy)} are right. Its sets of labels "
+        f"to be {promised} of pictures and is {render_share(answers.coverage)} of "
+        f"these; of those answers {render_share(answers.accuracy)} are right. Its sets of labels "
         f"were to hold the true one for {promised} and do for "
-        f"{_render_share(sets.overall)}, with {sets.mean_size:.2f} labels on average and "
+        f"{render_share(sets.overall)}, with {sets.mean_size:.2f} labels on average and "
         f"{sets.num_empty:,} empty."
     )
 
@@ -311,13 +311,6 @@ def _list_panel_notes(comparison: PanelComparison) -> list[str]:
         "larger the panel, the fewer they are. Its soft cross-entropy is that of the shares of its "
         "votes, smoothed by how frequent each label is.",
     ]
-
-
-def _render_share(estimate: Estimate) -> str:
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return "–"
-    value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
 
 
 def _render(figure: float | None, missing: str = "–") -> str:
