@@ -194,7 +194,7 @@ def measure_accuracy(folder: Path, data: str) -> dict[str, str]:
         command += ["--num_train_epochs", "5", "--output_dir", str(output)]
         print(f"{name}: {run(command, folder / f'cache-{name}'):.0f} s", flush=True)
         report = json.loads((output / "report.json").read_text())
-        accuracy[name] = 100 * report["evaluations"]["validation"]["accuracy"]
+        accuracy[name] = 100 * report["evaluations"]["validation"]["accuracy"]["value"]
     difference = accuracy["bf16"] - accuracy["fp32"]
     return {
         "validation accuracy of a head on the model in the box, fp32": f"{accuracy['fp32']:.2f} %",
