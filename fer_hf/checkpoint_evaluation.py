@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from datasets import Dataset, Image
+from datasets import Dataset
 from datasets.utils import tqdm
 from matplotlib.figure import Figure
-from PIL import Image as PillowImage
+from PIL import Image
 from transformers.utils import cached_file
 
 from fer_hf.box import locate_model
@@ -27,7 +27,7 @@ from fer_hf.data.fingerprints import (
     find_seen,
     load_fingerprints,
 )
-from fer_hf.data.pictures import to_rgb
+from fer_hf.data.pictures import read_encoded, to_rgb
 from fer_hf.evaluation.checkpoint_plots import plot_one_reliability
 from fer_hf.evaluation.checkpoint_report import (
     CheckpointReport,
@@ -215,8 +215,8 @@ def _score(
         scores = _score_share(classifier, split, batch_size)
         return scores, scores
     voted_scores = _score_share(classifier, voted, batch_size)
-    rows = {picture: row for row, picture in enumerate(_read_encoded(voted))}
-    found = [rows.get(picture, -1) for picture in _read_encoded(split)]
+    rows = {picture: row for row, picture in enumerate(read_encoded(voted))}
+    found = [rows.get(picture, -1) for picture in read_encoded(split)]
     if -1 in found:  # such as under --max_eval_samples, which draws from each set by itself
         return _score_share(classifier, split, batch_size), voted_scores
     return voted_scores[:, found], voted_scores
@@ -233,12 +233,6 @@ def _split_rows(num_rows: int) -> npt.NDArray[np.int64]:
     """Return the rows of this process: consecutive, so that those of all in turn are in order."""
     state = join_processes()
     return np.array_split(np.arange(num_rows), state.num_processes)[state.process_index]
-
-
-def _read_encoded(split: Dataset) -> list[bytes | str]:
-    """Return what tells pictures apart without decoding them: their bytes, or their file."""
-    pictures = split.select_columns("image").cast_column("image", Image(decode=False))["image"][:]
-    return [picture["bytes"] or picture["path"] for picture in pictures]
 
 
 def _read_votes(split: Dataset, names: Sequence[str]) -> tuple[npt.NDArray, npt.NDArray]:
@@ -274,7 +268,7 @@ def _measure_robustness(
 ) -> Robustness:
     """Measure corruptions; the processes of one launch share each batch."""
 
-    def classify(pictures: Sequence[PillowImage.Image]) -> Scores:
+    def classify(pictures: Sequence[Image.Image]) -> Scores:
         share = [pictures[row] for row in _split_rows(len(pictures))]
         return np.concatenate(gather_object([classifier(share)]))
 
@@ -324,7 +318,7 @@ def _to_png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def _encode(picture: PillowImage.Image) -> bytes:
+def _encode(picture: Image.Image) -> bytes:
     """Encode a picture for the page, where it is shown at most so large."""
     small = picture.copy()
     small.thumbnail((240, 240))

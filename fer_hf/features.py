@@ -11,10 +11,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
-import datasets
 import numpy as np
 import torch
 from accelerate import PartialState
@@ -22,6 +20,7 @@ from torch.utils import data as torch_data
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from fer_hf.data.pictures import read_encoded
 from fer_hf.data.transforms import Augmentation, FaceDataset, collate
 from fer_hf.feature_cache import FORMAT_VERSION, get_cache_folder, load_or_compute
 from fer_hf.models import calibrate_batchnorm, compute_features, get_head_parameters
@@ -196,7 +195,7 @@ class _Job:
                 digest.update(
                     values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
                 )
-        for content in _read_contents(self.faces.split):
+        for content in read_encoded(self.faces.split):
             digest.update(hashlib.sha256(content).digest())
         return digest.hexdigest()[:32]
 
@@ -248,11 +247,3 @@ class _Job:
 def _describe_network(model: PreTrainedModel) -> dict[str, Any]:
     config = model.config.to_dict()
     return {key: config.get(key) for key in ("architecture", "model_args", "input_size", "pooling")}
-
-
-def _read_contents(split: datasets.Dataset) -> Iterator[bytes]:
-    """Yield the encoded bytes of each picture."""
-    pictures = split.select_columns("image").cast_column("image", datasets.Image(decode=False))
-    for batch in pictures.iter(batch_size=1000):
-        for picture in batch["image"]:
-            yield picture["bytes"] or Path(picture["path"]).read_bytes()

@@ -8,15 +8,14 @@ import itertools
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from datasets import Dataset, DatasetDict, Image
+from datasets import Dataset, DatasetDict
 from datasets.utils import tqdm
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -24,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from fer_hf.data.fingerprints import compute_fingerprint
 from fer_hf.data.near_duplicates import find_near_duplicates, make_thumbnail
 from fer_hf.data.parts import BATCH_SIZE
-from fer_hf.data.pictures import PROGRESS_FROM, load_picture, to_rgb
+from fer_hf.data.pictures import PROGRESS_FROM, list_stored, load_picture, read_encoded, to_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +147,7 @@ def count_repeats(splits: DatasetDict) -> int:
     repeats = 0
     for data in splits.values():
         # Python's own 64 bits: no other hash is as fast, and none has to outlive the process.
-        hashes = [hash(_read(stored)) for stored in _list_stored(data)]
+        hashes = [hash(content) for content in read_encoded(data)]
         repeats += sum(value in seen for value in hashes)
         seen.update(hashes)
     return repeats
@@ -190,7 +189,7 @@ def list_pictures(splits: DatasetDict) -> list[Picture]:
     pictures = []
     for split, data in splits.items():
         names = data.features["label"].names
-        stored = zip(data["label"][:], _list_stored(data), strict=True)
+        stored = zip(data["label"][:], list_stored(data), strict=True)
         for row, (label, picture) in enumerate(stored):
             # Enough to find the file, without saying where on this machine it lies.
             name = "/".join(Path(picture["path"]).parts[-2:]) if picture["path"] else None
@@ -201,18 +200,6 @@ def list_pictures(splits: DatasetDict) -> list[Picture]:
 def _count_labels(data: Dataset) -> dict[str, int]:
     counts = Counter(data["label"][:])
     return {name: counts[label] for label, name in enumerate(data.features["label"].names)}
-
-
-def _list_stored(data: Dataset) -> Iterator[dict[str, Any]]:
-    """Yield each picture as it is kept: its encoded `bytes`, or the `path` of its file, or both."""
-    pictures = data.select_columns("image").cast_column("image", Image(decode=False))
-    for batch in pictures.iter(BATCH_SIZE):
-        yield from batch["image"]
-
-
-def _read(stored: dict[str, Any]) -> bytes:
-    content = stored["bytes"]
-    return Path(stored["path"]).read_bytes() if content is None else content
 
 
 @dataclass(frozen=True)
@@ -227,21 +214,21 @@ class _Look:
 def _look(splits: DatasetDict) -> list[_Look]:
     """Decode every picture once, in threads."""
     total = sum(map(len, splits.values()))
-    pictures = (stored for data in splits.values() for stored in _list_stored(data))
+    contents = (content for data in splits.values() for content in read_encoded(data))
     looks: list[_Look] = []
     quiet = True if total < PROGRESS_FROM else None
     with (
         ThreadPoolExecutor(os.cpu_count()) as threads,
         tqdm(total=total, desc="Looking at pictures", unit=" pictures", disable=quiet) as bar,
     ):
-        while batch := list(itertools.islice(pictures, BATCH_SIZE)):
+        while batch := list(itertools.islice(contents, BATCH_SIZE)):
             looks += threads.map(_look_at, batch)
             bar.update(len(batch))
     return looks
 
 
-def _look_at(stored: dict[str, Any]) -> _Look:
-    picture = to_rgb(load_picture(_read(stored)))
+def _look_at(content: bytes) -> _Look:
+    picture = to_rgb(load_picture(content))
     return _Look(compute_fingerprint(picture), picture.size, make_thumbnail(picture))
 
 

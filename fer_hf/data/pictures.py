@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 from datasets.utils import tqdm
 from PIL import Image, ImageOps
 
-from fer_hf.data.parts import IMAGE_TYPE
+from fer_hf.data.parts import BATCH_SIZE, IMAGE_TYPE
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused by their header: 0.25 GiB as RGB, Pillow's own limit."""
@@ -86,6 +87,20 @@ def _scale_to_8_bits(image: Image.Image) -> Image.Image:
     whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
     white = next((white for white in whites if brightest <= white), brightest)
     return Image.fromarray((levels.clip(0, white) * (255 / white)).round().astype(np.uint8))
+
+
+def read_encoded(split: datasets.Dataset) -> Iterator[bytes]:
+    """Yield each picture of a split as its file's content, without decoding it."""
+    for stored in list_stored(split):
+        content = stored["bytes"]
+        yield Path(stored["path"]).read_bytes() if content is None else content
+
+
+def list_stored(split: datasets.Dataset) -> Iterator[dict[str, Any]]:
+    """Yield each picture as it is kept: its encoded `bytes`, or the `path` of its file, or both."""
+    pictures = split.select_columns("image").cast_column("image", datasets.Image(decode=False))
+    for batch in pictures.iter(BATCH_SIZE):
+        yield from batch["image"]
 
 
 def find_unreadable(batches: Iterable[pa.StructArray], num_pictures: int) -> dict[int, str]:
