@@ -117,7 +117,9 @@ def evaluate_checkpoint(
             voted_scores[0],
             voted_votes,
             all_other_votes=voted_others,
-            crowd_temperature=not_sure.crowd_temperature if not_sure else None,
+            crowd_scores=(
+                classifier.compute_crowd_scores(voted_scores[0]) if classifier.knows_crowd else None
+            ),
         )
     return CheckpointReport(
         model=name_source(model_name_or_path),

@@ -64,9 +64,9 @@ class ExpressionClassifier:
     ) -> None:
         self.network = _open_network(model_name_or_path, revision, backend)
         names = self.network.label_names
-        not_sure = self.network.config.get(CONFIG_KEY)
-        self.not_sure = None if not_sure is None else NotSure.from_dict(not_sure)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
+        said = self.network.config.get(CONFIG_KEY)
+        self.not_sure = None if said is None else NotSure.from_dict(said, len(self.label_names))
 
     def __call__(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         """Score one batch of pictures of any mode and size.
@@ -123,13 +123,13 @@ class ExpressionClassifier:
         Raises:
             ValueError: The checkpoint was not calibrated on votes.
         """
-        temperature = self._get_not_sure().crowd_temperature
-        if temperature is None:
+        not_sure = self._get_not_sure()
+        if not_sure.crowd_temperature is None:
             raise ValueError(
                 "The checkpoint lacks `crowd_temperature`, expected one that was calibrated on "
                 "pictures with people's votes. Use the model in the box, or train on votes."
             )
-        return soften_scores(scores, temperature)
+        return soften_scores(scores, not_sure.crowd_temperature, not_sure.crowd_offsets or 0.0)
 
     @property
     def num_parameters(self) -> int:

@@ -250,10 +250,10 @@ def _render_people(here: CheckpointReport | None) -> str:
         f"against all votes is {_show('nll', entropy)} nats on {crowd.num_voted_pictures:,} "
         "pictures, majority or not."
     )
-    if tempered := crowd.at_crowd_temperature:
+    if fit := crowd.calibrated_on_votes:
         text += (
-            f" Softened by the temperature {tempered.temperature:.2f} that the config keeps for it "
-            f"(`fer-hf predict --crowd`), it is {_show('nll', tempered.soft_cross_entropy)}."
+            " Calibrated on votes by what the config keeps for it (`fer-hf predict --crowd`), it "
+            f"is {_show('nll', fit.soft_cross_entropy)}."
         )
     if panels := crowd.panels:
         largest = panels.panels[-1]

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from fer_hf.evaluation.calibration import (
     compute_logit_offsets,
     fit_calibration,
-    fit_crowd_temperature,
+    fit_crowd,
     fit_temperature,
     fit_vector_scaling,
 )
@@ -127,27 +127,35 @@ def draw_votes(logits, voters=10):
 def test_the_temperature_of_the_crowd_is_found_from_votes():
     logits, _ = draw(1.0, count=2000)
     votes, scores = draw_votes(logits), softmax(2.5 * logits, axis=1)
-    temperature = fit_crowd_temperature(scores, votes)
+    raised = [0.4, 0, 0, 0, -0.4, 0, 0, 0][: logits.shape[1]]
+    scores = softmax(2.5 * logits + raised, axis=1)
+    temperature, offsets = fit_crowd(scores, votes)
     assert temperature == pytest.approx(2.5, rel=0.05)
+    assert offsets - offsets.mean() == pytest.approx(np.mean(raised) - raised, abs=0.1)
 
-    def measure(temperature):
-        return estimate_soft_cross_entropy(soften_scores(scores, temperature), votes)[0].value
+    def measure(temperature, offsets):
+        softened = soften_scores(scores, temperature, offsets)
+        return estimate_soft_cross_entropy(softened, votes)[0].value
 
-    assert measure(temperature) < min(measure(1.0), measure(0.95 * temperature), measure(3.0))
+    best = measure(temperature, offsets)
+    assert best < min(measure(1.0, offsets), measure(0.95 * temperature, offsets))
+    assert best < min(measure(3.0, offsets), measure(temperature, 0.0))
 
 
 def test_rows_without_a_vote_do_not_count_and_without_any_there_is_no_temperature():
     logits, _ = draw(1.0, count=100)
     scores, votes = softmax(2 * logits, axis=1), draw_votes(logits)
     more = np.concatenate([scores, scores[::-1]]), np.concatenate([votes, 0 * votes])
-    assert fit_crowd_temperature(*more) == fit_crowd_temperature(scores, votes)
-    assert fit_crowd_temperature(scores, 0 * votes) is None
+    for found, expected in zip(fit_crowd(*more), fit_crowd(scores, votes), strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert fit_crowd(scores, 0 * votes) is None
 
 
 def test_scores_are_softened_as_their_logits_would_be():
     # √0.64 : √0.36 = 8 : 6.
     np.testing.assert_allclose(soften_scores([[0.64, 0.36]], 2.0), [[8 / 14, 6 / 14]])
     np.testing.assert_allclose(soften_scores([1.0, 0.0], 1.0), [1.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(soften_scores([0.5, 0.5], 2.0, np.log([9, 4])), [0.6, 0.4])
 
 
 # Offsets and the diagram

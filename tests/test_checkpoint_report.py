@@ -21,7 +21,7 @@ from fer_hf.evaluation.checkpoint_report import (
 from fer_hf.evaluation.checkpoint_table import render_checkpoint_report, render_side_by_side
 from fer_hf.evaluation.intervals import UNDEFINED, Estimate, estimate_share
 from fer_hf.evaluation.metrics import compute_reliability, evaluate_scores
-from fer_hf.evaluation.not_sure import NotSure
+from fer_hf.evaluation.not_sure import NotSure, soften_scores
 from fer_hf.evaluation.report import load_report
 from fer_hf.evaluation.robustness import CorruptedAccuracy, Robustness
 from fer_hf.evaluation.slices import Slice
@@ -62,7 +62,7 @@ def report():
             all_scores,
             all_votes,
             all_other_votes=np.append(np.ones(120), [0, 10]),
-            crowd_temperature=2.0,
+            crowd_scores=soften_scores(all_scores, 2.0),
         ),
         versions={"torch": "2.15.0"},
     )
@@ -108,13 +108,12 @@ def test_people_stand_beside_the_model(report):
     assert crowd.entropy_spearman.value is None
 
 
-def test_scores_stand_at_the_temperature_for_votes_too(report):
-    fit = report.crowd.at_crowd_temperature
+def test_scores_for_votes_are_measured_too(report):
+    fit = report.crowd.calibrated_on_votes
     top, others = np.sqrt([0.7, 0.1]) / np.sqrt([0.7, 0.1, 0.1, 0.1]).sum()
     right = -(6 * np.log(top) + 3 * np.log(others)) / 9
     wrong = -(1 * np.log(top) + 8 * np.log(others)) / 9
     torn = -(np.log(top) + np.log(others)) / 2
-    assert fit.temperature == 2
     assert fit.soft_cross_entropy.value == pytest.approx((60 * right + 60 * wrong + torn) / 121)
     less = report.crowd.soft_cross_entropy.value - fit.soft_cross_entropy.value
     assert report.crowd.kl_divergence.value - fit.kl_divergence.value == pytest.approx(less)
@@ -162,9 +161,9 @@ def test_the_tables_say_in_words_what_is_above(report):
     assert "There is no picture of fear; averages leave it out." in text
     assert "above one human tagger's on 1 of 3 labels" in text
     assert "121 pictures" in text
-    entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.at_crowd_temperature
+    entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.calibrated_on_votes
     assert f"{entropy.value:.3f}" in rows["soft cross-entropy, nats *"]
-    assert f"{tempered.kl_divergence.value:.3f}" in rows["… at T = 2.00, nats *"]
+    assert f"{tempered.kl_divergence.value:.3f}" in rows["… for votes, nats *"]
 
     rows = {line.split("  ")[0]: line.split("  ")[1:] for line in panels.splitlines()}
     assert "0.60/0.50" in rows["accuracy"]
@@ -172,7 +171,7 @@ def test_the_tables_say_in_words_what_is_above(report):
     assert rows["sad"][-1] == "< 1 (< 1 – < 1)"
     assert rows["fear"][-1].strip() == "–"
     assert f"/{entropy.value:.2f}" in "".join(rows["soft cross-entropy"])
-    assert f"/{tempered.soft_cross_entropy.value:.2f}" in "".join(rows["… at T = 2.00"])
+    assert f"/{tempered.soft_cross_entropy.value:.2f}" in "".join(rows["… for votes"])
     assert "The model is worth less than 1 (less than 1 –" in panels
     assert "Panel" not in render_checkpoint_report(
         replace(report, crowd=replace(report.crowd, panels=None))
@@ -261,7 +260,7 @@ def test_the_report_is_written_as_plain_json(report, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["report.json"]
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(report.to_dict()))
-    assert (written["kind"], written["format"]) == ("evaluation", 3)
+    assert (written["kind"], written["format"]) == ("evaluation", 4)
     assert written["num_pictures"] == 120
     assert written["evaluation"]["accuracy"]["value"] == 0.5
     assert written["evaluation"]["recall_per_label"]["fear"]["value"] is None
@@ -275,7 +274,7 @@ def test_a_report_survives_its_file(report, whole, tmp_path):
 
 
 def test_the_report_of_a_run_and_this_one_are_told_apart(report, baseline_run, tmp_path):
-    with pytest.raises(ValueError, match=r"no evaluation of format 3 \(it is the report of a run"):
+    with pytest.raises(ValueError, match=r"no evaluation of format 4 \(it is the report of a run"):
         load_checkpoint_report(baseline_run)
     save_checkpoint_report(report, tmp_path)
     with pytest.raises(ValueError, match=r"of the kind 'evaluation', expected that of a run"):
@@ -287,7 +286,7 @@ def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
     data = json.loads(path.read_text(encoding="utf-8"))
     data["not_sure"]["answers"] = None
     path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match="no evaluation of format 3"):
+    with pytest.raises(ValueError, match="no evaluation of format 4"):
         load_checkpoint_report(tmp_path)
     shutil.rmtree(tmp_path)
     path = save_checkpoint_report(whole, tmp_path)
@@ -302,7 +301,7 @@ def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
 )
 def test_what_is_no_evaluation_is_refused(tmp_path, text):
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(ValueError, match=r"no evaluation of format 3 .* Run `fer-hf evaluate"):
+    with pytest.raises(ValueError, match=r"no evaluation of format 4 .* Run `fer-hf evaluate"):
         load_checkpoint_report(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no evaluation at"):
         load_checkpoint_report(tmp_path / "nowhere")

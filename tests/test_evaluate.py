@@ -197,14 +197,15 @@ def test_votes_for_no_label_and_the_temperature_for_votes_count(
     (checkpoint / "config.json").write_text(json.dumps(config))
     assert evaluate(checkpoint, voted, "--output_dir", tmp_path / "out") == 0
     report = load_checkpoint_report(tmp_path / "out")
-    assert report.crowd.at_crowd_temperature.temperature == 2
+    fit, plain = report.crowd.calibrated_on_votes, report.crowd.soft_cross_entropy
+    assert fit.soft_cross_entropy.value != plain.value
     # A panel of nine leaves one judge; of 8 : 2 it is one who sees no emotion twice in ten times.
     assert report.crowd.panels.panels[-1].num_pictures == pytest.approx(0.8 + 0.8 + 1 + 1)
     assert report.not_sure.answers.coverage.value == 1
     assert report.not_sure.sets.overall.value == 1
     assert report.not_sure.sets.mean_size == 8
     shown = " ".join(capsys.readouterr().out.split())
-    assert "… at T = 2.00" in shown
+    assert "… for votes" in shown
     assert "The model is worth" in shown
     assert "Not sure: it answers where its top score is 0.00 or more" in shown
 

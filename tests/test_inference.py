@@ -337,13 +337,14 @@ SCORES = np.array([[0.1, 0.6, 0.3, 0, 0, 0, 0, 0], [0.3, 0.1, 0.1, 0.45, 0.05, 0
 
 
 def test_a_checkpoint_says_when_it_is_not_sure_and_what_it_cannot_rule_out(checkpoint):
-    say(checkpoint, {**SETTINGS, "crowd_temperature": 2.0})
+    offsets = [float(np.log(4)), *[0.0] * 7]
+    say(checkpoint, {**SETTINGS, "crowd_temperature": 2.0, "crowd_offsets": offsets})
     classifier = ExpressionClassifier(str(checkpoint))
-    assert classifier.not_sure == NotSure(0.9, 0.5, 0.2, 2.0)
+    assert classifier.not_sure == NotSure(0.9, 0.5, 0.2, 2.0, offsets)
     assert classifier.is_sure(SCORES).tolist() == [True, False]
     anger, contempt, disgust, fear = classifier.label_names[:4]
     assert classifier.list_prediction_sets(SCORES) == [[contempt, disgust], [fear, anger]]
-    roots = np.sqrt(SCORES)
+    roots = np.sqrt(SCORES * [4, 1, 1, 1, 1, 1, 1, 1])
     expected = roots / roots.sum(axis=1, keepdims=True)
     assert classifier.compute_crowd_scores(SCORES) == pytest.approx(expected, abs=1e-6)
 

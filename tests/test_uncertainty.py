@@ -136,13 +136,14 @@ def test_what_is_fitted_is_what_each_part_fits_and_survives_as_plain_data():
     (answers,) = fit_confidence_thresholds(scores, labels, [0.9])
     assert fitted == NotSure(0.9, answers.threshold, fit_conformal_threshold(scores, labels))
     assert set(fitted.to_dict()) == {"coverage", "threshold", "conformal_threshold"}
-    assert NotSure.from_dict(fitted.to_dict()) == fitted
+    assert NotSure.from_dict(fitted.to_dict(), num_labels=3) == fitted
 
     votes = np.random.default_rng(0).multinomial(10, softmax(np.log(scores) / 2, axis=1))
     voted = fit_not_sure(scores, labels, votes, coverage=0.8)
     assert voted.coverage == 0.8
     assert voted.crowd_temperature == pytest.approx(2, rel=0.1)
-    assert NotSure.from_dict(voted.to_dict()) == voted
+    assert len(voted.crowd_offsets) == 3
+    assert NotSure.from_dict(voted.to_dict(), num_labels=3) == voted
 
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0, -0.1, 90, float("nan")])
@@ -177,6 +178,9 @@ def test_arrays_that_do_not_fit_are_refused():
         {"coverage": 0.9, "threshold": 1.5, "conformal_threshold": 0.1},
         {"coverage": 0.9, "threshold": float("nan"), "conformal_threshold": 0.1},
         {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_temperature": 0},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_offsets": [1.0]},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_offsets": 1.0},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_offsets": [1, "2"]},
         {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "mood": 0.2},
     ],
 )
@@ -184,7 +188,7 @@ def test_a_config_that_says_something_else_is_refused(data):
     with pytest.raises(
         ValueError, match=r"`not_sure` in the checkpoint's config is .*add_not_sure"
     ):
-        NotSure.from_dict(data)
+        NotSure.from_dict(data, num_labels=2)
 
 
 @pytest.mark.realdata

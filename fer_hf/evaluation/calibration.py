@@ -84,7 +84,14 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         The temperature, between 0.05 and 20; above 1 the scores were too sure.
     """
     logits = np.asarray(logits, dtype=np.float64)
-    return _minimise_cross_entropy(logits, np.eye(logits.shape[1])[np.asarray(labels)])
+    truth = np.eye(logits.shape[1])[np.asarray(labels)]
+
+    def compute_nll(log_temperature: float) -> float:
+        log_scores = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -(truth * log_scores).sum() / len(truth)
+
+    bounds = (-_FURTHEST, _FURTHEST)
+    return float(np.exp(minimize_scalar(compute_nll, bounds=bounds, method="bounded").x))
 
 
 def fit_vector_scaling(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -106,39 +113,24 @@ def fit_vector_scaling(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Fl
     """
     logits = np.asarray(logits, dtype=np.float64)
     truth = np.eye(logits.shape[1])[np.asarray(labels)]
-
-    def compute_nll(parameters: Floats) -> tuple[float, Floats]:
-        log_scales, biases = np.split(parameters, 2)
-        scaled = logits * np.exp(log_scales)
-        log_scores = log_softmax(scaled + biases, axis=1)
-        errors = (np.exp(log_scores) - truth) / len(truth)
-        gradient = np.concatenate([(errors * scaled).sum(axis=0), errors.sum(axis=0)])
-        return -(truth * log_scores).sum() / len(truth), gradient
-
-    num_labels = logits.shape[1]
-    start = np.zeros(2 * num_labels)
-    start[:num_labels] = -np.log(fit_temperature(logits, labels))
-    bounds = [(-_FURTHEST, _FURTHEST)] * len(start)
-    log_scales, biases = np.split(
-        minimize(compute_nll, start, jac=True, bounds=bounds, method="L-BFGS-B").x, 2
-    )
-    temperatures = np.exp(-log_scales)
-    return temperatures, biases * temperatures
+    return _minimise_cross_entropy(logits, truth, num_temperatures=logits.shape[1])
 
 
-def fit_crowd_temperature(scores: npt.ArrayLike, votes: npt.ArrayLike) -> float | None:
-    """Find the temperature at which scores are nearest to how people's votes spread.
+def fit_crowd(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[float, Floats] | None:
+    """Find the temperature and the offsets that bring scores nearest to how people's votes spread.
 
     Calibrated scores say how likely a label is the crowd's, which is right more often than one
-    voter agrees with it; no temperature serves both. This one has the least soft cross-entropy
-    against the votes, as `human.estimate_soft_cross_entropy` counts it.
+    voter agrees with it, and a logit adjustment has raised rare labels: nothing serves both. These
+    have the least soft cross-entropy against the votes, as `human.estimate_soft_cross_entropy`
+    counts it.
 
     Args:
         scores: (N, C), rows sum to 1.
         votes: (N, C) counts in the same order; rows without a vote are left out.
 
     Returns:
-        The temperature for `not_sure.soften_scores`, between 0.05 and 20; None if nobody has voted.
+        Temperature, between 0.05 and 20, and offsets (C,) for `not_sure.soften_scores`; None if
+        nobody has voted.
     """
     counts = np.asarray(votes, dtype=np.float64)
     totals = counts.sum(axis=1)
@@ -148,7 +140,8 @@ def fit_crowd_temperature(scores: npt.ArrayLike, votes: npt.ArrayLike) -> float 
     shares = counts[voted] / totals[voted, None]
     # Clipped where `log_loss` clips.
     log_scores = np.log(np.asarray(scores, dtype=np.float64).clip(np.finfo(np.float64).eps, 1.0))
-    return _minimise_cross_entropy(log_scores[voted], shares)
+    temperatures, offsets = _minimise_cross_entropy(log_scores[voted], shares, num_temperatures=1)
+    return float(temperatures[0]), offsets
 
 
 def compute_logit_offsets(label_shares: npt.ArrayLike, strength: float) -> Floats:
@@ -176,15 +169,27 @@ def compute_logit_offsets(label_shares: npt.ArrayLike, strength: float) -> Float
     return offsets - offsets.mean()
 
 
-def _minimise_cross_entropy(logits: Floats, targets: Floats) -> float:
-    """Find the temperature of logits (N, C) that suits rows of targets that sum to 1."""
+def _minimise_cross_entropy(
+    logits: Floats, targets: Floats, num_temperatures: int
+) -> tuple[Floats, Floats]:
+    """Find temperatures, one or C, and offsets (C,) of logits (N, C) for targets that sum to 1."""
+    num_labels = logits.shape[1]
 
-    def compute_loss(log_temperature: float) -> float:
-        log_scores = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -(targets * log_scores).sum() / len(targets)
+    def compute_loss(parameters: Floats) -> tuple[float, Floats]:
+        log_scales, biases = np.split(parameters, [num_temperatures])
+        scaled = logits * np.exp(log_scales)
+        log_scores = log_softmax(scaled + biases, axis=1)
+        errors = (np.exp(log_scores) - targets) / len(targets)
+        of_scales = (errors * scaled).sum(axis=0).reshape(num_temperatures, -1).sum(axis=1)
+        gradient = np.concatenate([of_scales, errors.sum(axis=0)])
+        return -(targets * log_scores).sum() / len(targets), gradient
 
-    bounds = (-_FURTHEST, _FURTHEST)
-    return float(np.exp(minimize_scalar(compute_loss, bounds=bounds, method="bounded").x))
+    start = np.zeros(num_temperatures + num_labels)
+    bounds = [(-_FURTHEST, _FURTHEST)] * len(start)
+    found = minimize(compute_loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    log_scales, biases = np.split(found, [num_temperatures])
+    temperatures = np.exp(-log_scales)
+    return temperatures, biases * temperatures
 
 
 def _choose_method(logits: Floats, labels: Ints) -> str:

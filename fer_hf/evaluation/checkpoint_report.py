@@ -25,7 +25,7 @@ from fer_hf.evaluation.human import (
 )
 from fer_hf.evaluation.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics import Evaluation, Reliability, check_scores
-from fer_hf.evaluation.not_sure import NotSure, build_prediction_sets, soften_scores
+from fer_hf.evaluation.not_sure import NotSure, build_prediction_sets
 from fer_hf.evaluation.panels import PanelComparison, compare_with_panels
 from fer_hf.evaluation.report import REPORT_NAME, write_text_atomically
 from fer_hf.evaluation.robustness import Robustness
@@ -33,21 +33,19 @@ from fer_hf.evaluation.slices import Slice
 from fer_hf.evaluation.uncertainty import Answers, Coverage, measure_answers, measure_coverage
 
 KIND = "evaluation"
-FORMAT = 3
+FORMAT = 4
 NUM_MISTAKES = 24
 
 
 @dataclass(frozen=True)
-class TemperedFit:
-    """How near the votes scores come at a temperature of their own for this.
+class VotesFit:
+    """How near the votes scores come that were calibrated on votes.
 
     Attributes:
-        temperature: What the scores were tempered with, above 0.
-        soft_cross_entropy: Of the tempered scores against the votes, in nats.
+        soft_cross_entropy: Of these scores against the votes, in nats.
         kl_divergence: The same less the entropy of the votes.
     """
 
-    temperature: float
     soft_cross_entropy: Estimate
     kl_divergence: Estimate
 
@@ -67,8 +65,7 @@ class CrowdComparison:
         kl_divergence: Soft cross-entropy less the entropy of the votes, in nats.
         entropy_pearson: Correlation of the scores' entropy with that of the votes, in [-1, 1].
         entropy_spearman: The same of the ranks.
-        at_crowd_temperature: How near the scores are at the model's temperature for votes; None if
-            it has none.
+        calibrated_on_votes: How near the model's scores for votes are; None if it has none.
         panels: The model beside panels of taggers; None where no tagger is left to judge them.
     """
 
@@ -81,7 +78,7 @@ class CrowdComparison:
     kl_divergence: Estimate
     entropy_pearson: Estimate
     entropy_spearman: Estimate
-    at_crowd_temperature: TemperedFit | None
+    calibrated_on_votes: VotesFit | None
     panels: PanelComparison | None
 
 
@@ -202,7 +199,7 @@ def compare_with_crowd(
     all_scores: npt.ArrayLike,
     all_votes: npt.ArrayLike,
     all_other_votes: npt.ArrayLike | float = 0,
-    crowd_temperature: float | None = None,
+    crowd_scores: npt.ArrayLike | None = None,
 ) -> CrowdComparison:
     """Compare a model with the people who voted.
 
@@ -218,23 +215,22 @@ def compare_with_crowd(
         all_votes: Shape (M, num_labels), counts in the same order.
         all_other_votes: Shape (M,), counts of votes for none of the labels; without them panels
             are drawn from those who chose a label.
-        crowd_temperature: The model's temperature for votes, above 0; None if it has none.
+        crowd_scores: Shape (M, num_labels), what `all_scores` say of how votes spread; None if the
+            model does not know that.
 
     Raises:
-        ValueError: Shapes that do not fit, votes that are no counts, a temperature not above 0, or
-            one of the N pictures has no vote.
+        ValueError: Shapes that do not fit, votes that are no counts, or one of the N pictures has
+            no vote.
     """
     recalls = evaluation.recall_per_label
     tagger_recalls = compute_tagger_recalls(votes, labels, evaluation.label_names, other_votes)
     soft_cross_entropy, num_voted_pictures = estimate_soft_cross_entropy(all_scores, all_votes)
     pearson, spearman = estimate_entropy_correlation(all_scores, all_votes)
     fit = None
-    if crowd_temperature is not None:
-        tempered = soften_scores(all_scores, crowd_temperature)
-        fit = TemperedFit(
-            crowd_temperature,
-            estimate_soft_cross_entropy(tempered, all_votes)[0],
-            estimate_kl_divergence(tempered, all_votes),
+    if crowd_scores is not None:
+        fit = VotesFit(
+            estimate_soft_cross_entropy(crowd_scores, all_votes)[0],
+            estimate_kl_divergence(crowd_scores, all_votes),
         )
     return CrowdComparison(
         tagger=compute_tagger(votes, labels, other_votes),
@@ -250,7 +246,7 @@ def compare_with_crowd(
         kl_divergence=estimate_kl_divergence(all_scores, all_votes),
         entropy_pearson=pearson,
         entropy_spearman=spearman,
-        at_crowd_temperature=fit,
+        calibrated_on_votes=fit,
         panels=compare_with_panels(all_scores, all_votes, evaluation.label_names, all_other_votes),
     )
 

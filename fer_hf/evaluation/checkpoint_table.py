@@ -13,7 +13,6 @@ from fer_hf.evaluation.checkpoint_report import (
     CheckpointReport,
     CrowdComparison,
     NotSureFigures,
-    TemperedFit,
     list_confused_pairs,
 )
 from fer_hf.evaluation.intervals import Estimate, render_share
@@ -23,6 +22,8 @@ from fer_hf.evaluation.slices import render_slices
 
 WIDTH = 90
 FLIP_NOTE = "Flip averaging is the mean score of a picture and its mirror image."
+
+_FOR_VOTES = "… for votes"
 
 
 @dataclass(frozen=True)
@@ -118,26 +119,22 @@ def render_interval(estimate: Estimate) -> str:
 
 def _list_crowd_figures(crowd: CrowdComparison) -> list[tuple[str, Estimate]]:
     """Return the figures against all votes."""
-    fit = crowd.at_crowd_temperature
+    fit = crowd.calibrated_on_votes
     return [
         *((f"{name}, nats *", estimate) for name, estimate in _list_soft_cross_entropies(crowd)),
         ("KL(votes‖scores), nats *", crowd.kl_divergence),
-        *([(f"{_name_temperature(fit)}, nats *", fit.kl_divergence)] if fit else []),
+        *([(f"{_FOR_VOTES}, nats *", fit.kl_divergence)] if fit else []),
         ("entropies, Pearson *", crowd.entropy_pearson),
         ("entropies, Spearman *", crowd.entropy_spearman),
     ]
 
 
 def _list_soft_cross_entropies(crowd: CrowdComparison) -> list[tuple[str, Estimate]]:
-    fit = crowd.at_crowd_temperature
+    fit = crowd.calibrated_on_votes
     return [
         ("soft cross-entropy", crowd.soft_cross_entropy),
-        *([(_name_temperature(fit), fit.soft_cross_entropy)] if fit else []),
+        *([(_FOR_VOTES, fit.soft_cross_entropy)] if fit else []),
     ]
-
-
-def _name_temperature(fit: TemperedFit) -> str:
-    return f"… at T = {fit.temperature:.2f}"
 
 
 def build_labels(report: CheckpointReport) -> Table:

@@ -24,41 +24,51 @@ class NotSure:
             label, 0–1.
         threshold: Below this top score the model is not sure.
         conformal_threshold: A label with this score or more is in the picture's set.
-        crowd_temperature: What softens the scores to the spread of people's votes (see
-            `calibration.fit_crowd_temperature`); None where nobody has voted.
+        crowd_temperature: With `crowd_offsets`, what softens the scores to the spread of people's
+            votes (see `calibration.fit_crowd`); None where nobody has voted.
+        crowd_offsets: One for each label; None leaves them out.
     """
 
     coverage: float
     threshold: float
     conformal_threshold: float
     crowd_temperature: float | None = None
+    crowd_offsets: list[float] | None = None
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is None is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
-    def from_dict(cls, data: Any) -> "NotSure":
+    def from_dict(cls, data: Any, num_labels: int) -> "NotSure":
         """Rebuild from what `to_dict` returned.
+
+        Args:
+            data: What it returned.
+            num_labels: How many labels the checkpoint tells apart.
 
         Raises:
             ValueError: It is not that.
         """
-        names = [item.name for item in fields(cls)]
-        required = set(names) - {"crowd_temperature"}
-        if (
-            not isinstance(data, dict)
-            or not required <= data.keys() <= set(names)
-            or not all(isinstance(v, int | float) and math.isfinite(v) for v in data.values())
-            or not all(0 <= data[name] <= 1 for name in required)
-            or not data.get("crowd_temperature", 1) > 0
-        ):
+        try:
+            not_sure = cls(**data)
+            shares = (not_sure.coverage, not_sure.threshold, not_sure.conformal_threshold)
+            if not all(0 <= share <= 1 for share in shares):
+                raise ValueError("a share is below 0 or above 1")
+            if not_sure.crowd_temperature is not None and not not_sure.crowd_temperature > 0:
+                raise ValueError("the temperature is not above 0")
+            offsets = not_sure.crowd_offsets
+            if offsets is not None and not (
+                len(offsets) == num_labels and all(map(math.isfinite, offsets))
+            ):
+                raise ValueError(f"there are not {num_labels} offsets")
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                f"`{CONFIG_KEY}` in the checkpoint's config is {data!r}, expected {names} with "
-                "shares from 0 to 1 and a temperature above 0. Take it out, or fit it again with "
+                f"`{CONFIG_KEY}` in the checkpoint's config is {data!r} ({error}), expected "
+                f"{[item.name for item in fields(cls)]}. Take it out, or fit it again with "
                 "`fer_hf.fitting.add_not_sure`."
-            )
-        return cls(**data)
+            ) from error
+        return not_sure
 
 
 def build_prediction_sets(
@@ -78,14 +88,17 @@ def build_prediction_sets(
     return np.asarray(scores) >= np.asarray(thresholds)
 
 
-def soften_scores(scores: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
-    """Return scores^(1 / temperature), normalised: softmax(logits / temperature) without logits.
+def soften_scores(
+    scores: npt.ArrayLike, temperature: float, offsets: npt.ArrayLike = 0.0
+) -> npt.NDArray[np.float64]:
+    """Return softmax((log(scores) + offsets) / temperature): that of their logits without these.
 
     Args:
         scores: (..., C), rows sum to 1.
         temperature: Above 0; above 1 the scores come nearer to each other.
+        offsets: One for all labels, or (C,).
     """
-    values = np.asarray(scores, dtype=np.float64)
+    values = np.asarray(scores, dtype=np.float64) * np.exp(offsets)
     # Beside the row's highest score not all others can vanish, however low the temperature.
     powers = (values / values.max(axis=-1, keepdims=True)) ** (1 / temperature)
     return powers / powers.sum(axis=-1, keepdims=True)

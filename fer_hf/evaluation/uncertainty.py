@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fer_hf.evaluation.calibration import fit_crowd_temperature
+from fer_hf.evaluation.calibration import fit_crowd
 from fer_hf.evaluation.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics import check_scores
 from fer_hf.evaluation.not_sure import NotSure
@@ -69,11 +69,13 @@ def fit_not_sure(
         ValueError: Arrays that do not fit together, or `coverage` out of its range.
     """
     (answers,) = fit_confidence_thresholds(scores, labels, [coverage])
+    crowd = None if votes is None else fit_crowd(scores, votes)
     return NotSure(
         coverage=coverage,
         threshold=answers.threshold,
         conformal_threshold=fit_conformal_threshold(scores, labels, coverage),
-        crowd_temperature=None if votes is None else fit_crowd_temperature(scores, votes),
+        crowd_temperature=crowd[0] if crowd else None,
+        crowd_offsets=crowd[1].tolist() if crowd else None,
     )
 
 
