@@ -55,12 +55,10 @@ class NotSure:
             shares = (not_sure.coverage, not_sure.threshold, not_sure.conformal_threshold)
             if not all(0 <= share <= 1 for share in shares):
                 raise ValueError("a share is below 0 or above 1")
-            if not_sure.crowd_temperature is not None and not not_sure.crowd_temperature > 0:
+            temperature, offsets = not_sure.crowd_temperature, not_sure.crowd_offsets
+            if temperature is not None and not 0 < temperature < math.inf:
                 raise ValueError("the temperature is not above 0")
-            offsets = not_sure.crowd_offsets
-            if offsets is not None and not (
-                len(offsets) == num_labels and all(map(math.isfinite, offsets))
-            ):
+            if offsets is not None and [*map(math.isfinite, offsets)] != [True] * num_labels:
                 raise ValueError(f"there are not {num_labels} offsets")
         except (TypeError, ValueError) as error:
             raise ValueError(
