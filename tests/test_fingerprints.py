@@ -74,7 +74,7 @@ def test_any_other_pixel_or_size_gives_another_fingerprint():
 def test_a_split_has_a_fingerprint_for_each_row_in_order():
     rng = np.random.default_rng(1)
     pictures = [Image.fromarray(pixels) for pixels in rng.integers(0, 256, (300, 4, 4), np.uint8)]
-    fingerprints = compute_fingerprints(make_split([*pictures, pictures[7]]), progress=False)
+    fingerprints = compute_fingerprints(make_split([*pictures, pictures[7]]))
     assert fingerprints.dtype == np.uint64
     assert fingerprints.tolist() == [*map(compute_fingerprint, pictures), fingerprints[7]]
     assert len(set(fingerprints.tolist())) == 300
@@ -138,6 +138,6 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
 @pytest.mark.realdata
 def test_ferplus_pictures_are_told_apart(ferplus_dir):
     split = datasets.load_dataset("parquet", data_files=str(ferplus_dir / "test.parquet"))["train"]
-    fingerprints = compute_fingerprints(split, progress=False)
+    fingerprints = compute_fingerprints(split)
     pixels = {np.asarray(picture).tobytes() for picture in split["image"][:]}
     assert len(set(fingerprints.tolist())) == len(pixels)

@@ -4,26 +4,27 @@ A room of its own because the same findings are shown by a command, stop a train
 before one.
 """
 
-import itertools
 import logging
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict
-from datasets.utils import tqdm
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fer_hf.data.fingerprints import compute_fingerprint
 from fer_hf.data.near_duplicates import find_near_duplicates, make_thumbnail
-from fer_hf.data.parts import BATCH_SIZE
-from fer_hf.data.pictures import PROGRESS_FROM, list_stored, load_picture, read_encoded, to_rgb
+from fer_hf.data.pictures import (
+    list_stored,
+    load_picture,
+    map_in_threads,
+    read_encoded,
+    to_rgb,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -215,16 +216,7 @@ def _look(splits: DatasetDict) -> list[_Look]:
     """Decode every picture once, in threads."""
     total = sum(map(len, splits.values()))
     contents = (content for data in splits.values() for content in read_encoded(data))
-    looks: list[_Look] = []
-    quiet = True if total < PROGRESS_FROM else None
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(total=total, desc="Looking at pictures", unit=" pictures", disable=quiet) as bar,
-    ):
-        while batch := list(itertools.islice(contents, BATCH_SIZE)):
-            looks += threads.map(_look_at, batch)
-            bar.update(len(batch))
-    return looks
+    return map_in_threads(_look_at, contents, total, "Looking at pictures")
 
 
 def _look_at(content: bytes) -> _Look:

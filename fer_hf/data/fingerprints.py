@@ -5,21 +5,17 @@ later, on other data and another machine, reads them without having the pictures
 """
 
 import hashlib
-import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
-from datasets.utils import tqdm
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_hf.data.parts import BATCH_SIZE
-from fer_hf.data.pictures import load_picture, read_encoded, to_rgb
+from fer_hf.data.pictures import load_picture, map_in_threads, read_encoded, to_rgb
 
 Fingerprints = npt.NDArray[np.uint64]
 
@@ -50,30 +46,17 @@ def compute_fingerprint(picture: Image.Image) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def compute_fingerprints(split: Dataset, *, progress: bool = True) -> Fingerprints:
+def compute_fingerprints(split: Dataset) -> Fingerprints:
     """Compute the fingerprint of every picture of a split, in threads.
 
     Args:
         split: A column `image` with pictures of any mode and size.
-        progress: Whether a terminal shows a progress bar.
 
     Returns:
         Shape (N,), in the order of the rows.
     """
     contents = read_encoded(split)
-    fingerprints: list[int] = []
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(
-            total=len(split),
-            desc="Fingerprints",
-            unit=" pictures",
-            disable=None if progress else True,
-        ) as bar,
-    ):
-        while batch := list(itertools.islice(contents, BATCH_SIZE)):
-            fingerprints += threads.map(_decode_and_compute, batch)
-            bar.update(len(batch))
+    fingerprints = map_in_threads(_decode_and_compute, contents, len(split), "Fingerprints")
     return np.array(fingerprints, np.uint64)
 
 

@@ -4,11 +4,12 @@ Training, evaluation and serving go through here, so that one picture gives one 
 """
 
 import io
+import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 import numpy as np
@@ -17,6 +18,9 @@ from datasets.utils import tqdm
 from PIL import Image, ImageOps
 
 from fer_hf.data.parts import BATCH_SIZE, IMAGE_TYPE
+
+_Picture = TypeVar("_Picture")
+_Result = TypeVar("_Result")
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused by their header: 0.25 GiB as RGB, Pillow's own limit."""
@@ -113,20 +117,36 @@ def find_unreadable(batches: Iterable[pa.StructArray], num_pictures: int) -> dic
     Returns:
         What is wrong, by row number counted over all batches; empty if every picture can be read.
     """
-    faults: dict[int, str] = {}
-    row = 0
-    quiet = True if num_pictures < PROGRESS_FROM else None
+    pictures = (encoded for batch in batches for encoded in batch.to_pylist())
+    faults = map_in_threads(_find_fault, pictures, num_pictures, "Checking pictures")
+    return {row: fault for row, fault in enumerate(faults) if fault}
+
+
+def map_in_threads(
+    function: Callable[[_Picture], _Result], pictures: Iterable[_Picture], total: int, task: str
+) -> list[_Result]:
+    """Apply a function to each picture, in whatever form, in threads.
+
+    Args:
+        function: May be called by several threads at once.
+        pictures: Held a batch at a time.
+        total: How many there are; `PROGRESS_FROM` or more show a progress bar on a terminal.
+        task: Its title.
+
+    Returns:
+        What the function returned, in order.
+    """
+    remaining = iter(pictures)
+    results: list[_Result] = []
+    quiet = True if total < PROGRESS_FROM else None
     with (
         ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(total=num_pictures, desc="Checking pictures", unit=" pictures", disable=quiet) as bar,
+        tqdm(total=total, desc=task, unit=" pictures", disable=quiet) as bar,
     ):
-        for batch in batches:
-            for fault in threads.map(_find_fault, batch.to_pylist()):
-                if fault:
-                    faults[row] = fault
-                row += 1
+        while batch := list(itertools.islice(remaining, BATCH_SIZE)):
+            results += threads.map(function, batch)
             bar.update(len(batch))
-    return faults
+    return results
 
 
 def _find_fault(encoded: dict[str, Any] | None) -> str | None:
