@@ -355,9 +355,14 @@ def _render_training(report: RunReport) -> str:
     versions = dict(report.versions)
     commit, hardware = versions.pop("commit", None), versions.pop("hardware", None)
     shown = ", ".join(f"{package} {version}" for package, version in versions.items())
+    teachers, weight = report.settings.get("teachers"), report.settings.get("teacher_weight", 0.0)
+    taught = ""
+    if teachers:
+        names = " and ".join(teachers)
+        taught = f" {100 * weight:.0f} % of what it learned are the scores of {names}."
     return (
         f"{report.model_name_or_path} with {report.num_parameters:,} parameters, from {start}; "
-        f"trained: {report.trained_part}. Seed {report.seed}, {minutes:.0f} minutes"
+        f"trained: {report.trained_part}.{taught} Seed {report.seed}, {minutes:.0f} minutes"
         f"{f' on {hardware}' if hardware else ''}. {shown}"
         f"{f', fer_hf at commit {commit}' if commit else ''}."
     )

@@ -184,6 +184,13 @@ def test_a_backbone_and_data_of_the_hub_are_named_in_the_metadata(report):
     assert metadata["license_name"] == "unknown"
 
 
+def test_teachers_are_named(report):
+    settings = {**report.settings, "teachers": ["one", "other"], "teacher_weight": 0.7}
+    card = render_model_card(replace(report, settings=settings))
+    assert "70 % of what it learned are the scores of one and other." in card
+    assert "it learned are" not in render_model_card(report)
+
+
 def test_commit_and_hardware_are_told_where_they_are_known(report):
     assert "commit" not in parse(render_model_card(report))[1]
     versions = {"torch": "2.15.0", "commit": "1c7b00b", "hardware": "2 CPU cores"}
