@@ -12,12 +12,7 @@ from PIL import Image
 
 from fer_hf.data.pictures import to_rgb
 from fer_hf.faces import Face, FaceDetector, crop_face
-from fer_hf.inference import (
-    ExpressionClassifier,
-    FileScores,
-    describe_scores,
-    open_file,
-)
+from fer_hf.inference import ExpressionClassifier, FileScores, describe_scores, open_file
 
 NO_FACE = "no face was found"
 

@@ -355,11 +355,10 @@ def _render_training(report: RunReport) -> str:
     versions = dict(report.versions)
     commit, hardware = versions.pop("commit", None), versions.pop("hardware", None)
     shown = ", ".join(f"{package} {version}" for package, version in versions.items())
-    teachers, weight = report.settings.get("teachers"), report.settings.get("teacher_weight", 0.0)
     taught = ""
-    if teachers:
-        names = " and ".join(teachers)
-        taught = f" {100 * weight:.0f} % of what it learned are the scores of {names}."
+    if teachers := report.settings.get("teachers"):
+        share = f"{100 * report.settings['teacher_weight']:.0f} %"
+        taught = f" {share} of what it learned are the scores of {' and '.join(teachers)}."
     return (
         f"{report.model_name_or_path} with {report.num_parameters:,} parameters, from {start}; "
         f"trained: {report.trained_part}.{taught} Seed {report.seed}, {minutes:.0f} minutes"

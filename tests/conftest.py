@@ -2,7 +2,6 @@
 
 # First of all: the Hugging Face libraries read these variables when they are imported.
 import atexit
-import functools
 import os
 import shutil
 import tempfile
@@ -54,14 +53,21 @@ def faces():
 
 @pytest.fixture(scope="module")
 def launch_chromium():
-    """How to start the Chromium of this machine, with the arguments of Playwright's `launch`."""
+    """How to start the Chromium of this machine; its camera shows a test picture, or a file."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs a Chromium")
     with sync_playwright() as playwright:
-        yield functools.partial(playwright.chromium.launch, executable_path=chromium)
+
+        def launch(camera_file=None):
+            camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+            if camera_file:
+                camera.append(f"--use-file-for-fake-video-capture={camera_file}")
+            return playwright.chromium.launch(executable_path=chromium, args=camera)
+
+        yield launch
 
 
 @pytest.fixture(scope="session")

@@ -106,12 +106,7 @@ def address():
 @pytest.fixture(scope="module")
 def browser(launch_chromium, drawn):
     """A Chromium whose camera shows a drawn face."""
-    camera = [
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={drawn / 'camera.mjpeg'}",
-    ]
-    with launch_chromium(args=camera) as browser:
+    with launch_chromium(drawn / "camera.mjpeg") as browser:
         yield browser
 
 

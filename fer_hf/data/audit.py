@@ -18,13 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from fer_hf.data.fingerprints import compute_fingerprint
 from fer_hf.data.near_duplicates import find_near_duplicates, make_thumbnail
-from fer_hf.data.pictures import (
-    list_stored,
-    load_picture,
-    map_in_threads,
-    read_encoded,
-    to_rgb,
-)
+from fer_hf.data.pictures import list_stored, load_picture, map_in_threads, read_encoded, to_rgb
 
 logger = logging.getLogger(__name__)
 
