@@ -24,7 +24,7 @@ class FerTrainingArguments(TrainingArguments):
     overwrite_output_dir: bool = setting(False, "Delete the run that is in output_dir first.")
     resume: bool = setting(False, "Go on from the last checkpoint in output_dir.")
     augment: bool = setting(
-        True, "Face-safe augmentation: flip, small rotation, shift, zoom, stretch, light, erasing."
+        True, "Face-safe augmentation: flip, small rotation, shift, zoom, light, erasing."
     )
     head_epochs: float = setting(
         0,

@@ -28,11 +28,8 @@ class Augmentation:
         rotation: Largest turn in degrees, either way.
         shift: Largest shift as a share of the side, each way.
         zoom: Largest change of scale, so sizes from 1 − zoom to 1 + zoom.
-        aspect: Largest change of height over width, as a share.
         brightness: Largest change of brightness, in standard deviations of the preprocessing.
         contrast: Largest change of contrast, as a factor from 1 − contrast to 1 + contrast.
-        midtones: Largest shift of the middle between the darkest and the lightest level, which both
-            stay, as a share of what lies between them; 0.15 is a gamma of 0.6 to 1.5.
         sharpness: Largest share of the finest detail (what a 3×3 mean takes away) that is taken
             away or added, so that a network trained on small pictures knows sharp ones too.
         erase: Chance that a rectangle is filled with the mean colour.
@@ -43,10 +40,8 @@ class Augmentation:
     rotation: float = 12.0
     shift: float = 0.08
     zoom: float = 0.2
-    aspect: float = 0.12
-    brightness: float = 0.4
-    contrast: float = 0.35
-    midtones: float = 0.15
+    brightness: float = 0.3
+    contrast: float = 0.25
     sharpness: float = 1.0
     erase: float = 0.25
     erase_side: float = 0.35
@@ -140,16 +135,16 @@ def augment(
         A tensor of the same shape.
     """
     draws = torch.tensor(
-        np.stack([np.random.default_rng(seed).random(15) for seed in seeds]), dtype=torch.float32
+        np.stack([np.random.default_rng(seed).random(13) for seed in seeds]), dtype=torch.float32
     )
-    pixel_values = _move(pixel_values, ranges, draws[:, [0, 1, 2, 3, 4, 13]])
+    pixel_values = _move(pixel_values, ranges, draws[:, :5])
     pixel_values = _sharpen(pixel_values, ranges, draws[:, 12])
-    pixel_values = _light(pixel_values, ranges, draws[:, [5, 6, 14]])
+    pixel_values = _light(pixel_values, ranges, draws[:, 5:7])
     return _erase(pixel_values, ranges, draws[:, 7:12])
 
 
 def _move(pictures: torch.Tensor, ranges: Augmentation, draws: torch.Tensor) -> torch.Tensor:
-    """Flip, turn, shift, zoom and stretch in a single resampling; edges are repeated outwards."""
+    """Flip, turn, shift and zoom in a single resampling; edges are repeated outwards."""
     flip = torch.where(draws[:, 0] < ranges.flip, -1.0, 1.0)
     signed = 2 * draws[:, 1:] - 1
     angle = signed[:, 0] * math.radians(ranges.rotation)
@@ -158,10 +153,9 @@ def _move(pictures: torch.Tensor, ranges: Augmentation, draws: torch.Tensor) -> 
     # Its coordinates run from -1 to 1, twice the side.
     shift = 2 * ranges.shift * signed[:, 2:4]
     cos, sin = angle.cos() * step, angle.sin() * step
-    stretch = (1 + signed[:, 4] * ranges.aspect).sqrt()
     rows = [
-        torch.stack([flip * cos * stretch, -flip * sin * stretch, shift[:, 0]], dim=1),
-        torch.stack([sin / stretch, cos / stretch, shift[:, 1]], dim=1),
+        torch.stack([flip * cos, -flip * sin, shift[:, 0]], dim=1),
+        torch.stack([sin, cos, shift[:, 1]], dim=1),
     ]
     grid = functional.affine_grid(
         torch.stack(rows, dim=1), list(pictures.shape), align_corners=False
@@ -177,11 +171,6 @@ def _sharpen(pictures: torch.Tensor, ranges: Augmentation, draws: torch.Tensor) 
 
 def _light(pictures: torch.Tensor, ranges: Augmentation, draws: torch.Tensor) -> torch.Tensor:
     signed = (2 * draws - 1)[:, :, None, None, None]
-    darkest = pictures.amin(dim=(1, 2, 3), keepdim=True)
-    lightest = pictures.amax(dim=(1, 2, 3), keepdim=True)
-    # A parabola through both ends: the middle is lifted by its quarter times their distance.
-    bend = 4 * ranges.midtones * signed[:, 2] / (lightest - darkest).clamp_min(1e-6)
-    pictures = pictures + bend * (pictures - darkest) * (lightest - pictures)
     mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
     return (pictures - mean) * (1 + ranges.contrast * signed[:, 0]) + (
         mean + ranges.brightness * signed[:, 1]
