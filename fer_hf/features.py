@@ -33,7 +33,7 @@ _CHUNK_ROWS = 1024
 # ResNetV2-50 at 128 pixels, a picture takes 1.4 times as long in batches of 64.
 _MOST_ON_CPU = 16
 _MIRRORED = Augmentation(
-    flip=1, rotation=0, shift=0, zoom=0, brightness=0, contrast=0, sharpness=0, erase=0
+    **{field.name: float(field.name == "flip") for field in dataclasses.fields(Augmentation)}
 )
 
 

@@ -12,17 +12,7 @@ from transformers import ViTImageProcessor
 
 from fer_hf.data.transforms import Augmentation, FaceDataset, augment, collate
 
-NOTHING = Augmentation(
-    flip=0,
-    rotation=0,
-    shift=0,
-    zoom=0,
-    brightness=0,
-    contrast=0,
-    sharpness=0,
-    erase=0,
-    erase_side=0,
-)
+NOTHING = Augmentation(**dict.fromkeys(vars(Augmentation()), 0.0))
 PROCESSOR = ViTImageProcessor(
     size={"height": 32, "width": 32}, image_mean=[0.5] * 3, image_std=[0.5] * 3, resample=2
 )
