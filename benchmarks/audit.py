@@ -14,8 +14,8 @@ import numpy as np
 from datasets import DatasetDict
 from tabulate import tabulate
 
-from fer_hf.audit import AuditReport, LabelAudit, audit
 from fer_hf.data import load_splits
+from fer_hf.training.frozen.label_audit import AuditReport, LabelAudit, audit
 
 MOST_PAIRS = 8
 

@@ -30,10 +30,10 @@ import psutil
 from PIL import Image
 from tabulate import tabulate
 
-from fer_hf.data.drawn import draw_face
+from fer_hf.data.drawn.faces import draw_face
 from fer_hf.demo.kit import DemoKit
 from fer_hf.faces import crop_face
-from fer_hf.overlay import draw_readings
+from fer_hf.faces.overlay import draw_readings
 
 SIZE = (640, 480)
 NUM_FRAMES = 50

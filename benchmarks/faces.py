@@ -23,12 +23,12 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from tabulate import tabulate
 
-from fer_hf.data.folders import list_pictures
+from fer_hf.data.layouts.folders import list_pictures
 from fer_hf.data.pictures import load_picture, to_rgb
-from fer_hf.evaluation.metrics import compute_metrics
+from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.faces import Face, FaceDetector, crop_face, load_detector
-from fer_hf.inference import ExpressionClassifier
-from fer_hf.tracking import compute_iou
+from fer_hf.faces.tracking import compute_iou
+from fer_hf.inference.classifier import ExpressionClassifier
 
 FOUND_IOU = 0.4
 CROPS_PER_SCENE = 40

@@ -22,12 +22,13 @@ import numpy as np
 from tabulate import tabulate
 
 from fer_hf.data import load_splits
-from fer_hf.data.transforms import compute_targets
-from fer_hf.evaluation.calibration import compute_logit_offsets, fit_temperature
-from fer_hf.evaluation.checkpoint_report import CheckpointReport, load_checkpoint_report
-from fer_hf.evaluation.metrics import compute_metrics, compute_softmax
-from fer_hf.evaluation.report import RunReport, load_report
-from fer_hf.inference import ExpressionClassifier, score_split
+from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_temperature
+from fer_hf.evaluation.metrics.evaluation import compute_metrics, compute_softmax
+from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, load_checkpoint_report
+from fer_hf.evaluation.reports.run_report import RunReport, load_report
+from fer_hf.evaluation.scoring import score_split
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.training.augmentation import compute_targets
 
 FOLDER = Path(__file__).parent
 ROWS = FOLDER / "ferplus.json"

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from tabulate import tabulate
 
 from fer_hf.data import load_splits
-from fer_hf.data.near_duplicates import MIN_CORRELATION, find_near_duplicates, make_thumbnail
+from fer_hf.data.audit.near_duplicates import MIN_CORRELATION, find_near_duplicates, make_thumbnail
 
 LOOSE = 0.87
 SEED = 0

@@ -23,7 +23,7 @@ from PIL import Image
 from tabulate import tabulate
 
 from fer_hf.data import load_splits
-from fer_hf.inference import ExpressionClassifier
+from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import DEFAULT_MODEL
 
 WARM_UP = 20

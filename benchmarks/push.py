@@ -35,9 +35,9 @@ with HubServer() as hub:
 def make_run(folder: Path) -> None:
     """Write the folder of a run, as training leaves it; the weights come later."""
     sys.path.insert(0, str(PROJECT))
-    from fer_hf.evaluation.metrics import evaluate_scores
-    from fer_hf.evaluation.report import RunReport, save_report
-    from fer_hf.model_card import render_model_card
+    from fer_hf.evaluation.metrics.evaluation import evaluate_scores
+    from fer_hf.evaluation.reports.run_report import RunReport, save_report
+    from fer_hf.publishing.model_card import render_model_card
 
     labels = np.arange(400) % 8
     scores = np.random.default_rng(0).dirichlet(np.ones(8), size=400)
@@ -89,7 +89,7 @@ def main() -> None:
     }
     from huggingface_hub import HfApi
 
-    from fer_hf.hub import push_model
+    from fer_hf.publishing.hub import push_model
 
     def upload(run: Path) -> None:
         api = HfApi()

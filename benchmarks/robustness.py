@@ -16,15 +16,20 @@ from datasets.utils import tqdm
 from transformers.utils import logging
 
 from fer_hf.data import load_splits
-from fer_hf.data.contact_sheet import render_contact_sheet
-from fer_hf.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from fer_hf.data.drawn import draw_face
-from fer_hf.evaluation.label_match import map_labels
-from fer_hf.evaluation.provenance import name_source
-from fer_hf.evaluation.robustness import measure_robustness, render_robustness, sample_rows
-from fer_hf.evaluation.robustness_plots import plot_robustness
-from fer_hf.evaluation.slices import compute_slices, measure_pictures, render_slices
-from fer_hf.inference import ExpressionClassifier, score_split
+from fer_hf.data.audit.contact_sheet import render_contact_sheet
+from fer_hf.data.drawn.faces import draw_face
+from fer_hf.data.label_matching import map_labels
+from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures, render_slices
+from fer_hf.evaluation.reports.provenance import name_source
+from fer_hf.evaluation.reports.robustness_plots import plot_robustness
+from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_hf.evaluation.robustness.measuring import (
+    measure_robustness,
+    render_robustness,
+    sample_rows,
+)
+from fer_hf.evaluation.scoring import score_split
+from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import DEFAULT_MODEL
 
 

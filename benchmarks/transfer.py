@@ -19,17 +19,18 @@ import yaml
 from datasets import Dataset, concatenate_datasets
 from tabulate import tabulate
 
-from fer_hf.arguments import DataArguments, ModelArguments
 from fer_hf.data import load_splits
-from fer_hf.data.transforms import FaceDataset
-from fer_hf.evaluation.intervals import Estimate
-from fer_hf.evaluation.metrics import evaluate_scores
-from fer_hf.features import load_features
-from fer_hf.fitting import fit_head, list_folds
-from fer_hf.inference import ExpressionClassifier, score_split
+from fer_hf.evaluation.metrics.evaluation import evaluate_scores
+from fer_hf.evaluation.metrics.intervals import Estimate
+from fer_hf.evaluation.scoring import score_split
+from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import load_model
-from fer_hf.training import fine_tune
-from fer_hf.training_arguments import FerTrainingArguments
+from fer_hf.training.arguments import DataArguments, ModelArguments
+from fer_hf.training.augmentation import FaceDataset
+from fer_hf.training.frozen.features import load_features
+from fer_hf.training.frozen.fitting import fit_head, list_folds
+from fer_hf.training.run import fine_tune
+from fer_hf.training.training_arguments import FerTrainingArguments
 
 FOLDER = Path(__file__).parent
 KEPT = FOLDER / "transfer.json"

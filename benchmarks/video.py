@@ -26,12 +26,12 @@ from av.video.frame import VideoFrame
 from PIL import Image
 from tabulate import tabulate
 
-from fer_hf.data.drawn import EMOTION_ACTION_UNITS, draw_face
-from fer_hf.face_reading import FaceReader, FaceReading
+from fer_hf.data.drawn.faces import EMOTION_ACTION_UNITS, draw_face
 from fer_hf.faces import Face, load_detector
-from fer_hf.inference import ExpressionClassifier
-from fer_hf.overlay import draw_readings
-from fer_hf.tracking import FaceTracker
+from fer_hf.faces.overlay import draw_readings
+from fer_hf.faces.reading import FaceReader, FaceReading
+from fer_hf.faces.tracking import FaceTracker
+from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.video import VideoResult, analyse_video
 from fer_hf.video.annotation import render_annotation
 from fer_hf.video.frames import Limits, open_video

@@ -15,10 +15,10 @@ import av
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
-from fer_hf.box import BOX_NAME
-from fer_hf.data.drawn import draw_face
+from fer_hf.data.drawn.faces import draw_face
 from fer_hf.demo import DemoKit, build_demo
 from fer_hf.demo.page import serve_demo
+from fer_hf.models.bundled import BOX_NAME
 
 TABS = ("Picture", "Live", "Video", "Why?", "Compare", "Teach it", "Batch", "About")
 LAYOUTS = {"desktop": (1280, 1180, 640, 2), "phone": (390, 1500, 260, 4)}

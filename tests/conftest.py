@@ -73,9 +73,9 @@ def launch_chromium():
 @pytest.fixture(scope="session")
 def fine_tune_faces():
     """A short run on the drawn faces: `fine_tune_faces(output_dir, model={…}, **training)`."""
-    from fer_hf.arguments import DataArguments, ModelArguments
-    from fer_hf.training import fine_tune
-    from fer_hf.training_arguments import FerTrainingArguments
+    from fer_hf.training.arguments import DataArguments, ModelArguments
+    from fer_hf.training.run import fine_tune
+    from fer_hf.training.training_arguments import FerTrainingArguments
 
     def run(output_dir, *, data=None, model=None, **training):
         settings = {

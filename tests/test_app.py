@@ -12,7 +12,7 @@ from pathlib import Path
 import gradio as gr
 from huggingface_hub import SpaceCard
 
-from fer_hf.hub import find_app
+from fer_hf.publishing.hub import find_app
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "app"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from fer_hf.arguments import DataArguments
-    from fer_hf.audit import AuditReport, LabelAudit
-    from fer_hf.data.audit import Picture, PictureAudit
+    from fer_hf.data.audit.picture_audit import Picture, PictureAudit
+    from fer_hf.training.arguments import DataArguments
+    from fer_hf.training.frozen.label_audit import AuditReport, LabelAudit
 
 _EPILOG = """\
 Rows count from 0 in the splits as they are loaded; where a source has no splits of its own, they
@@ -30,10 +30,10 @@ def main(args: Sequence[str]) -> None:
 
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.arguments import DataArguments, StrictParser
-    from fer_hf.audit import audit, save_audit
-    from fer_hf.box import BOX_NAME
-    from fer_hf.run_folder import claim_output_dir
+    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.training.arguments import DataArguments, StrictParser
+    from fer_hf.training.frozen.label_audit import audit, save_audit
+    from fer_hf.training.run_folder import claim_output_dir
 
     parser = StrictParser(
         DataArguments,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 def main(args: Sequence[str]) -> None:
     """Write README.md into the run's folder."""
-    from fer_hf.evaluation.checkpoint_report import load_checkpoint_report
-    from fer_hf.evaluation.report import load_report, write_text_atomically
-    from fer_hf.model_card import CARD_NAME, leave_out_missing, render_model_card
+    from fer_hf.evaluation.reports.checkpoint_report import load_checkpoint_report
+    from fer_hf.evaluation.reports.run_report import load_report, write_text_atomically
+    from fer_hf.publishing.model_card import CARD_NAME, leave_out_missing, render_model_card
 
     parser = argparse.ArgumentParser(
         prog="fer-hf card",

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
-    from fer_hf.arguments import DataArguments
-    from fer_hf.evaluation.paired import ModelCost, PairedComparison
-    from fer_hf.inference import ExpressionClassifier
+    from fer_hf.evaluation.metrics.paired import ModelCost, PairedComparison
+    from fer_hf.inference.classifier import ExpressionClassifier
+    from fer_hf.training.arguments import DataArguments
 
 _EPILOG = """\
 example: fer-hf compare resnetv2-ferplus runs/mine --data ../ferplus --split validation
@@ -28,8 +28,8 @@ def main(args: Sequence[str]) -> None:
     import argparse
     from dataclasses import replace
 
-    from fer_hf.arguments import DataArguments, StrictParser
     from fer_hf.data.parts import SPLITS, split_name
+    from fer_hf.training.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
         DataArguments,
@@ -70,9 +70,9 @@ def main(args: Sequence[str]) -> None:
 
 
 def _compare_reports(given: Any) -> None:
-    from fer_hf.evaluation.comparison import compare_runs
-    from fer_hf.evaluation.comparison_table import render_comparison, save_comparison
-    from fer_hf.evaluation.report import load_report
+    from fer_hf.evaluation.reports.comparison import compare_runs
+    from fer_hf.evaluation.reports.comparison_table import render_comparison, save_comparison
+    from fer_hf.evaluation.reports.run_report import load_report
 
     comparison = compare_runs({run: load_report(run) for run in given.models})
     print(render_comparison(comparison))
@@ -83,9 +83,12 @@ def _compare_reports(given: Any) -> None:
 def _compare_models(given: Any, data: "DataArguments") -> None:
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.evaluation.paired import check_models
-    from fer_hf.evaluation.paired_table import render_paired_comparison, save_paired_comparison
-    from fer_hf.inference import ExpressionClassifier
+    from fer_hf.evaluation.metrics.paired import check_models
+    from fer_hf.evaluation.reports.paired_table import (
+        render_paired_comparison,
+        save_paired_comparison,
+    )
+    from fer_hf.inference.classifier import ExpressionClassifier
 
     sources = [_resolve(model) for model in given.models]
     check_models(sources)
@@ -103,9 +106,9 @@ def _compare(
     name: str,
     batch_size: int,
 ) -> "PairedComparison":
-    from fer_hf.evaluation.paired import ModelScores, PairedComparison, compare_scores
-    from fer_hf.evaluation.provenance import collect_versions, name_source
-    from fer_hf.inference import score_split
+    from fer_hf.evaluation.metrics.paired import ModelScores, PairedComparison, compare_scores
+    from fer_hf.evaluation.reports.provenance import collect_versions, name_source
+    from fer_hf.evaluation.scoring import score_split
 
     split = data.load_split(name)
     names = _name_models(list(classifiers))
@@ -142,7 +145,7 @@ def _compare(
 
 def _resolve(model: str) -> str:
     """Return what a model is known by, however its folder is spelled."""
-    from fer_hf.box import locate_model
+    from fer_hf.models.bundled import locate_model
 
     model = locate_model(model)
     return str(Path(model).resolve()) if Path(model).is_dir() else model
@@ -159,7 +162,7 @@ def _name_models(sources: Sequence[str]) -> dict[str, str]:
 
 
 def _map_labels(split: "Dataset", name: str, classifier: "ExpressionClassifier") -> Any:
-    from fer_hf.evaluation.label_match import map_labels
+    from fer_hf.data.label_matching import map_labels
 
     try:
         data_names = split.features["label"].names
@@ -197,8 +200,8 @@ def _measure_milliseconds(
 def _measure_cost(source: str, num_parameters: int, milliseconds: float) -> "ModelCost":
     from huggingface_hub import try_to_load_from_cache
 
-    from fer_hf.evaluation.paired import ModelCost
-    from fer_hf.evaluation.report import REPORT_NAME, load_report
+    from fer_hf.evaluation.metrics.paired import ModelCost
+    from fer_hf.evaluation.reports.run_report import REPORT_NAME, load_report
 
     folder = Path(source)
     report = load_report(folder) if (folder / REPORT_NAME).is_file() else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from fer_hf.arguments import DataArguments
+    from fer_hf.training.arguments import DataArguments
 
 _EPILOG = """\
 example: fer-hf data ../faces --contact_sheet faces.png
@@ -20,7 +20,7 @@ example: fer-hf data cache --clear
 
 def main(args: Sequence[str]) -> None:
     """Print the counts of each label in each split; or build FER+; or show the feature cache."""
-    from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.training.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
         DataArguments,
@@ -60,7 +60,7 @@ def _show_cache(given: argparse.Namespace) -> None:
     Raises:
         ValueError: --clear with a source of pictures.
     """
-    from fer_hf.feature_cache import clear_cache, get_cache_folder, list_entries
+    from fer_hf.training.frozen.feature_cache import clear_cache, get_cache_folder, list_entries
 
     if given.source != "cache":
         raise ValueError(
@@ -80,7 +80,7 @@ def _build_ferplus(given: argparse.Namespace, *, others: bool) -> None:
     Raises:
         ValueError: A call that lacks --fer2013, or asks for something else (`others`) as well.
     """
-    from fer_hf.data.ferplus_build import build_ferplus
+    from fer_hf.data.layouts.ferplus_build import build_ferplus
 
     if given.source != "ferplus" or not given.fer2013 or others:
         flags = [f"--{name}" for name in ("fer2013", "votes", "output_dir") if vars(given)[name]]
@@ -127,7 +127,7 @@ def _show(data: "DataArguments", contact_sheet: str | None) -> None:
 def _save_contact_sheet(split: "Dataset", names: Sequence[str], path: Path) -> None:
     import numpy as np
 
-    from fer_hf.data.contact_sheet import render_contact_sheet
+    from fer_hf.data.audit.contact_sheet import render_contact_sheet
     from fer_hf.data.pictures import to_rgb
 
     labels = np.asarray(split["label"][:])

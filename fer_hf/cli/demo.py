@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from fer_hf.box import BOX_NAME
+from fer_hf.models.bundled import BOX_NAME
 
 _EPILOG = """\
 The page works without a network. Pictures that are shown to it stay on this machine, for minutes.

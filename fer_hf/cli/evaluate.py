@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from fer_hf.arguments import DataArguments
+    from fer_hf.training.arguments import DataArguments
 
 _EPILOG = """\
 example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all --output_dir report
@@ -28,14 +28,18 @@ def main(args: Sequence[str]) -> None:
     from datasets.utils import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.arguments import DataArguments, StrictParser
-    from fer_hf.checkpoint_evaluation import (
+    from fer_hf.data.parts import SPLITS, split_name
+    from fer_hf.evaluation.checkpoint_evaluation import (
         evaluate_checkpoint,
-        join_processes,
         save_evaluation,
     )
-    from fer_hf.data.parts import SPLITS, split_name
-    from fer_hf.evaluation.checkpoint_table import render_checkpoint_report, render_side_by_side
+    from fer_hf.evaluation.reports.checkpoint_table import (
+        render_checkpoint_report,
+        render_side_by_side,
+    )
+    from fer_hf.evaluation.scoring import join_processes
+    from fer_hf.inference.classifier import ExpressionClassifier
+    from fer_hf.training.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
         DataArguments,
@@ -73,13 +77,14 @@ def main(args: Sequence[str]) -> None:
     if not state.is_main_process:
         logging.getLogger("fer_hf").setLevel(logging.ERROR)
         disable_progress_bars()
+    classifier = ExpressionClassifier(given.model)
     reports = []
     for source, name, folder in zip(sources, names, folders, strict=True):
         with state.main_process_first():
             split = source.load_split(name)
             voted = _load_voted(source, name, split)
         report = evaluate_checkpoint(
-            given.model,
+            classifier,
             split,
             voted,
             data=source.data,
@@ -92,7 +97,7 @@ def main(args: Sequence[str]) -> None:
         if state.is_main_process:
             print(render_checkpoint_report(report))
             if folder:
-                print(f"written: {save_evaluation(report, split, given.model, folder)}\n")
+                print(f"written: {save_evaluation(report, split, classifier, folder)}\n")
     if state.is_main_process and len(reports) > 1:
         print(render_side_by_side(reports))
 
@@ -122,8 +127,8 @@ def _choose_folders(
     import re
     from pathlib import Path
 
-    from fer_hf.checkpoint_evaluation import check_report_folder
-    from fer_hf.evaluation.provenance import name_source
+    from fer_hf.evaluation.checkpoint_evaluation import check_report_folder
+    from fer_hf.evaluation.reports.provenance import name_source
 
     if output_dir is None:
         return [None] * len(sources)
@@ -152,7 +157,7 @@ def _describe_command(args: Sequence[str], output_dir: str | None) -> str:
     import shlex
     from pathlib import Path
 
-    from fer_hf.evaluation.provenance import name_source
+    from fer_hf.evaluation.reports.provenance import name_source
 
     words = [word for arg in args for word in (arg.split("=", 1) if arg[:2] == "--" else [arg])]
     shown = [Path(word).name if word == output_dir else name_source(word) for word in words]

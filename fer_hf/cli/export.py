@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.arguments import DataArguments
-    from fer_hf.export import Export
+    from fer_hf.publishing.onnx_export import Export
+    from fer_hf.training.arguments import DataArguments
 
 _EPILOG = """\
 The float32 network must give torch's scores on real pictures, and the int8 one nearly its accuracy
@@ -29,7 +29,7 @@ def main(args: Sequence[str]) -> None:
 
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.training.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
         DataArguments,
@@ -61,7 +61,7 @@ def main(args: Sequence[str]) -> None:
         export = _export(given.model, folder, data if has_data else None)
         print(_render(export, written=folder != spare))
         if given.web:
-            from fer_hf.web import write_page
+            from fer_hf.publishing.web import write_page
 
             name = Path(given.model).resolve().name if is_folder else given.model
             files = write_page(folder, given.web, name, given.web_runtime)
@@ -73,7 +73,7 @@ def main(args: Sequence[str]) -> None:
 
 def _export(model: str, folder: str, data: "DataArguments | None") -> "Export":
     from fer_hf.data import load_splits
-    from fer_hf.export import export_checkpoint
+    from fer_hf.publishing.onnx_export import export_checkpoint
 
     if data is None:
         faces = load_splits("drawn", num_drawn=_NUM_DRAWN)

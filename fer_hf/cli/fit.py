@@ -18,11 +18,11 @@ def main(args: Sequence[str]) -> None:
     from tabulate import tabulate
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.arguments import DataArguments, StrictParser
-    from fer_hf.box import BOX_NAME
-    from fer_hf.evaluation.provenance import name_source
-    from fer_hf.fitting import fit
-    from fer_hf.run_folder import choose_folder, claim_output_dir
+    from fer_hf.evaluation.reports.provenance import name_source
+    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.training.arguments import DataArguments, StrictParser
+    from fer_hf.training.frozen.fitting import fit
+    from fer_hf.training.run_folder import choose_folder, claim_output_dir
 
     parser = StrictParser(
         DataArguments,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.inference import ExpressionClassifier, FileScores
+    from fer_hf.inference.classifier import ExpressionClassifier, FileScores
 
 _EPILOG = """\
 Up to three pictures are shown with a bar for each label, more as a table with a row each.
@@ -100,8 +100,8 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 def _predict(given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from fer_hf.box import BOX_NAME
-    from fer_hf.inference import find_pictures, score_files
+    from fer_hf.inference.classifier import find_pictures, score_files
+    from fer_hf.models.bundled import BOX_NAME
 
     # What is wrong with a picture is said in one line, which these would drown.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -115,8 +115,8 @@ def _predict(given: argparse.Namespace) -> None:
         )
     set_name = "" if not_sure is None else f"{100 * not_sure.coverage:g} % set"
     if given.faces:
-        from fer_hf.face_reading import FaceReader, score_faces
         from fer_hf.faces import load_detector
+        from fer_hf.faces.reading import FaceReader, score_faces
 
         reader = FaceReader(classifier, load_detector(given.detector))
         results = score_faces(reader, files, allow_url=given.allow_url)
@@ -162,7 +162,7 @@ def _predict(given: argparse.Namespace) -> None:
 
 def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
     """Open a checkpoint or the model in the box; transformers is imported for torch only."""
-    from fer_hf.inference import ExpressionClassifier, choose_backend
+    from fer_hf.inference.classifier import ExpressionClassifier, choose_backend
 
     if choose_backend(model, backend) == "torch":
         from transformers.utils import logging as transformers_logging

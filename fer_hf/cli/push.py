@@ -19,7 +19,7 @@ def main(args: Sequence[str]) -> None:
     """Push, and say where it is and how to open it."""
     from huggingface_hub.utils import logging as hub_logging
 
-    from fer_hf.hub import find_app, push_model, push_space
+    from fer_hf.publishing.hub import find_app, push_model, push_space
 
     hub_logging.set_verbosity_error()  # it says twice that nothing has changed
     parser = argparse.ArgumentParser(
@@ -77,7 +77,7 @@ def _find_run(name: str) -> Path:
     """Return the folder of a run; the model in the box is one, by its name."""
     if Path(name).is_dir():
         return Path(name)
-    from fer_hf.box import BOX_NAME, DEFAULT_MODEL
+    from fer_hf.models.bundled import BOX_NAME, DEFAULT_MODEL
 
     return Path(DEFAULT_MODEL if name == BOX_NAME else name)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.arguments import DataArguments
+    from fer_hf.training.arguments import DataArguments
 
 _EPILOG = """\
 Log in first with `hf auth login`, or set HF_TOKEN. The splits go into one commit, as Parquet files
@@ -19,7 +19,7 @@ example: fer-hf push_data my_faces you/your-faces --license cc-by-4.0 --private
 
 def main(args: Sequence[str]) -> None:
     """Push the splits of a source, and say how to load them."""
-    from fer_hf.arguments import DataArguments, StrictParser
+    from fer_hf.training.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
         DataArguments,
@@ -40,7 +40,7 @@ def main(args: Sequence[str]) -> None:
 
     from huggingface_hub.utils import logging as hub_logging
 
-    from fer_hf.hub import push_dataset
+    from fer_hf.publishing.hub import push_dataset
 
     hub_logging.set_verbosity_error()  # it says twice that nothing has changed
     splits = data.load()
@@ -67,7 +67,7 @@ def _check_license(data: "DataArguments", wanted: str | None) -> str:
         ValueError: None was given, or not that of data everybody knows.
     """
     from fer_hf.data.sources import recognise_layout
-    from fer_hf.licensing import KNOWN_DATA, Ingredient, derive_license
+    from fer_hf.publishing.licensing import KNOWN_DATA, Ingredient, derive_license
 
     if wanted is None:
         raise ValueError(

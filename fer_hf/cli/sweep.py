@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fer_hf.arguments import DataArguments
-    from fer_hf.features import FeatureDataset
-    from fer_hf.sweep import SweptHead
+    from fer_hf.training.arguments import DataArguments
+    from fer_hf.training.frozen.features import FeatureDataset
+    from fer_hf.training.frozen.head_sweep import SweptHead
 
 _EPILOG = """\
 Learning rate × weight decay × label weights × pooling × head, all on features that the backbone
@@ -25,11 +25,11 @@ def main(args: Sequence[str]) -> None:
     from tabulate import tabulate
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.arguments import DataArguments, StrictParser
-    from fer_hf.box import BOX_NAME
-    from fer_hf.evaluation.provenance import name_source
-    from fer_hf.run_folder import choose_folder, claim_output_dir
-    from fer_hf.sweep import list_settings, sweep_heads
+    from fer_hf.evaluation.reports.provenance import name_source
+    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.training.arguments import DataArguments, StrictParser
+    from fer_hf.training.frozen.head_sweep import list_settings, sweep_heads
+    from fer_hf.training.run_folder import choose_folder, claim_output_dir
 
     parser = StrictParser(
         DataArguments,
@@ -95,10 +95,10 @@ def _load(
     """Return the features of train and validation under each pooling."""
     from transformers import set_seed
 
-    from fer_hf.data.transforms import FaceDataset
-    from fer_hf.features import fit_batchnorm, load_features
     from fer_hf.models import freeze_backbone, has_detachable_head, load_model
-    from fer_hf.sweep import average_poolings
+    from fer_hf.training.augmentation import FaceDataset
+    from fer_hf.training.frozen.features import fit_batchnorm, load_features
+    from fer_hf.training.frozen.head_sweep import average_poolings
 
     splits = data.load()
     label_names = splits["train"].features["label"].names
@@ -138,8 +138,8 @@ def _save(heads: "Sequence[SweptHead]", folder: Path) -> None:
     import json
     from dataclasses import asdict
 
-    from fer_hf.evaluation.plots import plot_sweep
-    from fer_hf.evaluation.report import write_text_atomically
+    from fer_hf.evaluation.reports.plots import plot_sweep
+    from fer_hf.evaluation.reports.run_report import write_text_atomically
 
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for head in sorted(heads, key=lambda row: row.settings.learning_rate):

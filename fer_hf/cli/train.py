@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.evaluation.comparison import Comparison
-    from fer_hf.evaluation.report import RunReport
-    from fer_hf.parsing import RunArguments
+    from fer_hf.evaluation.reports.comparison import Comparison
+    from fer_hf.evaluation.reports.run_report import RunReport
+    from fer_hf.training.recipes import RunArguments
 
 
 def main(args: Sequence[str]) -> None:
@@ -17,9 +17,9 @@ def main(args: Sequence[str]) -> None:
     from accelerate import PartialState
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.evaluation.comparison_table import render_comparison
-    from fer_hf.parsing import parse_runs
-    from fer_hf.training import fine_tune_all
+    from fer_hf.evaluation.reports.comparison_table import render_comparison
+    from fer_hf.training.recipes import parse_runs
+    from fer_hf.training.run import fine_tune_all
 
     # Bars of loading a few tensors drown what people want to see; those of training stay.
     transformers_logging.disable_progress_bar()
@@ -66,9 +66,9 @@ def _check_push(runs: Sequence["RunArguments"]) -> None:
     if not pushed:
         return
     from fer_hf.data.sources import recognise_layout
-    from fer_hf.evaluation.provenance import name_source
-    from fer_hf.hub import check_login
-    from fer_hf.licensing import KNOWN_DATA, Ingredient, derive_license
+    from fer_hf.evaluation.reports.provenance import name_source
+    from fer_hf.publishing.hub import check_login
+    from fer_hf.publishing.licensing import KNOWN_DATA, Ingredient, derive_license
 
     for run in pushed:
         name = name_source(run.data.data)
@@ -85,8 +85,8 @@ def _write_cards(
     runs: Sequence["RunArguments"], reports: Sequence["RunReport"], comparison: "Comparison"
 ) -> None:
     """Write the cards again, each with the comparison."""
-    from fer_hf.evaluation.report import write_text_atomically
-    from fer_hf.model_card import CARD_NAME, render_model_card
+    from fer_hf.evaluation.reports.run_report import write_text_atomically
+    from fer_hf.publishing.model_card import CARD_NAME, render_model_card
 
     for run, report in zip(runs, reports, strict=True):
         card = render_model_card(report, comparison=comparison)

@@ -1,5 +1,5 @@
-"""Pictures: from files of any layout to the same three splits, and from pictures to tensors."""
+"""Pictures: from files of any layout to the same three splits."""
 
-from fer_hf.data.sources import LAYOUTS, load_splits
+import lazy_loader
 
-__all__ = ["LAYOUTS", "load_splits"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,9 +10,10 @@ from pathlib import Path
 import datasets
 import numpy as np
 
-from fer_hf.data import cache
-from fer_hf.data.arrays import find_array_names, locate_arrays
-from fer_hf.data.ferplus import (
+from fer_hf.data import arrow_cache
+from fer_hf.data.labels import check_label_names, collect_label_names
+from fer_hf.data.layouts.arrays import find_array_names, locate_arrays
+from fer_hf.data.layouts.ferplus import (
     VOTE_RULES,
     VOTES_FILE,
     find_fer2013,
@@ -20,13 +21,12 @@ from fer_hf.data.ferplus import (
     locate_fer2013,
     locate_ferplus,
 )
-from fer_hf.data.folders import find_label_folders, locate_folders
-from fer_hf.data.hub import is_repo_id, locate_drawn, locate_hub
-from fer_hf.data.labels import check_label_names, collect_label_names
+from fer_hf.data.layouts.folders import find_label_folders, locate_folders
+from fer_hf.data.layouts.hub_datasets import is_repo_id, locate_drawn, locate_hub
+from fer_hf.data.layouts.tables import find_tables, locate_table, looks_like_table
 from fer_hf.data.parts import SPLITS, Part, Source
 from fer_hf.data.pictures import find_unreadable
 from fer_hf.data.splitting import split_rows
-from fer_hf.data.tables import find_tables, locate_table, looks_like_table
 from fer_hf.emotions import order_labels
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def load_splits(
         raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
     logger.info("Loading '%s' with the layout `%s`.", source, layout)
 
-    with cache.explain_full_disk():
+    with arrow_cache.explain_full_disk():
         match layout:
             case "arrays":
                 found = locate_arrays(path, label_names)
@@ -154,8 +154,10 @@ def load_splits(
             "skip_unreadable": skip_unreadable,
             "seed": seed,
         }
-        key = cache.compute_key(found.identity, options)
-        return cache.load_or_write(key, lambda: _prepare(found, label_names, skip_unreadable, seed))
+        key = arrow_cache.compute_key(found.identity, options)
+        return arrow_cache.load_or_write(
+            key, lambda: _prepare(found, label_names, skip_unreadable, seed)
+        )
 
 
 def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -> str:
@@ -222,7 +224,7 @@ def _describe_unknown(path: Path) -> str:
 
 def _prepare(
     found: Source, label_names: Sequence[str] | None, skip_unreadable: bool, seed: int
-) -> cache.Content:
+) -> arrow_cache.Content:
     parts = found.read()
     rows, skipped = _check_pictures(parts, skip_unreadable)
     labels = {split: [part.labels[row] for row in rows[split]] for split, part in parts.items()}
@@ -241,13 +243,13 @@ def _prepare(
         if votes is not None:
             votes = _order_votes(votes[chosen], found.label_names or names, names)
         other_votes = parts[origin].other_votes
-        tables[split] = cache.Table(
+        tables[split] = arrow_cache.Table(
             parts[origin].read(chosen),
             label_ids[origin][picked[split]],
             votes,
             None if other_votes is None else other_votes[chosen],
         )
-    return cache.Content(names, tables, skipped)
+    return arrow_cache.Content(names, tables, skipped)
 
 
 def _check_pictures(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fer_hf.data.drawn import draw_face
+from fer_hf.data.drawn.faces import draw_face
 
 _DRAWN = {"happy": 5, "surprise": 8, "anger": 3, "sad": 2, "neutral": 0}
 """Emotion to the seed of a face that nothing covers and that the detectors find."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from fer_hf.box import BOX_NAME
 from fer_hf.demo.limits import Limits
-from fer_hf.face_reading import FaceReader
 from fer_hf.faces import FaceDetector, load_detector
-from fer_hf.inference import ExpressionClassifier
+from fer_hf.faces.reading import FaceReader
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.models.bundled import BOX_NAME
 
 
 class DemoKit:

@@ -7,16 +7,16 @@ import gradio as gr
 from gradio_client.utils import traverse
 
 from fer_hf.demo import views
-from fer_hf.demo.about_tab import build_about_tab
-from fer_hf.demo.batch_tab import build_batch_tab
-from fer_hf.demo.compare_tab import build_compare_tab
 from fer_hf.demo.kit import DemoKit
-from fer_hf.demo.live_tab import build_live_tab
-from fer_hf.demo.picture_tab import build_picture_tab
-from fer_hf.demo.teach_tab import build_teach_tab
+from fer_hf.demo.tabs.about_tab import build_about_tab
+from fer_hf.demo.tabs.batch_tab import build_batch_tab
+from fer_hf.demo.tabs.compare_tab import build_compare_tab
+from fer_hf.demo.tabs.live_tab import build_live_tab
+from fer_hf.demo.tabs.picture_tab import build_picture_tab
+from fer_hf.demo.tabs.teach_tab import build_teach_tab
+from fer_hf.demo.tabs.video_tab import build_video_tab
+from fer_hf.demo.tabs.why_tab import build_why_tab
 from fer_hf.demo.theme import CSS, TAB_KEYS, build_theme
-from fer_hf.demo.video_tab import build_video_tab
-from fer_hf.demo.why_tab import build_why_tab
 
 logger = logging.getLogger(__name__)
 

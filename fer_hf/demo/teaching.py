@@ -21,12 +21,12 @@ from PIL import Image
 
 from fer_hf.demo.batch import PictureFile
 from fer_hf.demo.limits import Limits
-from fer_hf.face_reading import FaceReader
 from fer_hf.faces import FaceDetector, crop_face
-from fer_hf.inference import ExpressionClassifier
+from fer_hf.faces.reading import FaceReader
+from fer_hf.inference.classifier import ExpressionClassifier
 
 if TYPE_CHECKING:
-    from fer_hf.evaluation.report import RunReport
+    from fer_hf.evaluation.reports.run_report import RunReport
 
 FEWEST_LABELS, MOST_LABELS = 2, 8
 FEWEST_PICTURES = 2
@@ -127,7 +127,7 @@ class Lesson:
             ValueError: Too few labels or pictures, or a model without a backbone to keep.
         """
         # Torch takes seconds to import; the page is there before.
-        from fer_hf.fitting import fit
+        from fer_hf.training.frozen.fitting import fit
 
         with self._lock:
             self._check_counts()

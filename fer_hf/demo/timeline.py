@@ -7,7 +7,7 @@ plot component would load a library of its own and animate each change.
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from fer_hf.overlay import format_percent, get_label_color
+from fer_hf.faces.overlay import format_percent, get_label_color
 
 Row = Mapping[str, float | int | str]
 

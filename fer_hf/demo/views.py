@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from fer_hf.face_reading import FaceReading
-from fer_hf.overlay import format_percent, get_label_color
+from fer_hf.faces.overlay import format_percent, get_label_color
+from fer_hf.faces.reading import FaceReading
 
 STYLE = """
 .fer-readings { display: grid; gap: 0.75rem; color: var(--body-text-color);

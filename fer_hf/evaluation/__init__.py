@@ -1,5 +1,8 @@
-"""Numbers about a classifier: metrics with intervals, run reports, their pictures, comparisons.
+"""Numbers about a classifier: metrics with intervals, comparisons with people, and reports.
 
-A room of its own because nothing here knows a network or a picture: scores and labels go in, plain
-data comes out. That is why the model card and the command line can read a report without PyTorch.
+Scores and labels go in, plain data comes out: nothing here knows a network.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

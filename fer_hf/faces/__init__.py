@@ -1,7 +1,5 @@
-"""Finding faces in pictures, and cutting them out as classifiers want to see them."""
+"""Finding faces in pictures, cutting them out, reading and following them."""
 
-from fer_hf.faces.boxes import Face, FaceDetector
-from fer_hf.faces.crops import crop_face
-from fer_hf.faces.detectors import DETECTOR_NAMES, load_detector
+import lazy_loader
 
-__all__ = ["DETECTOR_NAMES", "Face", "FaceDetector", "crop_face", "load_detector"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel, TimmWrapperForImageClassification
 
-from fer_hf.models.detached_head import DetachedHead
+from fer_hf.models.heads import DetachedHead
 
 UNFREEZE = ("none", "last_stage", "all")
 

@@ -22,9 +22,9 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from fer_hf.baseline import BaselineConfig, BaselineForImageClassification
-from fer_hf.box import locate_model
-from fer_hf.dense_head import DenseHeadConfig, DenseHeadForImageClassification
+from fer_hf.models.baseline import BaselineConfig, BaselineForImageClassification
+from fer_hf.models.bundled import locate_model
+from fer_hf.models.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 from fer_hf.models.freezing import get_backbone, get_head_parameters
 from fer_hf.models.timm_networks import (
     MEAN,

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
-from fer_hf.box import BOX_NAME, DEFAULT_MODEL
+from fer_hf.models.bundled import BOX_NAME, DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,6 @@
 A video goes through in a stream, whatever its length: nothing here keeps its frames.
 """
 
-from fer_hf.video.analysis import VideoResult, analyse_video
+import lazy_loader
 
-__all__ = ["VideoResult", "analyse_video"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

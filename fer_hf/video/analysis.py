@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy.typing as npt
 
-from fer_hf.face_reading import FaceReader
-from fer_hf.tracking import FaceTracker
+from fer_hf.faces.reading import FaceReader
+from fer_hf.faces.tracking import FaceTracker
 from fer_hf.video.annotation import Annotation, render_annotation
 from fer_hf.video.frames import Frame, Limits, open_video
-from fer_hf.video.plot import plot_most_seen_face
+from fer_hf.video.timeline_plot import plot_most_seen_face
 from fer_hf.video.writing import FaceTable, open_annotated_video, open_face_table
 
 ANNOTATED, CSV, PARQUET, PLOT = "annotated.mp4", "faces.csv", "faces.parquet", "plot.png"

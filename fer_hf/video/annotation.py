@@ -14,8 +14,8 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from fer_hf.overlay import draw_tracked
-from fer_hf.tracking import TrackedFace
+from fer_hf.faces.overlay import draw_tracked
+from fer_hf.faces.tracking import TrackedFace
 from fer_hf.video.frames import Yuv
 
 _BLACK, _WHITE, _GREY = 16, 235, 128

@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from fer_hf.overlay import NOT_SURE
-from fer_hf.tracking import TrackedFace
+from fer_hf.faces.overlay import NOT_SURE
+from fer_hf.faces.tracking import TrackedFace
 from fer_hf.video.frames import Frame, VideoFile
 
 CLOCK = Fraction(1, 90_000)

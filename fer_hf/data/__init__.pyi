@@ -1,0 +1,2 @@
+from .sources import LAYOUTS as LAYOUTS
+from .sources import load_splits as load_splits

@@ -1,0 +1,238 @@
+"""What is wrong with the pictures of a source: unreadable, tiny, or there more than once.
+
+A room of its own because the same findings are shown by a command, stop a training, and are mended
+before one.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from datasets import Dataset, DatasetDict
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from fer_hf.data.audit.fingerprints import compute_fingerprint
+from fer_hf.data.audit.near_duplicates import find_near_duplicates, make_thumbnail
+from fer_hf.data.pictures import list_stored, load_picture, map_in_threads, read_encoded, to_rgb
+
+logger = logging.getLogger(__name__)
+
+SMALLEST_SIDE = 20
+"""Below so many pixels, eyes and mouth are a pixel or two each."""
+
+# Of copies in several splits the one that counts most is kept.
+_KEPT_FIRST = ("test", "validation", "train")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Where a picture is.
+
+    Attributes:
+        split: `train`, `validation` or `test`.
+        row: Its row in that split as it was loaded, from 0 on.
+        label: The name of its label.
+        name: Its file with the folder it lies in, where the source tells.
+    """
+
+    split: str
+    row: int
+    label: str
+    name: str | None
+
+
+@dataclass(frozen=True)
+class TinyPicture:
+    """A picture with a side below 20 pixels."""
+
+    picture: Picture
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Pictures that are one photograph.
+
+    Attributes:
+        pictures: Two or more.
+        exact: Whether they agree in every pixel; else some were saved again, resized, mirrored …
+    """
+
+    pictures: Sequence[Picture]
+    exact: bool
+
+    @property
+    def crosses_splits(self) -> bool:
+        """Whether a model is tested on what it was trained on."""
+        return len({picture.split for picture in self.pictures}) > 1
+
+    @property
+    def has_conflict(self) -> bool:
+        """Whether copies bear different labels."""
+        return len({picture.label for picture in self.pictures}) > 1
+
+
+@dataclass(frozen=True)
+class PictureAudit:
+    """What was found in the pictures of a source.
+
+    Attributes:
+        label_counts: Split to label name to number of pictures.
+        unreadable: What cannot be read and is in no split, in words.
+        tiny: Pictures with a side below 20 pixels.
+        duplicates: Groups of copies: first those whose labels disagree, then those in more than one
+            split, then the others.
+    """
+
+    label_counts: Mapping[str, Mapping[str, int]]
+    unreadable: Sequence[str]
+    tiny: Sequence[TinyPicture]
+    duplicates: Sequence[DuplicateGroup]
+
+    def list_problems(self) -> list[str]:
+        """Name what was found in a few words each; empty if nothing was."""
+        groups = self.duplicates
+        found = {
+            "unreadable pictures": len(self.unreadable),
+            f"pictures below {SMALLEST_SIDE} pixels": len(self.tiny),
+            "copies of other pictures": sum(len(group.pictures) - 1 for group in groups),
+            "photographs in more than one split": sum(group.crosses_splits for group in groups),
+            "photographs with different labels": sum(group.has_conflict for group in groups),
+        }
+        return [f"{count:,} {what}" for what, count in found.items() if count]
+
+
+def audit_pictures(splits: DatasetDict, unreadable: Sequence[str] = ()) -> PictureAudit:
+    """Look at every picture once, and compare all of them.
+
+    Args:
+        splits: As `load_splits` returns them.
+        unreadable: What it left out, in words.
+    """
+    pictures, looks = list_pictures(splits), _look(splits)
+    return PictureAudit(
+        label_counts={split: _count_labels(data) for split, data in splits.items()},
+        unreadable=list(unreadable),
+        tiny=[
+            TinyPicture(picture, *look.size)
+            for picture, look in zip(pictures, looks, strict=True)
+            if min(look.size) < SMALLEST_SIDE
+        ],
+        duplicates=_group(pictures, looks),
+    )
+
+
+def find_duplicates(splits: DatasetDict) -> list[DuplicateGroup]:
+    """Find the groups of copies, in the order of `PictureAudit.duplicates`."""
+    return _group(list_pictures(splits), _look(splits))
+
+
+def count_repeats(splits: DatasetDict) -> int:
+    """Count the pictures that are, byte for byte, in a split before theirs.
+
+    Nothing is decoded, so that it costs next to nothing before every training.
+    """
+    seen: set[int] = set()
+    repeats = 0
+    for data in splits.values():
+        # Python's own 64 bits: no other hash is as fast, and none has to outlive the process.
+        hashes = [hash(content) for content in read_encoded(data)]
+        repeats += sum(value in seen for value in hashes)
+        seen.update(hashes)
+    return repeats
+
+
+def drop_duplicates(splits: DatasetDict) -> DatasetDict:
+    """Keep one picture of each group of copies: of test, else of validation, else of train.
+
+    Where copies bear different labels, none is kept in train.
+
+    Raises:
+        ValueError: A split would be left without pictures.
+    """
+    dropped: dict[str, list[int]] = {split: [] for split in splits}
+    for group in find_duplicates(splits):
+        kept = min(group.pictures, key=lambda picture: _KEPT_FIRST.index(picture.split))
+        for picture in group.pictures:
+            if picture is not kept or (group.has_conflict and picture.split == "train"):
+                dropped[picture.split].append(picture.row)
+    for split, rows in dropped.items():
+        if len(rows) == len(splits[split]):
+            raise ValueError(
+                f"All {len(rows)} pictures of `{split}` are copies of others, expected at least "
+                "one to keep. Look at them with `fer-hf audit`."
+            )
+    if any(dropped.values()):
+        counts = ", ".join(f"{split} {len(rows):,}" for split, rows in dropped.items())
+        logger.info("Left out pictures that copy another: %s.", counts)
+    return DatasetDict(
+        {
+            split: data.select(np.delete(np.arange(len(data)), dropped[split]))
+            for split, data in splits.items()
+        }
+    )
+
+
+def list_pictures(splits: DatasetDict) -> list[Picture]:
+    """List all pictures, one split after the other."""
+    pictures = []
+    for split, data in splits.items():
+        names = data.features["label"].names
+        stored = zip(data["label"][:], list_stored(data), strict=True)
+        for row, (label, picture) in enumerate(stored):
+            # Enough to find the file, without saying where on this machine it lies.
+            name = "/".join(Path(picture["path"]).parts[-2:]) if picture["path"] else None
+            pictures.append(Picture(split, row, names[label], name))
+    return pictures
+
+
+def _count_labels(data: Dataset) -> dict[str, int]:
+    counts = Counter(data["label"][:])
+    return {name: counts[label] for label, name in enumerate(data.features["label"].names)}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a picture keeps of it."""
+
+    fingerprint: int
+    size: tuple[int, int]
+    thumbnail: npt.NDArray[np.uint8]
+
+
+def _look(splits: DatasetDict) -> list[_Look]:
+    """Decode every picture once, in threads."""
+    total = sum(map(len, splits.values()))
+    contents = (content for data in splits.values() for content in read_encoded(data))
+    return map_in_threads(_look_at, contents, total, "Looking at pictures")
+
+
+def _look_at(content: bytes) -> _Look:
+    picture = to_rgb(load_picture(content))
+    return _Look(compute_fingerprint(picture), picture.size, make_thumbnail(picture))
+
+
+def _group(pictures: Sequence[Picture], looks: Sequence[_Look]) -> list[DuplicateGroup]:
+    fingerprints = np.array([look.fingerprint for look in looks], np.uint64)
+    # Pictures that agree in every pixel are compared with the others only once.
+    _, first, distinct = np.unique(fingerprints, return_index=True, return_inverse=True)
+    thumbnails = np.stack([looks[row].thumbnail for row in first])
+    pairs, _ = find_near_duplicates(thumbnails)
+    graph = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(first), len(first)))
+    _, photographs = connected_components(graph, directed=False)
+
+    members = defaultdict(list)
+    for row, picture in enumerate(distinct):
+        members[photographs[picture]].append(row)
+    groups = [
+        DuplicateGroup([pictures[row] for row in rows], exact=len(set(distinct[rows])) == 1)
+        for rows in members.values()
+        if len(rows) > 1
+    ]
+    return sorted(groups, key=lambda group: (not group.has_conflict, not group.crosses_splits))

@@ -1,0 +1,1 @@
+"""Faces drawn by the project itself, so that everything runs without data or network."""

@@ -1,0 +1,298 @@
+"""Models on the same pictures, compared picture by picture.
+
+A room of its own beside `comparison`, which reads what each run once said about itself: here all
+models answer on the same pictures, so that what is hard about a picture cancels out and a much
+smaller difference can be told from chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
+
+from fer_hf.evaluation.metrics.evaluation import Evaluation, evaluate_scores
+from fer_hf.evaluation.metrics.intervals import Estimate, estimate_bootstrap
+
+Floats = npt.NDArray[np.float64]
+
+FIGURES = ("accuracy", "balanced_accuracy", "f1_macro", "nll")
+NUM_RESAMPLES = 2000
+SIGNIFICANCE = 0.05
+# At 28,000 pictures this many resamples take 22 MB, whatever their number in all.
+_RESAMPLES_AT_A_TIME = 100
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """What one model says about the pictures of a comparison.
+
+    Attributes:
+        model: Its name, one for each model.
+        scores: Shape (N, C), rows sum to 1. C may differ between models.
+        labels: Shape (N,), the right labels as positions in `label_names`.
+        label_names: The C names in the order of the columns.
+    """
+
+    model: str
+    scores: npt.ArrayLike
+    labels: npt.NDArray[np.int64]
+    label_names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two models differ on the same pictures.
+
+    The four figures are those of `first` minus those of `second`, each with the interval of the
+    paired bootstrap: accuracies and F1 in [-1, 1]; NLL in nats, below 0 where `first` is better.
+
+    Attributes:
+        first: The model of the higher accuracy.
+        second: The other one.
+        accuracy: Difference of accuracy, 0 or more.
+        balanced_accuracy: Difference of balanced accuracy.
+        f1_macro: Difference of macro-F1.
+        nll: Difference of NLL.
+        only_first_right: Number of pictures on which only `first` is right.
+        only_second_right: Number of pictures on which only `second` is right.
+        p_value: McNemar's mid-p of these two counts.
+        adjusted_p_value: The same after Holm's correction for the number of pairs.
+    """
+
+    first: str
+    second: str
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    f1_macro: Estimate
+    nll: Estimate
+    only_first_right: int
+    only_second_right: int
+    p_value: float
+    adjusted_p_value: float
+
+    @property
+    def is_real(self) -> bool:
+        """Whether chance does not explain the difference of accuracy: adjusted p below 0.05."""
+        return self.adjusted_p_value < SIGNIFICANCE
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What a model costs, and how much better it knows its own training pictures.
+
+    Attributes:
+        num_parameters: Parameters of the whole network.
+        file_megabytes: Size of its weights on disk in 10⁶ bytes; None where they are not here.
+        milliseconds: Median CPU time of one picture, one at a time on one thread.
+        accuracy_gap: Train minus validation accuracy of its own run; None without a report.
+        loss_gap: Validation minus train NLL of its own run, in nats; None without a report.
+    """
+
+    num_parameters: int
+    file_megabytes: float | None
+    milliseconds: float
+    accuracy_gap: float | None
+    loss_gap: float | None
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Models on the same pictures.
+
+    Attributes:
+        data: Name of the data set.
+        split: `train`, `validation`, `test`, or `all` of them.
+        evaluations: Model to its figures, the most accurate first.
+        differences: One for each pair of models, in that order.
+        costs: Model to its cost.
+        versions: Package to its version.
+    """
+
+    data: str
+    split: str
+    evaluations: dict[str, Evaluation]
+    differences: list[Difference]
+    costs: dict[str, ModelCost]
+    versions: dict[str, str]
+
+    @property
+    def num_pictures(self) -> int:
+        """How many pictures the models were compared on."""
+        return next(iter(self.evaluations.values())).num_pictures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that `json` can write, None for what is undefined."""
+        return {"num_pictures": self.num_pictures, **asdict(self)}
+
+
+def compare_scores(
+    models: Sequence[ModelScores], seed: int = 0
+) -> tuple[dict[str, Evaluation], list[Difference]]:
+    """Compare two or more models on the same pictures, each with each.
+
+    A difference has the interval of the paired bootstrap: 2,000 times N pictures are drawn with
+    replacement, the same ones for all models, and the 2.5 and 97.5 percentiles of the difference
+    are taken. Whether accuracies differ by more than chance is for McNemar's test to say, over all
+    pairs with Holm's correction. As everywhere, this is about the choice of pictures: how another
+    seed would have trained these models is not asked.
+
+    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979;
+    for the test and its correction see `compute_mcnemar` and `adjust_p_values`.
+
+    Args:
+        models: Two or more, in any order.
+        seed: Seeds the bootstrap; the same input gives the same intervals.
+
+    Returns:
+        Model to its figures, the most accurate first (between equals the one of the lower NLL); and
+        the difference of each pair in that order.
+
+    Raises:
+        ValueError: If there are fewer than two models or pictures, a name comes twice, the numbers
+            of pictures differ, or scores and labels do not fit together (see `evaluate_scores`).
+    """
+    check_models([model.model for model in models])
+    _check_sizes(models)
+    evaluations = {model.model: _evaluate(model) for model in models}
+    right = {model.model: np.argmax(model.scores, axis=1) == model.labels for model in models}
+    once = np.ones((1, len(models[0].labels)))
+    values = {model.model: _compute_figures(model, once)[0] for model in models}
+    draws = _bootstrap(models, np.random.default_rng(seed))
+
+    ranked = sorted(values, key=lambda name: (-values[name][0], values[name][-1]))
+    pairs = list(combinations(ranked, 2))
+    only_right = [
+        (int((right[first] & ~right[second]).sum()), int((right[second] & ~right[first]).sum()))
+        for first, second in pairs
+    ]
+    p_values = [compute_mcnemar(*counts) for counts in only_right]
+    differences = []
+    for (first, second), counts, p_value, adjusted in zip(
+        pairs, only_right, p_values, adjust_p_values(p_values), strict=True
+    ):
+        figures = (values[first] - values[second]).tolist()
+        estimates = map(estimate_bootstrap, figures, (draws[first] - draws[second]).T)
+        differences.append(
+            Difference(
+                first=first,
+                second=second,
+                **dict(zip(FIGURES, estimates, strict=True)),
+                only_first_right=counts[0],
+                only_second_right=counts[1],
+                p_value=p_value,
+                adjusted_p_value=adjusted,
+            )
+        )
+    return {name: evaluations[name] for name in ranked}, differences
+
+
+def compute_mcnemar(only_first_right: int, only_second_right: int) -> float:
+    """Compute McNemar's mid-p value: how likely counts as unequal as these are by chance.
+
+    If neither model is better, each of the n pictures on which just one is right is a fair coin.
+    With k the smaller count and X ~ B(n, ½), the two-sided value is 2 P(X ≤ k) − P(X = k): what was
+    found itself counts half on each side, without which the exact test is too careful.
+
+    Source: McNemar, "Note on the sampling error of the difference between correlated proportions or
+    percentages", Psychometrika 1947; mid-p: Fagerland, Lydersen, Laake, "The McNemar test for
+    binary matched-pairs data", BMC Medical Research Methodology 2013.
+
+    Args:
+        only_first_right: Number of pictures on which only the first model is right.
+        only_second_right: Number of pictures on which only the second one is.
+
+    Returns:
+        The p value in (0, 1]; 1 for equal counts.
+    """
+    total, fewer = only_first_right + only_second_right, min(only_first_right, only_second_right)
+    return float(2 * binom.cdf(fewer, total, 0.5) - binom.pmf(fewer, total, 0.5))
+
+
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
+    """Correct p values for their number m: below 0.05 there is rarely (5 %) even one by chance.
+
+    The k-th smallest is multiplied by m + 1 − k, and is at least as large as the one before.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 1979.
+
+    Args:
+        p_values: m values in [0, 1].
+
+    Returns:
+        m values in [0, 1], in the same order.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = values.argsort()
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.maximum.accumulate(values[order] * factors).clip(max=1)
+    return adjusted.tolist()
+
+
+def check_models(names: Sequence[str]) -> None:
+    """Refuse fewer than two models, or one that comes twice.
+
+    Raises:
+        ValueError: It is so.
+    """
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if len(names) < 2 or twice:
+        found = f"`{twice[0]}` more than once" if twice else f"{len(names)} model"
+        raise ValueError(
+            f"Found {found}, expected two or more different models to compare. "
+            "Give each model once."
+        )
+
+
+def _check_sizes(models: Sequence[ModelScores]) -> None:
+    sizes = {model.model: len(model.labels) for model in models}
+    if len(set(sizes.values())) > 1 or min(sizes.values()) < 2:
+        raise ValueError(
+            f"Found pictures {sizes}, expected the same two or more for each model. "
+            "Score the same split with all of them."
+        )
+
+
+def _evaluate(model: ModelScores) -> Evaluation:
+    try:
+        return evaluate_scores(model.scores, model.labels, model.label_names)
+    except ValueError as error:
+        raise ValueError(f"Model `{model.model}`: {error}") from error
+
+
+def _bootstrap(models: Sequence[ModelScores], rng: np.random.Generator) -> dict[str, Floats]:
+    """Return model to `FIGURES` in each resample, shape (2000, 4)."""
+    num_pictures = len(models[0].labels)
+    even = np.full(num_pictures, 1 / num_pictures)
+    draws: dict[str, list[Floats]] = {model.model: [] for model in models}
+    for _ in range(NUM_RESAMPLES // _RESAMPLES_AT_A_TIME):
+        weights = rng.multinomial(num_pictures, even, size=_RESAMPLES_AT_A_TIME).astype(np.float64)
+        for model in models:
+            draws[model.model].append(_compute_figures(model, weights))
+    return {name: np.concatenate(parts) for name, parts in draws.items()}
+
+
+def _compute_figures(model: ModelScores, weights: Floats) -> Floats:
+    """Return `FIGURES`, shape (R, 4), where picture n counts weights (R, N) times."""
+    scores, rows = np.asarray(model.scores, dtype=np.float64), np.arange(len(model.labels))
+    occurring = np.unique(model.labels)
+    true = (model.labels[:, None] == occurring).astype(np.float64)
+    predicted = (scores.argmax(axis=1)[:, None] == occurring).astype(np.float64)
+    support, hits = weights @ true, weights @ (true * predicted)
+    # 0 / 0 is NaN: a label that a resample lacks has no recall and no F1 there.
+    with np.errstate(invalid="ignore"):
+        recall = hits / support
+        f1 = np.where(support > 0, 2 * hits / (support + weights @ predicted), np.nan)
+    losses = -np.log(scores[rows, model.labels].clip(np.finfo(np.float64).eps, 1.0))
+    figures = (
+        hits.sum(axis=1) / len(rows),
+        np.nanmean(recall, axis=1),
+        np.nanmean(f1, axis=1),
+        weights @ losses / len(rows),
+    )
+    return np.stack(figures, axis=1)

@@ -1,0 +1,1 @@
+"""A model beside the people who voted on the same pictures."""

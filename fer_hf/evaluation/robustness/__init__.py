@@ -1,0 +1,1 @@
+"""How much accuracy is left when pictures get worse."""

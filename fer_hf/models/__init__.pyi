@@ -1,0 +1,17 @@
+from .bundled import DEFAULT_MODEL as DEFAULT_MODEL
+from .freezing import UNFREEZE as UNFREEZE
+from .freezing import calibrate_batchnorm as calibrate_batchnorm
+from .freezing import find_frozen_modules as find_frozen_modules
+from .freezing import fold_into_head as fold_into_head
+from .freezing import freeze_backbone as freeze_backbone
+from .freezing import get_backbone as get_backbone
+from .freezing import get_head_parameters as get_head_parameters
+from .freezing import round_weights as round_weights
+from .heads import DetachedHead as DetachedHead
+from .heads import compute_features as compute_features
+from .heads import has_detachable_head as has_detachable_head
+from .loading import POOLINGS as POOLINGS
+from .loading import LoadedModel as LoadedModel
+from .loading import load_checkpoint as load_checkpoint
+from .loading import load_model as load_model
+from .weights import ALIASES as ALIASES

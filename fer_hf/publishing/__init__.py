@@ -1,0 +1,1 @@
+"""Publishing: model card, licence, ONNX export, web page, and commits to the Hub."""

@@ -1,0 +1,233 @@
+"""Every setting of a run, once: its default, its help text, its flag and its key in a recipe.
+
+Only the command line and `training` know these classes; all other rooms take plain values.
+"""
+
+import difflib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, NoReturn
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from transformers import HfArgumentParser
+
+from fer_hf.data import load_splits
+from fer_hf.data.audit.picture_audit import audit_pictures, count_repeats, drop_duplicates
+
+logger = logging.getLogger(__name__)
+
+# Sources that were looked at for copies: several recipes in one call load the same one.
+_checked: set[str] = set()
+
+
+def setting(default: Any, help_text: str) -> Any:
+    """Declare a field that is a flag, with its default and its help."""
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass
+class DataArguments:
+    """Which pictures, and how they are split."""
+
+    _argument_group_name: ClassVar[str] = "data"
+
+    data: str = setting(
+        "drawn",
+        "Where the pictures are: a folder with one folder per label (inside train/, validation/, "
+        "test/ or not), an .npz or a folder of .npy, a CSV, TSV or Parquet table, fer2013.csv, "
+        "FER+, a Hub dataset id, or 'drawn' for the faces this project draws itself.",
+    )
+    layout: str | None = setting(None, "Name of the layout, where it is not recognised by itself.")
+    image_column: str | None = setting(None, "Column with the picture or its path.")
+    label_column: str | None = setting(None, "Column with the label.")
+    data_label_names: list[str] | None = setting(
+        None, "Names of labels that are numbers, from 0 on, or all labels there may be."
+    )
+    votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
+    vote_rule: Literal["majority", "all"] = setting(
+        "majority",
+        "FER+'s pictures on which people agree (what papers report), or all with a vote.",
+    )
+    data_revision: str | None = setting(None, "Branch, tag or commit of a Hub dataset.")
+    num_drawn: int = setting(1200, "How many faces to draw, with --data drawn.")
+    drawn_size: int = setting(128, "Side of a drawn face in pixels.")
+    split_seed: int = setting(0, "Seed of the splits that the source lacks.")
+    skip_unreadable: bool = setting(False, "Leave unreadable pictures out instead of stopping.")
+    drop_duplicates: bool = setting(
+        False,
+        "Keep one of pictures that are one photograph, for choice in test or validation; of those "
+        "labelled differently none in train. Takes a minute for 30,000 pictures.",
+    )
+    strict: bool = setting(
+        False, "Stop where `fer-hf audit` finds anything wrong with the pictures or their copies."
+    )
+    max_train_samples: int | None = setting(None, "Train on this many pictures only.")
+    max_eval_samples: int | None = setting(None, "Validate and test on this many pictures only.")
+
+    def load(self) -> DatasetDict:
+        """Load the splits that these settings describe, and warn of pictures in two of them.
+
+        Raises:
+            ValueError: `strict` is set and something is wrong with the pictures; besides, as
+                `load_splits`.
+        """
+        splits = self.load_unchecked()
+        if self.strict:
+            problems = audit_pictures(splits).list_problems()
+            if problems:
+                raise ValueError(
+                    f"Found in {self.data!r} {', '.join(problems)}, expected none with `strict`. "
+                    "See them with `fer-hf audit`, take copies out with --drop_duplicates, or go "
+                    "without --strict."
+                )
+        elif self.data not in _checked:
+            _checked.add(self.data)
+            if repeats := count_repeats(splits):
+                logger.warning(
+                    "%s pictures of validation or test are in another split, too, byte for byte: "
+                    "they flatter the figures. See `fer-hf audit %s`, or take them out with "
+                    "--drop_duplicates.",
+                    f"{repeats:,}",
+                    self.data,
+                )
+        return splits
+
+    def load_split(self, name: str) -> Dataset:
+        """Load one split, or with `all` the pictures of all of them; errors as those of `load`."""
+        splits = self.load()
+        return concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
+
+    def load_unchecked(self) -> DatasetDict:
+        """Load the splits without a look at their copies, unless they are to be dropped."""
+        splits = load_splits(
+            self.data,
+            layout=self.layout,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            label_names=self.data_label_names,
+            votes_file=self.votes_file,
+            vote_rule=self.vote_rule,
+            num_drawn=self.num_drawn,
+            drawn_size=self.drawn_size,
+            revision=self.data_revision,
+            skip_unreadable=self.skip_unreadable,
+            seed=self.split_seed,
+        )
+        if self.drop_duplicates:
+            splits = drop_duplicates(splits)
+        limits = {
+            "train": self.max_train_samples,
+            "validation": self.max_eval_samples,
+            "test": self.max_eval_samples,
+        }
+        for name, limit in limits.items():
+            if limit is not None and limit < len(splits[name]):
+                shuffled = splits[name].shuffle(seed=self.split_seed)
+                splits[name] = shuffled.select(range(limit))
+        return splits
+
+
+@dataclass
+class ModelArguments:
+    """Which network, what it knows before, and which part of it is trained."""
+
+    _argument_group_name: ClassVar[str] = "model"
+
+    model_name_or_path: str = setting(
+        "baseline",
+        "'baseline', 'resnetv2', 'inception-resnet', 'resnetv2-ferplus' (the model in the box), "
+        "the name of a timm network, a Hub id, or a checkpoint folder.",
+    )
+    weights: str = setting(
+        "auto",
+        "'imagenet', 'ferplus' (the model in the box), 'none' (random), or a checkpoint of the "
+        "same architecture. 'auto' takes what the name stands for where it can be had; with no "
+        "network 'resnetv2' starts from the model in the box, others from random weights.",
+    )
+    model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
+    input_size: int | None = setting(
+        None,
+        "Side of the square input in pixels: 32 or more. Default: the checkpoint's own, or 128.",
+    )
+    pooling: Literal["avg", "max", "avgmax", "flatten"] = setting(
+        "avg", "How the feature map becomes a vector; 'flatten' brings a dense head with it."
+    )
+    head: Literal["linear", "dense"] = setting(
+        "linear", "The labels right on the features, or a dense layer between them."
+    )
+    dense_size: int = setting(256, "Width of the dense layer.")
+    dropout: float = setting(0.2, "Share of the head's inputs dropped in training.")
+    unfreeze: Literal["none", "last_stage", "all"] = setting(
+        "none",
+        "What of the backbone is trained beside the head: nothing, its last stage, or all of it.",
+    )
+    backbone_lr_scale: float = setting(
+        0.1, "Learning rate of the unfrozen backbone as a share of the head's."
+    )
+    binary_head: Literal["softmax", "sigmoid"] = setting(
+        "softmax", "For two labels: two softmax neurons, or a single sigmoid neuron."
+    )
+    model_args: str | None = setting(
+        None, "Arguments of the timm network as JSON, such as '{\"channels\": [32, 64, 128, 256]}'."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a JSON object.
+
+        Raises:
+            ValueError: `model_args` cannot be read.
+        """
+        try:
+            self.timm_args: dict[str, Any] = json.loads(self.model_args or "{}")
+        except json.JSONDecodeError as error:
+            raise ValueError(f"`model_args` is {self.model_args!r}, no JSON: {error}.") from error
+        if not isinstance(self.timm_args, dict):
+            raise ValueError(f"`model_args` is {self.model_args!r}, expected a JSON object {{…}}.")
+
+
+class StrictParser(HfArgumentParser):
+    """Transformers' parser with errors as ours: one line that names the nearest right spelling.
+
+    Args:
+        classes: The argument classes; each field becomes a flag.
+        **kwargs: As for `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, classes: Any, **kwargs: Any) -> None:
+        super().__init__(classes, allow_abbrev=False, **kwargs)
+        self.settings = [item.name for cls in self.dataclass_types for item in fields(cls)]
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line; the caller decides how to end.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(message)
+
+    def parse_strictly(self, args: Sequence[str]) -> tuple[Any, ...]:
+        """Return an object of each class, and last a namespace of the other arguments if any.
+
+        Raises:
+            ValueError: A flag that does not exist, or a value that cannot be.
+        """
+        *parsed, unknown = self.parse_args_into_dataclasses(
+            list(args), return_remaining_strings=True, look_for_args_file=False
+        )
+        for flag in unknown:
+            if flag.startswith("-"):
+                key = flag.lstrip("-").split("=")[0].replace("-", "_")
+                raise ValueError(f"Unknown flag {flag!r}{suggest(key, self.settings, '--')}")
+        if unknown:
+            raise ValueError(
+                f"Did not understand {unknown!r}. Every setting is a flag: see --help."
+            )
+        return tuple(parsed)
+
+
+def suggest(key: str, known: Sequence[str], prefix: str = "") -> str:
+    """End a refusal of `key` with the nearest of the `known` names, or where to look them up."""
+    near = difflib.get_close_matches(key, known, n=1)
+    return f". Did you mean `{prefix}{near[0]}`?" if near else ". See --help for all settings."

@@ -1,0 +1,1 @@
+"""Heads on frozen backbones: features computed once, and what is learnt from them."""

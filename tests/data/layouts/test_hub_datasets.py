@@ -1,0 +1,115 @@
+"""The `hub` and `drawn` layouts."""
+
+import datasets
+import pytest
+from PIL import Image
+
+from fer_hf.data import load_splits
+from fer_hf.data.layouts import hub_datasets
+
+NAMES = ["sad", "happy"]
+
+
+def make_dataset(num=12, votes=False):
+    columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)}
+    rows = {
+        "image": [Image.new("RGB", (4, 4), (10 * i, 0, 0)) for i in range(num)],
+        "label": [i % 2 for i in range(num)],
+        "note": ["x"] * num,
+    }
+    columns["note"] = datasets.Value("string")
+    if votes:
+        columns["votes"] = datasets.List(datasets.Value("float32"), length=2)
+        rows["votes"] = [[i, 0] for i in range(num)]
+    return datasets.Dataset.from_dict(rows, features=datasets.Features(columns))
+
+
+def test_a_saved_data_set_is_loaded_with_its_columns_cut_down(tmp_path):
+    data = datasets.DatasetDict(
+        {"train": make_dataset(votes=True), "test": make_dataset(4, votes=True)}
+    )
+    data.save_to_disk(tmp_path / "saved")
+    splits = load_splits(tmp_path / "saved")
+    assert splits["test"].column_names == ["image", "label", "votes"]
+    assert splits["test"].features["label"].names == ["happy", "sad"]
+    assert splits["test"]["label"][:] == [1, 0, 1, 0]
+    # Votes follow the new order of the labels.
+    assert splits["test"]["votes"][:] == [[0, 0], [0, 1], [0, 2], [0, 3]]
+    assert [image.getpixel((0, 0))[0] for image in splits["test"]["image"]] == [0, 10, 20, 30]
+
+
+def test_what_we_return_can_be_saved_and_loaded_again(tmp_path):
+    make_dataset().save_to_disk(tmp_path / "first")
+    splits = load_splits(tmp_path / "first")
+    splits.save_to_disk(tmp_path / "second")
+    again = load_splits(tmp_path / "second", layout="hub")
+    for split, data in splits.items():
+        assert again[split]["label"][:] == data["label"][:]
+        assert [i.tobytes() for i in again[split]["image"]] == [i.tobytes() for i in data["image"]]
+
+
+def test_a_folder_only_datasets_understands_is_loaded(tmp_path):
+    lines = []
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        lines = ["file_name,emotion"]
+        for number in range(6):
+            Image.new("RGB", (4, 4)).save(tmp_path / split / f"{number}.png")
+            lines.append(f"{number}.png,{NAMES[number % 2]}")
+        (tmp_path / split / "metadata.csv").write_text("\n".join(lines) + "\n")
+    splits = load_splits(tmp_path)
+    assert len(splits["test"]) == 6
+    assert splits["train"].features["label"].names == ["happy", "sad"]
+
+
+def test_unlabelled_rows_of_the_hub_are_refused(tmp_path):
+    features = make_dataset().features
+    rows = {**make_dataset(4).to_dict(), "label": [0, 1, -1, -1]}
+    data = datasets.Dataset.from_dict(rows, features=features)
+    data.save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match=r"among them \[-1\]"):
+        load_splits(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("source", ["no-such-name-at-all", "nobody/nothing"])
+def test_an_id_that_cannot_be_looked_up_gives_one_clear_error(source):
+    with pytest.raises(ConnectionError, match=f"'{source}' is no file or folder here, and the Hub"):
+        load_splits(source)
+
+
+def test_an_id_that_the_hub_does_not_have_gives_one_clear_error(monkeypatch):
+    def fail(*_, **__):
+        raise datasets.exceptions.DatasetNotFoundError("Dataset 'a/b' doesn't exist on the Hub")
+
+    monkeypatch.setattr(hub_datasets.datasets, "load_dataset", fail)
+    with pytest.raises(
+        FileNotFoundError, match=r"no data set on the Hub that you can read .*spell"
+    ):
+        load_splits("a/b")
+
+
+@pytest.mark.parametrize("source", ["/no/such/folder", "./nothing", "a/b/c", "a b", "../x", ""])
+def test_what_is_neither_path_nor_id_is_refused(source):
+    with pytest.raises((FileNotFoundError, ValueError), match="is no file or folder here, nor an"):
+        load_splits(source)
+
+
+def test_the_revision_reaches_datasets(monkeypatch):
+    asked = []
+
+    def load(source, revision):
+        asked.append((source, revision))
+        return datasets.DatasetDict({"train": make_dataset(20), "extra": make_dataset()})
+
+    monkeypatch.setattr(hub_datasets.datasets, "load_dataset", load)
+    splits = load_splits("some/faces", revision="v2")
+    assert asked == [("some/faces", "v2")]
+    assert sum(map(len, splits.values())) == 20
+
+
+@pytest.mark.parametrize("layout", [None, "drawn"])
+def test_drawn_faces_come_as_three_splits(layout):
+    splits = load_splits("drawn", layout=layout, num_drawn=48, drawn_size=32, seed=3)
+    assert sum(map(len, splits.values())) == 48
+    assert splits["train"][0]["image"].size == (32, 32)
+    assert splits["train"].features["label"].num_classes == 8

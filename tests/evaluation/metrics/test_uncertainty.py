@@ -1,0 +1,213 @@
+"""Not sure: thresholds by hand, sets that keep their promise, and what a config may say."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from fer_hf.evaluation.metrics.intervals import UNDEFINED, estimate_share
+from fer_hf.evaluation.metrics.not_sure import NotSure, build_prediction_sets
+from fer_hf.evaluation.metrics.uncertainty import (
+    fit_confidence_thresholds,
+    fit_conformal_threshold,
+    fit_conformal_thresholds,
+    fit_not_sure,
+    measure_answers,
+    measure_coverage,
+)
+
+NAMES = ["happy", "sad"]
+
+
+def make_scores(true_scores, labels):
+    """Rows of two scores of which that of the label is given."""
+    true_scores = np.array(true_scores)
+    first = np.where(np.array(labels) == 0, true_scores, 1 - true_scores)
+    return np.stack([first, 1 - first], axis=1)
+
+
+def draw(count, seed, shares=(0.6, 0.3, 0.1)):
+    """Scores of a network that is far too sure, and labels of which one is rare."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, size=count, p=shares)
+    logits = rng.normal(size=(count, 3)) + 1.5 * np.eye(3)[labels] + np.log(shares)
+    return softmax(3 * logits, axis=1), labels
+
+
+# Answering only what is sure
+
+
+def test_the_threshold_answers_the_surest_share_and_counts_what_is_right_of_it():
+    scores = make_scores([0.95, 0.9, 0.2, 0.7, 0.6], [0, 1, 0, 1, 0])
+    most, few = fit_confidence_thresholds(scores, [0, 1, 0, 1, 0], [0.8, 0.4])
+    # 0.2 for the truth is 0.8 for a mistake: the third surest.
+    assert most.threshold == pytest.approx(0.7)
+    assert (most.coverage, most.accuracy) == (estimate_share(4, 5), estimate_share(3, 4))
+    assert few.threshold == pytest.approx(0.9)
+    assert (few.coverage, few.accuracy) == (estimate_share(2, 5), estimate_share(2, 2))
+
+
+def test_at_least_one_picture_is_answered_and_equals_are_answered_together():
+    scores = make_scores([0.9, 0.8, 0.8, 0.8], [0, 0, 0, 0])
+    (one,) = fit_confidence_thresholds(scores, [0] * 4, [0.01])
+    assert one.coverage == estimate_share(1, 4)
+    (equals,) = fit_confidence_thresholds(scores, [0] * 4, [0.5])
+    assert equals.coverage == estimate_share(4, 4)
+
+
+def test_a_threshold_that_nothing_reaches_has_no_accuracy():
+    answers = measure_answers([[0.6, 0.4]], [0], 0.7)
+    assert answers.coverage == estimate_share(0, 1)
+    assert answers.accuracy == UNDEFINED
+
+
+def test_the_share_that_is_answered_holds_for_other_pictures():
+    (fitted,) = fit_confidence_thresholds(*draw(4000, 0), [0.9])
+    measured = measure_answers(*draw(4000, 1), fitted.threshold)
+    assert measured.coverage.value == pytest.approx(0.9, abs=0.02)
+    everything = measure_answers(*draw(4000, 1), 0.0)
+    assert measured.accuracy.low > everything.accuracy.value
+
+
+# Conformal sets
+
+
+def test_the_conformal_threshold_by_hand():
+    # Nine pictures: of 10 · 0.8 = 8 the 8th smallest 1 − score, so the second lowest score.
+    true_scores = [0.9, 0.1, 0.8, 0.3, 0.7, 0.6, 0.95, 0.4, 0.5]
+    scores = make_scores(true_scores, [0] * 9)
+    assert fit_conformal_threshold(scores, [0] * 9, 0.8) == pytest.approx(0.3)
+    # Of 10 · 0.75 = 7.5 the 8th, too: promises are rounded up.
+    assert fit_conformal_threshold(scores, [0] * 9, 0.75) == pytest.approx(0.3)
+    assert fit_conformal_threshold(scores, [0] * 9, 0.9) == pytest.approx(0.1)
+    # Nine pictures cannot promise more.
+    assert fit_conformal_threshold(scores, [0] * 9, 0.91) == 0
+
+
+def test_thresholds_per_label_are_those_of_its_pictures():
+    labels = [0] * 9 + [1] * 4
+    scores = make_scores([0.9, 0.2, *[0.5] * 7, *[0.6] * 4], labels)
+    # Four pictures promise 80 %, but not 90 %: that label is always in the set.
+    assert fit_conformal_thresholds(scores, labels, 0.8) == pytest.approx([0.5, 0.6])
+    assert fit_conformal_thresholds(scores, labels, 0.9) == pytest.approx([0.2, 0.0])
+
+
+def test_sets_hold_what_reaches_the_threshold_and_may_be_empty():
+    scores = [[0.6, 0.3, 0.1], [0.4, 0.35, 0.25]]
+    sets = build_prediction_sets(scores, 0.3)
+    assert sets.tolist() == [[True, True, False], [True, True, False]]
+    sets = build_prediction_sets(scores, [0.5, 0.4, 0.2])
+    assert sets.tolist() == [[True, False, False], [False, False, True]]
+    assert not build_prediction_sets(scores, 0.7).any()
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_sets_cover_other_pictures_as_promised_and_per_label_only_where_asked(coverage):
+    calibration, (scores, labels) = draw(4000, 0), draw(4000, 1)
+    names = ["often", "less", "rare"]
+
+    def measure(threshold):
+        return measure_coverage(build_prediction_sets(scores, threshold), labels, names)
+
+    overall = measure(fit_conformal_threshold(*calibration, coverage))
+    assert overall.overall.value == pytest.approx(coverage, abs=0.02)
+    assert overall.per_label["rare"].high < coverage
+    each = measure(fit_conformal_thresholds(*calibration, coverage))
+    for share in each.per_label.values():
+        assert share.value == pytest.approx(coverage, abs=0.06)
+    # It costs larger sets.
+    assert each.mean_size > overall.mean_size
+
+
+def test_coverage_by_hand():
+    sets = [[True, True], [True, False], [False, False], [False, True]]
+    coverage = measure_coverage(sets, [0, 1, 0, 1], [*NAMES])
+    assert coverage.overall == estimate_share(2, 4)
+    assert coverage.per_label == {"happy": estimate_share(1, 2), "sad": estimate_share(1, 2)}
+    assert (coverage.mean_size, coverage.num_empty) == (1.0, 1)
+    assert measure_coverage(sets, [0] * 4, NAMES).per_label["sad"] == UNDEFINED
+
+
+# What a checkpoint keeps
+
+
+def test_what_is_fitted_is_what_each_part_fits_and_survives_as_plain_data():
+    scores, labels = draw(500, 0)
+    fitted = fit_not_sure(scores, labels)
+    (answers,) = fit_confidence_thresholds(scores, labels, [0.9])
+    assert fitted == NotSure(0.9, answers.threshold, fit_conformal_threshold(scores, labels))
+    assert set(fitted.to_dict()) == {"coverage", "threshold", "conformal_threshold"}
+    assert NotSure.from_dict(fitted.to_dict(), num_labels=3) == fitted
+
+    votes = np.random.default_rng(0).multinomial(10, softmax(np.log(scores) / 2, axis=1))
+    voted = fit_not_sure(scores, labels, votes, coverage=0.8)
+    assert voted.coverage == 0.8
+    assert voted.crowd_temperature == pytest.approx(2, rel=0.1)
+    assert len(voted.crowd_offsets) == 3
+    assert NotSure.from_dict(voted.to_dict(), num_labels=3) == voted
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, -0.1, 90, float("nan")])
+def test_shares_out_of_range_are_refused(coverage):
+    message = "`coverage` is .*expected a share above 0 and below 1"
+    with pytest.raises(ValueError, match=message):
+        fit_confidence_thresholds([[0.6, 0.4]], [0], [coverage])
+    with pytest.raises(ValueError, match=message):
+        fit_conformal_threshold([[0.6, 0.4]], [0], coverage)
+    with pytest.raises(ValueError, match=message):
+        fit_conformal_thresholds([[0.6, 0.4]], [0], coverage)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="one row of scores for each label"):
+        fit_not_sure([[0.6, 0.4]], [0, 1])
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        fit_not_sure([[np.nan, 0.4]], [0])
+    with pytest.raises(ValueError, match=r"shape \(1, 2\), expected \(2, 2\)"):
+        measure_coverage([[True, False]], [0, 1], NAMES)
+    with pytest.raises(ValueError, match="at least one row"):
+        measure_coverage(np.zeros((0, 2)), [], NAMES)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "often",
+        [0.9, 0.5, 0.1],
+        {"coverage": 0.9, "threshold": 0.5},
+        {"coverage": 0.9, "threshold": "0.5", "conformal_threshold": 0.1},
+        {"coverage": 0.9, "threshold": 1.5, "conformal_threshold": 0.1},
+        {"coverage": 0.9, "threshold": float("nan"), "conformal_threshold": 0.1},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_temperature": 0},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_offsets": [1.0]},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_offsets": 1.0},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "crowd_offsets": [1, "2"]},
+        {"coverage": 0.9, "threshold": 0.5, "conformal_threshold": 0.1, "mood": 0.2},
+    ],
+)
+def test_a_config_that_says_something_else_is_refused(data):
+    with pytest.raises(
+        ValueError, match=r"`not_sure` in the checkpoint's config is .*add_not_sure"
+    ):
+        NotSure.from_dict(data, num_labels=2)
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_the_model_in_the_box_keeps_its_promise_on_ferplus(ferplus_dir):
+    from fer_hf.data import load_splits
+    from fer_hf.inference.classifier import ExpressionClassifier
+
+    classifier = ExpressionClassifier()
+
+    def score(split):
+        pictures, starts = split.select_columns("image"), range(0, len(split), 32)
+        batches = [classifier(pictures[start : start + 32]["image"]) for start in starts]
+        return np.concatenate(batches), np.array(split["label"][:])
+
+    splits = load_splits(str(ferplus_dir))
+    fitted = fit_not_sure(*score(splits["validation"]))
+    scores, labels = score(splits["test"])
+    assert 0.88 <= measure_answers(scores, labels, fitted.threshold).coverage.value <= 0.92
+    sets = build_prediction_sets(scores, fitted.conformal_threshold)
+    covered = measure_coverage(sets, labels, classifier.label_names)
+    assert 0.88 <= covered.overall.value <= 0.92

@@ -1,0 +1,307 @@
+"""The report of a checkpoint: people beside the model, its JSON, and its tables."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_hf.evaluation.metrics.evaluation import compute_reliability, evaluate_scores
+from fer_hf.evaluation.metrics.intervals import UNDEFINED, Estimate, estimate_share
+from fer_hf.evaluation.metrics.not_sure import NotSure, soften_scores
+from fer_hf.evaluation.metrics.slices import Slice
+from fer_hf.evaluation.reports.checkpoint_report import (
+    CheckpointReport,
+    ConfusedPair,
+    Mistake,
+    compare_with_crowd,
+    list_confused_pairs,
+    list_surest_mistakes,
+    load_checkpoint_report,
+    measure_not_sure,
+    save_checkpoint_report,
+)
+from fer_hf.evaluation.reports.checkpoint_table import render_checkpoint_report, render_side_by_side
+from fer_hf.evaluation.reports.run_report import load_report
+from fer_hf.evaluation.robustness.measuring import CorruptedAccuracy, Robustness
+
+NAMES = ["anger", "fear", "happy", "sad"]
+# Forty of each label but fear; all of anger are right, half of happy, and none of sad.
+LABELS = np.repeat([0, 2, 3], 40)
+ANSWERS = np.concatenate([np.full(40, 0), np.repeat([2, 3], 20), np.full(40, 0)])
+# People agree by 6 of 10, one of them says that there is no emotion.
+VOTES = np.full((120, 4), 1.0)
+VOTES[np.arange(120), LABELS] = 6
+
+
+def score(answers, top=0.7):
+    scores = np.full((len(answers), 4), (1 - top) / 3)
+    scores[np.arange(len(answers)), answers] = top
+    return scores
+
+
+@pytest.fixture(scope="module")
+def report():
+    evaluation = evaluate_scores(score(ANSWERS), LABELS, NAMES)
+    # Two more rows: one torn between two labels, one that nobody could tell.
+    all_votes = np.concatenate([VOTES, [[2, 2, 0, 0], [0, 0, 0, 0]]])
+    all_scores = score(np.append(ANSWERS, [0, 0]))
+    return CheckpointReport(
+        model="resnetv2",
+        data="faces",
+        split="test",
+        label_match={"anger": "anger", "happiness": "happy", "sad": "sad"},
+        evaluation=evaluation,
+        with_flip_averaging=evaluate_scores(score(LABELS), LABELS, NAMES),
+        crowd=compare_with_crowd(
+            evaluation,
+            LABELS,
+            VOTES,
+            np.ones(120),
+            all_scores,
+            all_votes,
+            all_other_votes=np.append(np.ones(120), [0, 10]),
+            crowd_scores=soften_scores(all_scores, 2.0),
+        ),
+        versions={"torch": "2.15.0"},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(report):
+    """The same with everything that can be measured."""
+    scores, share = score(ANSWERS), Estimate(0.5, 0.4, 0.6)
+    corrupted = CorruptedAccuracy([0.6, 0.4], [0.5, 0.5], share, share)
+    return replace(
+        report,
+        num_seen=3,
+        reliability=compute_reliability(scores, LABELS),
+        not_sure=measure_not_sure(scores, LABELS, NAMES, NotSure(0.9, 0.6, 0.5)),
+        slices={"brightness": [Slice(0, 99, 120, share)], "size": []},
+        robustness=Robustness(120, [1, 2], share, share, share, share, {"fog": corrupted}, []),
+        mistakes=list_surest_mistakes(scores, LABELS, NAMES),
+        command="fer-hf evaluate resnetv2 --data faces",
+    )
+
+
+def test_people_stand_beside_the_model(report):
+    crowd = report.crowd
+    assert crowd.tagger.accuracy == pytest.approx(0.6)
+    assert crowd.tagger_recall_per_label == {
+        "anger": pytest.approx(0.6),
+        "fear": None,
+        "happy": pytest.approx(0.6),
+        "sad": pytest.approx(0.6),
+    }
+    assert crowd.labels_above_tagger == ["anger"]
+    assert crowd.num_voted_pictures == 121
+    right = -(6 * np.log(0.7) + 3 * np.log(0.1)) / 9
+    wrong = -(1 * np.log(0.7) + 8 * np.log(0.1)) / 9
+    torn = -(np.log(0.7) + np.log(0.1)) / 2
+    expected = (60 * right + 60 * wrong + torn) / 121
+    assert crowd.soft_cross_entropy.value == pytest.approx(expected)
+    shares = np.array([6, 1, 1, 1]) / 9
+    entropy = (-120 * (shares * np.log(shares)).sum() + np.log(2)) / 121
+    assert crowd.kl_divergence.value == pytest.approx(expected - entropy)
+    assert crowd.entropy_pearson.value is None  # the scores are equally sure everywhere
+    assert crowd.entropy_spearman.value is None
+
+
+def test_scores_for_votes_are_measured_too(report):
+    fit = report.crowd.calibrated_on_votes
+    top, others = np.sqrt([0.7, 0.1]) / np.sqrt([0.7, 0.1, 0.1, 0.1]).sum()
+    right = -(6 * np.log(top) + 3 * np.log(others)) / 9
+    wrong = -(1 * np.log(top) + 8 * np.log(others)) / 9
+    torn = -(np.log(top) + np.log(others)) / 2
+    assert fit.soft_cross_entropy.value == pytest.approx((60 * right + 60 * wrong + torn) / 121)
+    less = report.crowd.soft_cross_entropy.value - fit.soft_cross_entropy.value
+    assert report.crowd.kl_divergence.value - fit.kl_divergence.value == pytest.approx(less)
+
+
+def test_panels_stand_beside_the_model(report):
+    panels = report.crowd.panels.panels
+    assert [panel.size for panel in panels] == [1, 2, 3, 5, 9]
+    # Six of ten remain a majority without any one of them. Of the torn picture's four votes one is
+    # taken and outvoted by the two for the other label, half of the time the model's.
+    assert panels[0].num_pictures == pytest.approx(121)
+    assert panels[0].people.accuracy.value == pytest.approx(0.6 * 120 / 121)
+    assert panels[0].model.accuracy.value == pytest.approx(60.5 / 121)
+    # A panel of nine is judged by the tenth, who says no label on one picture in ten.
+    assert panels[4].num_pictures == pytest.approx(120 * 0.9)
+    assert report.crowd.panels.worth.accuracy.value == 0  # fewer than one
+
+
+def test_a_label_is_clearly_above_only_if_its_whole_interval_is():
+    # Wilson's interval of 4 of 4 begins at 0.51, that of 40 of 40 at 0.91.
+    for count, clearly in ((4, []), (40, ["anger"])):
+        labels = np.repeat([0, 2], count)
+        votes = np.ones((2 * count, 4))
+        votes[np.arange(2 * count), labels] = 6
+        scores = score(np.zeros(2 * count, int))
+        evaluation = evaluate_scores(scores, labels, NAMES)
+        crowd = compare_with_crowd(evaluation, labels, votes, 1, scores, votes)
+        assert crowd.labels_above_tagger == ["anger"]
+        assert crowd.labels_clearly_above_tagger == clearly
+
+
+def test_the_tables_say_in_words_what_is_above(report):
+    text = render_checkpoint_report(report)
+    assert text.startswith("resnetv2 on faces, test: 120 pictures\n")
+    assert max(map(len, text.splitlines())) <= 90
+    headline, panels = text.split("panel/model")
+    rows = {line.split("  ")[0]: line.split() for line in headline.splitlines()}
+    assert rows["accuracy"][1:] == ["0.500", "0.412", "–", "0.588", "0.600", "1.000"]
+    assert rows["anger"][1:3] == ["40", "1.000"]
+    assert rows["anger"][-3:] == ["0.600", "clearly", "above"]
+    assert rows["happy"][-2:] == ["0.600", "below"]
+    assert rows["sad"][-3:] == ["0.600", "clearly", "below"]
+    assert rows["fear"][1:] == ["0", "–", "–", "–", "–"]
+    assert "happiness → happy" in text
+    assert "There is no picture of fear; averages leave it out." in text
+    assert "above one human tagger's on 1 of 3 labels" in text
+    assert "121 pictures" in text
+    entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.calibrated_on_votes
+    assert f"{entropy.value:.3f}" in rows["soft cross-entropy, nats *"]
+    assert f"{tempered.kl_divergence.value:.3f}" in rows["… for votes, nats *"]
+
+    rows = {line.split("  ")[0]: line.split("  ")[1:] for line in panels.splitlines()}
+    assert "0.60/0.50" in rows["accuracy"]
+    assert rows["anger"][-1] == "> 9 (> 9 – > 9)"
+    assert rows["sad"][-1] == "< 1 (< 1 – < 1)"
+    assert rows["fear"][-1].strip() == "–"
+    assert f"/{entropy.value:.2f}" in "".join(rows["soft cross-entropy"])
+    assert f"/{tempered.soft_cross_entropy.value:.2f}" in "".join(rows["… for votes"])
+    assert "The model is worth less than 1 (less than 1 –" in panels
+    assert "Panel" not in render_checkpoint_report(
+        replace(report, crowd=replace(report.crowd, panels=None))
+    )
+
+
+def test_without_votes_the_tables_are_silent_about_people(report):
+    match = {name: name for name in NAMES}
+    text = render_checkpoint_report(replace(report, crowd=None, label_match=match))
+    for word in ("tagger", "soft cross-entropy", "data →", "votes"):
+        assert word not in text
+    assert "with flip" in text
+
+
+def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
+    text = render_checkpoint_report(whole)
+    assert max(map(len, text.splitlines())) <= 90
+    plain = " ".join(text.split())
+    # All scores reach the threshold of 0.6, and only the sets of right answers hold the label.
+    assert "to be 90 % of pictures and is 100.0 % (96.9–100.0) of these" in plain
+    assert "do for 50.0 % (41.2–58.8), with 1.00 labels on average and 0 empty" in plain
+    rows = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    labels = text.split("panel/model")[0]
+    assert [line.split()[-2:] for line in labels.splitlines() if line.startswith("happy")] == [
+        ["1.000", "0.500"]
+    ]
+    assert "Most confused: sad → anger 40 (100 % of sad), happy → sad 20 (50 % of happy)." in plain
+    assert "Seen in training: 3 of these 120 pictures, to the pixel." in plain
+    assert "so not sliced by: size" in plain
+    assert "fog" in rows
+    for name in ("Brier score", "adaptive ECE", "ROC-AUC, macro"):
+        assert name in rows
+
+
+def test_what_is_not_known_of_training_is_said(report):
+    assert "is not known: its checkpoint has no `seen.safetensors`" in " ".join(
+        render_checkpoint_report(report).split()
+    )
+    none = render_checkpoint_report(replace(report, num_seen=0))
+    assert "Seen in training: none of these 120 pictures." in none
+
+
+def test_several_data_sets_stand_side_by_side(report, whole):
+    text = render_side_by_side([report, replace(whole, data="photos", split="all")])
+    assert max(map(len, text.splitlines())) <= 90
+    first, second = text.splitlines()[-2:]
+    assert first.split()[:5] == ["faces,", "test", "120", "?", "0.500"]
+    assert second.split()[:5] == ["photos,", "all", "120", "3", "0.500"]
+
+
+def test_confused_pairs_are_those_off_the_diagonal_the_commonest_first(report):
+    assert list_confused_pairs(report.evaluation) == [
+        ConfusedPair("sad", "anger", 40, estimate_share(40, 40)),
+        ConfusedPair("happy", "sad", 20, estimate_share(20, 40)),
+    ]
+    assert len(list_confused_pairs(report.evaluation, most=1)) == 1
+    assert list_confused_pairs(report.with_flip_averaging) == []
+
+
+def test_the_surest_mistakes_come_first():
+    scores = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
+    assert list_surest_mistakes(scores, [1, 1, 1, 0], ["no", "yes"]) == [
+        Mistake(1, "yes", "no", 0.9),
+        Mistake(3, "no", "yes", 0.9),
+        Mistake(0, "yes", "no", 0.6),
+    ]
+    assert list_surest_mistakes(scores, [0, 0, 1, 1], ["no", "yes"]) == []
+    assert len(list_surest_mistakes(scores, [1, 1, 1, 0], ["no", "yes"], most=2)) == 2
+
+
+def test_what_is_answered_is_counted_per_label():
+    scores = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
+    found = measure_not_sure(scores, [0, 0, 0, 1], ["a", "b", "c"][:2], NotSure(0.8, 0.7, 0.35))
+    assert found.coverage == 0.8
+    assert found.answered_per_label == {"a": estimate_share(2, 3), "b": estimate_share(1, 1)}
+    assert found.answers.coverage == estimate_share(3, 4)
+    assert found.answers.accuracy == estimate_share(2, 3)
+    assert found.sets.overall == estimate_share(3, 4)
+    assert found.sets.mean_size == 1.25
+    nobody = measure_not_sure(scores, [0, 0, 0, 0], ["a", "b"], NotSure(0.8, 0.7, 0.35))
+    assert nobody.answered_per_label["b"] == UNDEFINED
+
+
+def test_the_report_is_written_as_plain_json(report, tmp_path):
+    path = save_checkpoint_report(report, tmp_path / "new" / "folder")
+    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(report.to_dict()))
+    assert (written["kind"], written["format"]) == ("evaluation", 4)
+    assert written["num_pictures"] == 120
+    assert written["evaluation"]["accuracy"]["value"] == 0.5
+    assert written["evaluation"]["recall_per_label"]["fear"]["value"] is None
+    assert written["crowd"]["tagger"]["name"] == "one human tagger"
+
+
+def test_a_report_survives_its_file(report, whole, tmp_path):
+    for kept in (report, whole, replace(whole, crowd=None)):
+        path = save_checkpoint_report(kept, tmp_path)
+        assert load_checkpoint_report(path) == load_checkpoint_report(tmp_path) == kept
+
+
+def test_the_report_of_a_run_and_this_one_are_told_apart(report, baseline_run, tmp_path):
+    with pytest.raises(ValueError, match=r"no evaluation of format 4 \(it is the report of a run"):
+        load_checkpoint_report(baseline_run)
+    save_checkpoint_report(report, tmp_path)
+    with pytest.raises(ValueError, match=r"of the kind 'evaluation', expected that of a run"):
+        load_report(tmp_path)
+
+
+def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
+    path = save_checkpoint_report(whole, tmp_path)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["not_sure"]["answers"] = None
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="no evaluation of format 4"):
+        load_checkpoint_report(tmp_path)
+    shutil.rmtree(tmp_path)
+    path = save_checkpoint_report(whole, tmp_path)
+    del data["crowd"], data["not_sure"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match="'crowd'"):
+        load_checkpoint_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no json", '{"format": 99}', '{"kind": "evaluation", "format": 2}']
+)
+def test_what_is_no_evaluation_is_refused(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ValueError, match=r"no evaluation of format 4 .* Run `fer-hf evaluate"):
+        load_checkpoint_report(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no evaluation at"):
+        load_checkpoint_report(tmp_path / "nowhere")

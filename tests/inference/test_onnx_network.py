@@ -1,0 +1,243 @@
+"""An exported checkpoint scores without torch, and prepares pictures as with it, or refuses."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx_files import LABELS, SQUARE, TIMM, WEIGHTS, write_config, write_network
+from PIL import Image
+from transformers import TimmWrapperImageProcessor, ViTImageProcessor
+
+from fer_hf import cli
+from fer_hf.inference.classifier import ExpressionClassifier, choose_backend
+from fer_hf.inference.onnx_network import OnnxNetwork
+from fer_hf.inference.preprocessing import read_preprocessing
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A folder as `fer-hf export` writes it, which a test may damage."""
+    folder = tmp_path / "served"
+    write_network(folder / "onnx" / "model.onnx")
+    write_config(folder)
+    return folder
+
+
+def test_scores_are_the_softmax_of_the_logits(checkpoint):
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    assert classifier.label_names == LABELS
+    assert classifier.num_parameters == 6
+    (scores,) = classifier([Image.new("RGB", (50, 40), (255, 153, 0))])
+    # Red (1 − 0.5) / 0.5 = 1, green (0.6 − 0.4) / 0.25 = 0.8: logits 1 and 1.6.
+    assert scores == pytest.approx([1 / (1 + np.exp(0.6)), 1 / (1 + np.exp(-0.6))], abs=1e-6)
+    assert classifier([]).shape == (0, 2)
+
+
+def test_a_batch_scores_as_its_pictures_one_by_one(checkpoint):
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    pictures = make_pictures()
+    one_by_one = np.concatenate([classifier([picture]) for picture in pictures])
+    np.testing.assert_allclose(classifier(pictures), one_by_one, atol=1e-6)
+
+
+def test_one_sigmoid_output_is_two_labels(checkpoint):
+    write_network(checkpoint / "onnx" / "model.onnx", WEIGHTS[:, :1])
+    write_config(checkpoint, label_names=["cross"])
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    assert classifier.label_names == ["not cross", "cross"]
+    (scores,) = classifier([Image.new("RGB", (9, 9), (255, 0, 0))])
+    sigmoid = 1 / (1 + np.exp(-1))
+    assert scores == pytest.approx([1 - sigmoid, sigmoid], abs=1e-6)
+
+
+def test_what_it_says_of_being_sure_comes_from_its_config(checkpoint):
+    said = {"coverage": 0.9, "threshold": 0.6, "conformal_threshold": 0.3}
+    write_config(checkpoint, not_sure=said)
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    assert classifier.is_sure([[0.55, 0.45], [0.8, 0.2]]).tolist() == [False, True]
+    assert classifier.list_prediction_sets([[0.2, 0.8]]) == [["cross"]]
+
+
+# Preprocessing
+
+
+def make_pictures():
+    rng = np.random.default_rng(0)
+    sizes = [(32, 24), (24, 24), (48, 48), (250, 201), (1, 1), (7, 300), (33, 25)]
+    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)) for w, h in sizes]
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_pictures_are_prepared_as_the_timm_wrapper_does(checkpoint, interpolation):
+    settings = {**TIMM, "interpolation": interpolation}
+    write_config(checkpoint, pretrained_cfg=settings)
+    processor = TimmWrapperImageProcessor(pretrained_cfg=settings)
+    expected = processor(make_pictures(), return_tensors="pt")["pixel_values"].numpy()
+    found = read_preprocessing(checkpoint)(make_pictures())
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("resample", [2, 3])
+def test_pictures_are_prepared_as_a_square_processor_does(checkpoint, resample):
+    write_config(checkpoint, pretrained_cfg=None)
+    settings = {**SQUARE, "resample": resample}
+    (checkpoint / "preprocessor_config.json").write_text(json.dumps(settings))
+    processor = ViTImageProcessor(**settings)
+    expected = processor(make_pictures(), return_tensors="pt")["pixel_values"].numpy()
+    np.testing.assert_allclose(read_preprocessing(checkpoint)(make_pictures()), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop_mode": "center"},
+        {"crop_pct": 0.9},
+        {"interpolation": "random"},
+        {"input_size": [224]},
+        {"std": None, "mean": None, "crop_mode": None},
+    ],
+)
+def test_other_ways_of_preparing_pictures_are_refused(checkpoint, change):
+    write_config(checkpoint, pretrained_cfg={**TIMM, **change})
+    with pytest.raises(ValueError, match=r"prepares its pictures by .*expected the whole picture"):
+        read_preprocessing(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"do_center_crop": True},
+        {"do_resize": False},
+        {"rescale_factor": 1 / 127.5},
+        {"size": {"shortest_edge": 32}},
+        {"resample": 99},
+        {"resample": 1},
+    ],
+)
+def test_other_ways_of_a_processor_are_refused(checkpoint, change):
+    write_config(checkpoint, pretrained_cfg=None)
+    (checkpoint / "preprocessor_config.json").write_text(json.dumps({**SQUARE, **change}))
+    with pytest.raises(ValueError, match=r"prepares its pictures by .*expected the whole picture"):
+        read_preprocessing(checkpoint)
+
+
+# Without torch
+
+
+def run_without_torch(program, *args):
+    """Run a program in a process where torch and all that needs it cannot be imported."""
+    absent = ("torch", "torchvision", "timm", "transformers", "accelerate", "onnx")
+    block = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in absent)
+    done = subprocess.run(
+        [sys.executable, "-c", block + program, *map(str, args)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_process_without_torch_scores_and_predicts_the_same(checkpoint, tmp_path, capsys):
+    face = tmp_path / "face.png"
+    make_pictures()[3].save(face)
+    assert cli.main(["predict", str(face), "--model", str(checkpoint), "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)["scores"]
+    program = """
+from fer_hf.cli import main
+sys.exit(main(["predict", sys.argv[1], "--model", sys.argv[2], "--json"]))
+"""
+    found = json.loads(run_without_torch(program, face, checkpoint))["scores"]
+    assert found == pytest.approx(expected, abs=1e-6)
+    (checkpoint / "model.safetensors").touch()
+    assert json.loads(run_without_torch(program, face, checkpoint))["scores"] == found
+
+
+def test_without_torch_the_model_in_the_box_asks_to_be_exported():
+    program = """
+from fer_hf.inference.classifier import ExpressionClassifier
+try:
+    ExpressionClassifier()
+except FileNotFoundError as error:
+    print(error)
+"""
+    assert "say: fer-hf export resnetv2-ferplus" in run_without_torch(program)
+
+
+def test_without_onnxruntime_it_says_what_to_install(checkpoint):
+    program = """
+sys.modules["onnxruntime"] = None
+from fer_hf.inference.classifier import ExpressionClassifier
+try:
+    ExpressionClassifier(sys.argv[1])
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    assert "pip install 'fer-hf[onnx]'" in run_without_torch(program, checkpoint)
+
+
+def test_auto_is_torch_unless_only_an_export_is_there(checkpoint):
+    assert choose_backend(str(checkpoint), "auto") == "onnx"
+    (checkpoint / "model.safetensors").touch()
+    assert choose_backend(str(checkpoint), "auto") == "torch"
+    assert choose_backend("you/your-fer", "auto") == "torch"
+    assert choose_backend(str(checkpoint), "onnx-int8") == "onnx-int8"
+    with pytest.raises(ValueError, match=r"`backend` is 'jax', expected one of \('auto', 'torch'"):
+        choose_backend(str(checkpoint), "jax")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("backend", "file"), [("onnx", "model.onnx"), ("onnx-int8", "model_quantized.onnx")]
+)
+def test_a_checkpoint_that_was_not_exported_is_refused(checkpoint, backend, file):
+    (checkpoint / "onnx" / file).unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError, match=rf"holds no `onnx/{file}`.*fer-hf export"):
+        ExpressionClassifier(str(checkpoint), backend=backend)
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_damaged_network_is_refused(checkpoint, kept):
+    path = checkpoint / "onnx" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(OSError, match=r"model.onnx' is damaged.*Export it again"):
+        OnnxNetwork(str(checkpoint))
+
+
+def test_a_network_that_was_exported_elsewhere_is_refused(checkpoint):
+    path = checkpoint / "onnx" / "model.onnx"
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match=r"by another exporter.*Say: fer-hf export"):
+        OnnxNetwork(str(checkpoint))
+
+
+def test_a_checkpoint_without_names_of_labels_is_refused(checkpoint):
+    write_config(checkpoint, label_names=None)
+    with pytest.raises(ValueError, match=r"neither `label_names` nor `id2label`"):
+        OnnxNetwork(str(checkpoint))
+    names = {str(number): f"mood {number}" for number in (10, 2, 1, 0)}
+    write_config(checkpoint, label_names=None, id2label=names)
+    assert OnnxNetwork(str(checkpoint)).label_names == ["mood 0", "mood 1", "mood 2", "mood 10"]
+
+
+def test_what_is_neither_a_folder_nor_on_the_hub_is_refused():
+    with pytest.raises(FileNotFoundError, match="There is no folder 'no/such/run', and it is no"):
+        OnnxNetwork("no/such/run")
+    with pytest.raises(OSError, match="Could not load model 'nobody/nothing'"):
+        OnnxNetwork("nobody/nothing")
+
+
+def test_a_wrong_backend_is_one_line(checkpoint, tmp_path, capsys):
+    Image.new("L", (9, 9)).save(tmp_path / "face.png")
+    call = ["predict", str(tmp_path / "face.png"), "--model", str(checkpoint), "--backend"]
+    assert cli.main([*call, "onnx"]) == 0
+    assert cli.main([*call, "onnx-int8"]) == 2
+    assert cli.main([*call, "jax"]) == 2
+    quantized, unknown = capsys.readouterr().err.splitlines()
+    assert "holds no `onnx/model_quantized.onnx`" in quantized
+    assert "`backend` is 'jax'" in unknown

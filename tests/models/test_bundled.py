@@ -1,0 +1,121 @@
+"""The model in the box: it opens anywhere, and scores what its card claims."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from transformers import pipeline
+
+from fer_hf import load_splits
+from fer_hf.emotions import EMOTIONS
+from fer_hf.evaluation.metrics.evaluation import compute_metrics
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.models import DEFAULT_MODEL, load_checkpoint, load_model
+from fer_hf.models.freezing import get_head_parameters
+
+FOLDER = Path(DEFAULT_MODEL)
+
+
+def read_claims():
+    """What the card's metadata says of the test split."""
+    _, metadata, _ = (FOLDER / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    (model,) = yaml.safe_load(metadata)["model-index"]
+    return {m["type"]: m["value"] for result in model["results"] for m in result["metrics"]}
+
+
+def score_through_pipeline(pictures):
+    classify = pipeline("image-classification", model=DEFAULT_MODEL, device="cpu")
+    rows = []
+    for result in classify(list(pictures), top_k=8, batch_size=64):
+        shown = {row["label"]: row["score"] for row in result}
+        rows.append([shown[name] for name in EMOTIONS])
+    return np.array(rows)
+
+
+def test_it_is_small_and_holds_nothing_but_half_precision_tensors_and_text():
+    files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    names = {"config.json", "model.safetensors", "report.json", "README.md", "seen.safetensors"}
+    assert set(files) == names
+    assert sum(files.values()) <= 10e6
+    tensors = safetensors.torch.load_file(FOLDER / "model.safetensors")
+    assert {v.dtype for v in tensors.values() if v.is_floating_point()} == {torch.float16}
+    assert "/" not in json.loads((FOLDER / "report.json").read_text())["data"]
+
+
+def test_pipeline_opens_it_where_fer_hf_does_not_exist(tmp_path):
+    face = load_splits("drawn", num_drawn=80, drawn_size=64)["test"][0]["image"]
+    face.save(tmp_path / "face.png")
+    program = f"""
+import sys
+sys.modules["fer_hf"] = None  # as if it were not installed
+from transformers import pipeline
+fer = pipeline("image-classification", model={DEFAULT_MODEL!r}, trust_remote_code=False)
+assert str(fer.model.dtype) == "torch.float32", fer.model.dtype
+print(*[row["label"] for row in fer("face.png", top_k=8)])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == list(EMOTIONS)
+
+
+def test_it_answers_to_a_colour_picture_nearly_as_to_its_grey_copy():
+    drawn = load_splits("drawn", num_drawn=80, drawn_size=96)["train"]["image"][:16]
+    classifier = ExpressionClassifier()
+    assert classifier.label_names == list(EMOTIONS)
+    colour, grey = classifier(drawn), classifier([face.convert("L") for face in drawn])
+    # Pillow's grey weighs the channels as the eye does; the network takes their mean.
+    assert np.abs(colour - grey).max() < 0.35
+    assert np.abs(colour - grey).mean() < 0.03
+    np.testing.assert_allclose(colour.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model_name_or_path": "resnetv2", "weights": "ferplus"},
+        {"model_name_or_path": "resnetv2", "weights": "auto"},  # there is no network here
+        {"model_name_or_path": "resnetv2-ferplus"},
+        {"model_name_or_path": DEFAULT_MODEL},
+    ],
+)
+def test_it_is_a_backbone_for_other_labels(settings):
+    loaded = load_model(label_names=["calm", "tense"], **settings)
+    assert loaded.backbone_knowledge == "FER+"
+    model = loaded.model
+    head = {id(parameter) for parameter in get_head_parameters(model)}
+    known = load_checkpoint(DEFAULT_MODEL).model.state_dict()
+    backbone = {n: p for n, p in model.named_parameters() if id(p) not in head}
+    assert len(backbone) > 20
+    assert all(torch.equal(parameter, known[name]) for name, parameter in backbone.items())
+    own_size = json.loads((FOLDER / "config.json").read_text())["pretrained_cfg"]["input_size"]
+    assert model.config.pretrained_cfg["input_size"] == own_size
+    assert model.config.id2label == {0: "calm", 1: "tense"}
+
+
+def test_other_networks_do_not_take_its_weights():
+    with pytest.raises(ValueError, match=r"expected 'resnetv2_101'.*same architecture"):
+        load_model("resnetv2_101", ["calm", "tense"], weights="ferplus")
+
+
+def test_the_card_claims_what_the_report_says():
+    report = json.loads((FOLDER / "report.json").read_text())
+    for metric, claimed in read_claims().items():
+        assert claimed == pytest.approx(report["evaluations"]["test"][metric]["value"], abs=1e-3)
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_it_scores_on_ferplus_what_its_card_claims(ferplus_dir):
+    test = load_splits(ferplus_dir)["test"]
+    assert test.features["label"].names == list(EMOTIONS)
+    found = compute_metrics(score_through_pipeline(test["image"]), test["label"][:])
+    for metric, claimed in read_claims().items():
+        assert found[metric] == pytest.approx(claimed, abs=1e-3), metric
