@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sy
 from fer_hf.data.drawn.faces import draw_face
 from fer_hf.demo import DemoKit, build_demo
 from fer_hf.demo.page import serve_demo
-from fer_hf.models.bundled import BOX_NAME
+from fer_hf.models.bundled import BUNDLED_MODEL
 
 TABS = ("Picture", "Live", "Video", "Why?", "Compare", "Teach it", "Batch", "About")
 LAYOUTS = {"desktop": (1280, 1180, 640, 2), "phone": (390, 1500, 260, 4)}
@@ -37,7 +37,7 @@ def main() -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("There is no Chromium, expected it on the path. Install chromium.")
-    kit = DemoKit([BOX_NAME, *parser.parse_args().second_model], detector="haar")
+    kit = DemoKit([BUNDLED_MODEL, *parser.parse_args().second_model], detector="haar")
     demo = build_demo(kit)
     address = serve_demo(demo, kit)
     kit.open_all()

@@ -30,7 +30,7 @@ def main(args: Sequence[str]) -> None:
 
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.models.bundled import BUNDLED_MODEL
     from fer_hf.training.arguments import DataArguments, StrictParser
     from fer_hf.training.frozen.label_audit import audit, save_audit
     from fer_hf.training.run_folder import claim_output_dir
@@ -54,7 +54,7 @@ def main(args: Sequence[str]) -> None:
         help="look for no suspicious labels (the first time, a model needs minutes for 30,000)",
     )
     parser.add_argument(
-        "--model", default=BOX_NAME, help="that model (default: the model in the box)"
+        "--model", default=BUNDLED_MODEL, help="that model (default: the model in the box)"
     )
     parser.add_argument("--most", type=int, default=5, help="of each kind to print (default: 5)")
     data, given = parser.parse_strictly(args)

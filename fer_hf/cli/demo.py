@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from fer_hf.models.bundled import BOX_NAME
+from fer_hf.models.bundled import BUNDLED_MODEL
 
 _EPILOG = """\
 The page works without a network. Pictures that are shown to it stay on this machine, for minutes.
@@ -30,7 +30,7 @@ def main(args: Sequence[str]) -> None:
     parser.add_argument(
         "--model",
         nargs="+",
-        default=[BOX_NAME],
+        default=[BUNDLED_MODEL],
         help="checkpoint folders or Hub ids; with two or more, they can be compared (default: the "
         "model in the box)",
     )

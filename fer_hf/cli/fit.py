@@ -19,7 +19,7 @@ def main(args: Sequence[str]) -> None:
     from transformers.utils import logging as transformers_logging
 
     from fer_hf.evaluation.reports.provenance import name_source
-    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.models.bundled import BUNDLED_MODEL
     from fer_hf.training.arguments import DataArguments, StrictParser
     from fer_hf.training.frozen.fitting import fit
     from fer_hf.training.run_folder import choose_folder, claim_output_dir
@@ -34,7 +34,7 @@ def main(args: Sequence[str]) -> None:
     parser.add_argument("source", help="the pictures, as for --data")
     parser.add_argument("--output_dir", metavar="FOLDER", help="default: the next free in runs/")
     parser.add_argument(
-        "--model", default=BOX_NAME, help="backbone (default: the model in the box)"
+        "--model", default=BUNDLED_MODEL, help="backbone (default: the model in the box)"
     )
     parser.add_argument(
         "--feature_views",

@@ -101,12 +101,12 @@ def _predict(given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from fer_hf.inference.classifier import find_pictures, score_files
-    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.models.bundled import BUNDLED_MODEL
 
     # What is wrong with a picture is said in one line, which these would drown.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     files = find_pictures(given.pictures, allow_url=given.allow_url)
-    classifier = _open_classifier(given.model or BOX_NAME, given.backend)
+    classifier = _open_classifier(given.model or BUNDLED_MODEL, given.backend)
     not_sure = classifier.not_sure
     if given.crowd and not classifier.knows_crowd:
         raise ValueError(

@@ -77,9 +77,9 @@ def _find_run(name: str) -> Path:
     """Return the folder of a run; the model in the box is one, by its name."""
     if Path(name).is_dir():
         return Path(name)
-    from fer_hf.models.bundled import BOX_NAME, DEFAULT_MODEL
+    from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
 
-    return Path(DEFAULT_MODEL if name == BOX_NAME else name)
+    return Path(DEFAULT_MODEL if name == BUNDLED_MODEL else name)
 
 
 def _show(url: str, is_new: bool) -> None:

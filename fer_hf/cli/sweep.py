@@ -26,7 +26,7 @@ def main(args: Sequence[str]) -> None:
     from transformers.utils import logging as transformers_logging
 
     from fer_hf.evaluation.reports.provenance import name_source
-    from fer_hf.models.bundled import BOX_NAME
+    from fer_hf.models.bundled import BUNDLED_MODEL
     from fer_hf.training.arguments import DataArguments, StrictParser
     from fer_hf.training.frozen.head_sweep import list_settings, sweep_heads
     from fer_hf.training.run_folder import choose_folder, claim_output_dir
@@ -40,7 +40,7 @@ def main(args: Sequence[str]) -> None:
     )
     parser.add_argument("source", help="the pictures, as for --data")
     parser.add_argument(
-        "--model", default=BOX_NAME, help="backbone (default: the model in the box)"
+        "--model", default=BUNDLED_MODEL, help="backbone (default: the model in the box)"
     )
     parser.add_argument("--weights", default="auto", help="as for train.py")
     parser.add_argument("--input_size", type=int, help="as for train.py")
@@ -95,7 +95,7 @@ def _load(
     """Return the features of train and validation under each pooling."""
     from transformers import set_seed
 
-    from fer_hf.models import freeze_backbone, has_detachable_head, load_model
+    from fer_hf.models import freeze_backbone, load_model, supports_standalone_head
     from fer_hf.training.augmentation import FaceDataset
     from fer_hf.training.frozen.features import fit_batchnorm, load_features
     from fer_hf.training.frozen.head_sweep import average_poolings
@@ -112,7 +112,7 @@ def _load(
             input_size=given.input_size,
             pooling=pooling,
         )
-        if not has_detachable_head(loaded.model):
+        if not supports_standalone_head(loaded.model):
             raise ValueError(
                 f"{given.model!r} has no frozen backbone to compute features with, expected a "
                 "network such as 'resnetv2-ferplus'."

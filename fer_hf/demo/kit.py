@@ -12,7 +12,7 @@ from fer_hf.demo.limits import Limits
 from fer_hf.faces import FaceDetector, load_detector
 from fer_hf.faces.reading import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.models.bundled import BOX_NAME
+from fer_hf.models.bundled import BUNDLED_MODEL
 
 
 class DemoKit:
@@ -29,7 +29,7 @@ class DemoKit:
 
     def __init__(
         self,
-        models: Sequence[str] = (BOX_NAME,),
+        models: Sequence[str] = (BUNDLED_MODEL,),
         *,
         detector: str = "auto",
         limits: Limits | None = None,

@@ -20,7 +20,7 @@ from fer_hf.evaluation.metrics.not_sure import (
     build_prediction_sets,
     soften_scores,
 )
-from fer_hf.models.bundled import BOX_NAME, locate_model
+from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -56,7 +56,7 @@ class ExpressionClassifier:
 
     def __init__(
         self,
-        model_name_or_path: str = BOX_NAME,
+        model_name_or_path: str = BUNDLED_MODEL,
         *,
         revision: str | None = None,
         backend: str = "auto",

@@ -7,9 +7,9 @@ from .freezing import freeze_backbone as freeze_backbone
 from .freezing import get_backbone as get_backbone
 from .freezing import get_head_parameters as get_head_parameters
 from .freezing import round_weights as round_weights
-from .heads import DetachedHead as DetachedHead
+from .heads import StandaloneHead as StandaloneHead
 from .heads import compute_features as compute_features
-from .heads import has_detachable_head as has_detachable_head
+from .heads import supports_standalone_head as supports_standalone_head
 from .loading import POOLINGS as POOLINGS
 from .loading import LoadedModel as LoadedModel
 from .loading import load_checkpoint as load_checkpoint

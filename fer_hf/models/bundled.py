@@ -1,21 +1,21 @@
-"""The model in the box: a slim ResNetV2-18 trained on FER+, by its name and by its folder.
+"""The bundled model: a slim ResNetV2-18 trained on FER+, by its name and by its folder.
 
-A room of its own, without torch: whoever serves it needs no more than its files.
+It has a module of its own, without torch: whoever serves it needs no more than its files.
 """
 
 from pathlib import Path
 
-BOX_NAME = "resnetv2-ferplus"
-"""What it is called where a model is asked for."""
+BUNDLED_MODEL = "resnetv2-ferplus"
+"""The name that selects it wherever a model is expected."""
 
-DEFAULT_MODEL = str(Path(__file__).with_name("pretrained") / BOX_NAME)
+DEFAULT_MODEL = str(Path(__file__).with_name("pretrained") / BUNDLED_MODEL)
 """Its folder."""
 
 
 def locate_model(model_name_or_path: str) -> str:
-    """Return the folder of the model in the box for its name, and any other name as it is.
+    """Return the folder of the bundled model for its name, and any other name unchanged.
 
     A folder of that name in the working directory comes first.
     """
-    is_box = model_name_or_path == BOX_NAME and not Path(model_name_or_path).is_dir()
-    return DEFAULT_MODEL if is_box else model_name_or_path
+    is_bundled = model_name_or_path == BUNDLED_MODEL and not Path(model_name_or_path).is_dir()
+    return DEFAULT_MODEL if is_bundled else model_name_or_path

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel, TimmWrapperForImageClassification
 
-from fer_hf.models.heads import DetachedHead
+from fer_hf.models.heads import StandaloneHead
 
 UNFREEZE = ("none", "last_stage", "all")
 
@@ -60,9 +60,9 @@ def get_backbone(model: PreTrainedModel) -> nn.Module | None:
     return None if backbone is model else backbone
 
 
-def get_head_parameters(model: PreTrainedModel | DetachedHead) -> list[nn.Parameter]:
+def get_head_parameters(model: PreTrainedModel | StandaloneHead) -> list[nn.Parameter]:
     """Return the parameters of the head; all of them where there is no backbone."""
-    if isinstance(model, DetachedHead):
+    if isinstance(model, StandaloneHead):
         return list(model.parameters())
     if isinstance(model, TimmWrapperForImageClassification):
         return list(model.timm_model.get_classifier().parameters())
@@ -73,7 +73,7 @@ def get_head_parameters(model: PreTrainedModel | DetachedHead) -> list[nn.Parame
 
 @torch.no_grad()
 def fold_into_head(
-    model: PreTrainedModel | DetachedHead,
+    model: PreTrainedModel | StandaloneHead,
     temperature: float | Sequence[float],
     offsets: Sequence[float],
 ) -> None:

@@ -12,14 +12,14 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from fer_hf.models.dense_head import DenseHeadForImageClassification
 
 
-class DetachedHead(nn.Module):
+class StandaloneHead(nn.Module):
     """What a network does after its backbone, with the same parameters: training one trains both.
 
     It takes what `compute_features` returns under the name `pixel_values`, so that a Trainer need
     not know the difference.
 
     Args:
-        model: A network that `has_detachable_head`.
+        model: A network that `supports_standalone_head`.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -45,7 +45,7 @@ class DetachedHead(nn.Module):
         return ImageClassifierOutput(logits=logits)
 
 
-def has_detachable_head(model: PreTrainedModel) -> bool:
+def supports_standalone_head(model: PreTrainedModel) -> bool:
     """Say whether the head of a network can be trained by itself: those of timm networks can."""
     return isinstance(model, DenseHeadForImageClassification | TimmWrapperForImageClassification)
 

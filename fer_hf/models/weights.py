@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
-from fer_hf.models.bundled import BOX_NAME, DEFAULT_MODEL
+from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def resolve_source(
     model_name_or_path: str, revision: str | None, setting: str = "model_name_or_path"
 ) -> tuple[str, str | None]:
     """Return where the weights are by default, and the timm architecture (None: not timm)."""
-    source = {**ALIASES, BOX_NAME: DEFAULT_MODEL}.get(model_name_or_path, model_name_or_path)
+    source = {**ALIASES, BUNDLED_MODEL: DEFAULT_MODEL}.get(model_name_or_path, model_name_or_path)
     if Path(source).is_dir():
         check_is_checkpoint(source)
         config = AutoConfig.from_pretrained(source)
@@ -36,7 +36,7 @@ def resolve_source(
         pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
         hub_id = pretrained.hf_hub_id if pretrained is not None else None
         return hub_id or source, timm_name.split(".")[0]
-    known = ", ".join(map(repr, ["baseline", *ALIASES, BOX_NAME]))
+    known = ", ".join(map(repr, ["baseline", *ALIASES, BUNDLED_MODEL]))
     if "/" not in source or source.startswith((".", "/", "~")):
         raise ValueError(
             f"`{setting}` is {model_name_or_path!r}, expected {known}, the name of a timm network, "
@@ -81,8 +81,8 @@ def choose_weights(
             )
         return "ImageNet", source
     # `resnetv2` is whichever ResNetV2 knows most; any other name asks for one architecture.
-    may_be_in_the_box = source == ALIASES["resnetv2"]
-    if weights == "ferplus" and may_be_in_the_box:
+    bundled_may_serve = source == ALIASES["resnetv2"]
+    if weights == "ferplus" and bundled_may_serve:
         return "FER+", DEFAULT_MODEL
     if weights != "auto":
         weights = DEFAULT_MODEL if weights == "ferplus" else weights
@@ -97,7 +97,7 @@ def choose_weights(
         return _name_knowledge(source), source
     if _is_reachable(source, revision):
         return ("ImageNet" if "in1k" in source else source), source
-    if may_be_in_the_box:
+    if bundled_may_serve:
         logger.warning(
             "No network, and no copy of %s in the cache: the backbone is that of the model in the "
             "box, a slim ResNetV2-18 that knows FER+. Pass --weights imagenet to insist, or "

@@ -19,13 +19,13 @@ from fer_hf.data.pictures import to_rgb
 from fer_hf.evaluation.metrics.evaluation import compute_softmax
 from fer_hf.evaluation.metrics.trainer_metrics import compute_trainer_metrics
 from fer_hf.models import (
-    DetachedHead,
     LoadedModel,
+    StandaloneHead,
     freeze_backbone,
     get_backbone,
-    has_detachable_head,
     load_checkpoint,
     round_weights,
+    supports_standalone_head,
 )
 from fer_hf.models.heads import expand_logits
 from fer_hf.training.arguments import ModelArguments
@@ -170,7 +170,7 @@ def run_stage(
     learner: nn.Module = loaded.model
     sets: Sets = {**pictures}
     if _can_cache(loaded, trained_part, training):
-        learner = _detach_head(loaded, training)
+        learner = _build_standalone_head(loaded, training)
         sets = _compute_features(loaded, pictures, training, bf16=training.bf16)
     trainer = _build_trainer(loaded, learner, splits, sets, model, training)
     _train(trainer, Path(str(training.output_dir)), training)
@@ -213,11 +213,11 @@ def _choose_sample(num_pictures: int) -> np.ndarray:
 def _can_cache(loaded: LoadedModel, trained_part: str, training: FerTrainingArguments) -> bool:
     """Say whether only a head is trained, on what a frozen backbone says once of each picture."""
     changes_pixels = training.mixup or training.teachers
-    only_head = trained_part == "head" and has_detachable_head(loaded.model)
+    only_head = trained_part == "head" and supports_standalone_head(loaded.model)
     return training.feature_cache and only_head and not changes_pixels
 
 
-def _detach_head(loaded: LoadedModel, training: FerTrainingArguments) -> DetachedHead:
+def _build_standalone_head(loaded: LoadedModel, training: FerTrainingArguments) -> StandaloneHead:
     if training.augment and training.feature_views == 1:
         logger.info(
             "The backbone is frozen: it looks at each picture once, without augmentation. "
@@ -227,7 +227,7 @@ def _detach_head(loaded: LoadedModel, training: FerTrainingArguments) -> Detache
         round_weights(loaded.model, torch.float16)  # what will be saved is what computes features
     network: Any = loaded.model
     network.to(training.device, memory_format=torch.channels_last).eval()
-    return DetachedHead(loaded.model)
+    return StandaloneHead(loaded.model)
 
 
 def _compute_features(

@@ -21,7 +21,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.training_args import TrainingArguments
 
-from fer_hf.models import DetachedHead, find_frozen_modules, get_head_parameters
+from fer_hf.models import StandaloneHead, find_frozen_modules, get_head_parameters
 from fer_hf.models.heads import expand_logits
 from fer_hf.training.augmentation import FaceDataset, collate
 from fer_hf.training.callbacks import EpochProgress, StopOnSignal, Stopwatch
@@ -47,7 +47,7 @@ class FerTrainer(Trainer):
         **kwargs: As for `transformers.Trainer`. Datasets are `FaceDataset`s.
     """
 
-    model: PreTrainedModel | DetachedHead  # Trainer takes any module
+    model: PreTrainedModel | StandaloneHead  # Trainer takes any module
 
     def __init__(
         self,

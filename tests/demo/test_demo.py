@@ -26,7 +26,7 @@ from fer_hf.demo.page import serve_demo
 from fer_hf.demo.tabs.about_tab import render_figures
 from fer_hf.faces import Face
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.models.bundled import BOX_NAME, DEFAULT_MODEL
+from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
 
 FILE = {"_type": "gradio.FileData"}
 
@@ -47,7 +47,7 @@ class LeftHalf:
 @pytest.fixture(scope="module")
 def kit():
     """The model in the box twice, to compare it with itself, and a detector of no interest."""
-    kit = DemoKit([BOX_NAME, DEFAULT_MODEL], limits=Limits(pixels=250_000))
+    kit = DemoKit([BUNDLED_MODEL, DEFAULT_MODEL], limits=Limits(pixels=250_000))
     kit.__dict__["detector"] = LeftHalf()
     return kit
 
@@ -159,7 +159,7 @@ def test_model_compared_with_itself_agrees_with_itself(visitor, kit, face):
         handle_file(face), True, *names, api_name="/compare_models"
     )
     assert first == second
-    assert names == [f"{BOX_NAME} (1)", f"{BOX_NAME} (2)"]
+    assert names == [f"{BUNDLED_MODEL} (1)", f"{BUNDLED_MODEL} (2)"]
 
 
 def test_only_models_of_the_start_can_be_compared(visitor, kit, face):
@@ -326,7 +326,7 @@ def test_kit_without_a_model_or_with_one_twice_is_refused():
 
 
 def test_about_tells_the_figures_of_the_report():
-    figures = render_figures("the model", BOX_NAME)
+    figures = render_figures("the model", BUNDLED_MODEL)
     report = json.loads((Path(DEFAULT_MODEL) / "report.json").read_text())
     accuracy = report["evaluations"]["test"]["accuracy"]["value"]
     assert f"right on {100 * accuracy:.1f} %" in figures

@@ -17,7 +17,7 @@ from fer_hf.faces import load_detector
 from fer_hf.faces.overlay import format_percent
 from fer_hf.faces.reading import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.models.bundled import BOX_NAME, locate_model
+from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
 
 pytestmark = pytest.mark.browser
 
@@ -90,7 +90,7 @@ def drawn(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address():
     """Where the demo is that a user started, with a second model that is the first again."""
-    models = ["--model", BOX_NAME, str(locate_model(BOX_NAME))]
+    models = ["--model", BUNDLED_MODEL, str(locate_model(BUNDLED_MODEL))]
     command = [sys.executable, "-m", "fer_hf", "demo", "--detector", "haar", *models]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         for line in server.stderr:
@@ -146,7 +146,7 @@ def page(visit):
 @pytest.fixture(scope="module")
 def reader():
     """What the demo reads with, in this process."""
-    return FaceReader(ExpressionClassifier(BOX_NAME), load_detector("haar"))
+    return FaceReader(ExpressionClassifier(BUNDLED_MODEL), load_detector("haar"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -290,8 +290,8 @@ def test_two_models_read_the_same_picture_and_the_same_model_says_the_same(page,
     faces = panel.get_by_role("region")
     expect(faces).to_have_count(2)
     assert read_bars(faces.first) == read_bars(faces.last)
-    expect(panel.get_by_label("Model A")).to_have_value(f"{BOX_NAME} (1)")
-    expect(panel.get_by_label("Model B")).to_have_value(f"{BOX_NAME} (2)")
+    expect(panel.get_by_label("Model A")).to_have_value(f"{BUNDLED_MODEL} (1)")
+    expect(panel.get_by_label("Model B")).to_have_value(f"{BUNDLED_MODEL} (2)")
 
 
 def test_a_visitor_teaches_two_labels_tries_them_and_takes_the_model(page, drawn):

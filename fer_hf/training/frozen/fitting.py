@@ -33,7 +33,7 @@ from fer_hf.evaluation.reports.run_report import RunReport, save_report, write_t
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier, keep_not_sure
 from fer_hf.models import LoadedModel, freeze_backbone, get_head_parameters, load_model
-from fer_hf.models.bundled import BOX_NAME
+from fer_hf.models.bundled import BUNDLED_MODEL
 from fer_hf.publishing.model_card import CARD_NAME, render_model_card
 from fer_hf.training.augmentation import FaceDataset
 from fer_hf.training.frozen.features import load_features
@@ -140,7 +140,7 @@ def fit(
     data: str,
     output_dir: Path,
     *,
-    model_name_or_path: str = BOX_NAME,
+    model_name_or_path: str = BUNDLED_MODEL,
     num_views: int = 2,
     seed: int = 0,
     use_cache: bool = True,

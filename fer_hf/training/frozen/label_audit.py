@@ -24,8 +24,8 @@ from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics.label_issues import find_label_issues
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
 from fer_hf.evaluation.reports.run_report import write_text_atomically
-from fer_hf.models import has_detachable_head, load_model
-from fer_hf.models.bundled import BOX_NAME
+from fer_hf.models import load_model, supports_standalone_head
+from fer_hf.models.bundled import BUNDLED_MODEL
 from fer_hf.training.augmentation import FaceDataset
 from fer_hf.training.frozen.features import load_features
 from fer_hf.training.frozen.fitting import list_folds
@@ -101,7 +101,7 @@ def audit(
     data: str,
     *,
     unreadable: Sequence[str] = (),
-    model_name_or_path: str | None = BOX_NAME,
+    model_name_or_path: str | None = BUNDLED_MODEL,
 ) -> AuditReport:
     """Audit pictures and labels of all splits.
 
@@ -175,7 +175,7 @@ def _compute_features(
 ) -> np.ndarray:
     """Return features (N, D) of all splits; each split's are cached as training caches them."""
     loaded = load_model(model_name_or_path, label_names)
-    if not has_detachable_head(loaded.model) or loaded.backbone_knowledge == "nothing":
+    if not supports_standalone_head(loaded.model) or loaded.backbone_knowledge == "nothing":
         raise ValueError(
             f"{model_name_or_path!r} has no backbone that knows anything, expected a trained "
             "network such as 'resnetv2-ferplus'. Name one, or audit with --no_labels."

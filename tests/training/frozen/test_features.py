@@ -16,7 +16,7 @@ import torch
 
 from fer_hf import cli
 from fer_hf.evaluation.reports.run_report import load_report
-from fer_hf.models import DetachedHead, load_checkpoint, load_model
+from fer_hf.models import StandaloneHead, load_checkpoint, load_model
 from fer_hf.training import stages
 from fer_hf.training.augmentation import FaceDataset
 from fer_hf.training.frozen import feature_cache, features
@@ -71,12 +71,12 @@ def test_features_through_the_head_are_the_logits_of_the_network(loaded, train):
     assert torch.equal(batch["labels"], pictures["labels"])
     with torch.no_grad():
         expected = loaded.model(pixel_values=pictures["pixel_values"]).logits
-        found = DetachedHead(loaded.model).eval()(pixel_values=batch["pixel_values"]).logits
+        found = StandaloneHead(loaded.model).eval()(pixel_values=batch["pixel_values"]).logits
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_the_head_shares_its_parameters_and_nothing_else(loaded):
-    head = DetachedHead(loaded.model)
+    head = StandaloneHead(loaded.model)
     classifier = loaded.model.timm_model.get_classifier()
     assert {id(p) for p in head.parameters()} == {id(p) for p in classifier.parameters()}
 
