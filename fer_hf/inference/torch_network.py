@@ -27,7 +27,7 @@ class TorchNetwork:
         num_parameters: Parameters of the whole network.
 
     Raises:
-        ValueError: It is no image classifier.
+        ValueError: It is not an image classifier.
         OSError: It cannot be found, reached or read.
     """
 

@@ -1,8 +1,8 @@
 """A timm backbone under a dense layer, on its pooled or its flattened feature map.
 
-timm puts the labels right on the pooled features, so this head, which Keras tutorials use, needs a
-model class of its own. The file imports nothing of `fer_hf`, because a copy of it travels with each
-saved checkpoint.
+timm puts the labels right on the pooled features, so this head, known from Keras tutorials, needs
+a model class of its own. The file imports nothing of `fer_hf`, because a copy of it travels with
+each saved checkpoint.
 """
 
 from typing import Any
@@ -86,7 +86,7 @@ class DenseHeadForImageClassification(PreTrainedModel):
             init.zeros_(module.bias)
 
     def compute_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Turn pictures (N, 3, input_size, input_size) into what the dense layer takes."""
+        """Turn pictures (N, 3, input_size, input_size) into the input of the dense layer."""
         return self._pool(self.backbone.forward_features(pixel_values), self.config)
 
     @staticmethod

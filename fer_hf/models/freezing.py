@@ -1,4 +1,4 @@
-"""Which part of a network is trained, what keeps the rest as it was, and its last touches."""
+"""Which part of a network is trained, how the rest is kept frozen, and its finishing touches."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,17 +20,17 @@ _LAST_STAGE = {
 
 
 def freeze_backbone(model: PreTrainedModel, unfreeze: str = "none") -> str:
-    """Set which parameters are trained, and say it in words for people.
+    """Set which parameters are trained, and name them for people.
 
     Args:
         model: A network from `load_model`. A baseline CNN has no backbone: all of it is trained.
-        unfreeze: `none` trains the head alone, `last_stage` the last stage with it, `all` all.
+        unfreeze: `none` for the head alone, `last_stage` for the last stage with it, or `all`.
 
     Returns:
         `head`, `head + last stage` or `everything`.
 
     Raises:
-        ValueError: `unfreeze` is none of these, or the last stage of this network is not known.
+        ValueError: `unfreeze` is something else, or the last stage of this network is unknown.
     """
     if unfreeze not in UNFREEZE:
         raise ValueError(f"`unfreeze` is {unfreeze!r}, expected one of {UNFREEZE}.")
@@ -46,7 +46,7 @@ def freeze_backbone(model: PreTrainedModel, unfreeze: str = "none") -> str:
     stage = _LAST_STAGE.get(type(backbone).__name__)
     if stage is None:
         raise ValueError(
-            f"The last stage of a {type(backbone).__name__} is not known, only those of "
+            f"The last stage of a {type(backbone).__name__} is not known, only that of "
             f"{sorted(_LAST_STAGE)}. Use --unfreeze none or all."
         )
     for name in stage:
@@ -109,24 +109,20 @@ def round_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
 
 
 def find_frozen_modules(model: nn.Module) -> list[nn.Module]:
-    """List the modules of which nothing is trained: they stay in eval mode while the rest trains.
+    """List the modules with no trained parameter: they stay in eval mode while the rest trains.
 
     In train mode their BatchNorm statistics would move although no gradient touches them.
     """
-    frozen = []
-    for module in model.modules():
-        parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
-            frozen.append(module)
-    return frozen
+    flags = {module: [p.requires_grad for p in module.parameters()] for module in model.modules()}
+    return [module for module, trained in flags.items() if trained and not any(trained)]
 
 
 @torch.no_grad()
 def calibrate_batchnorm(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Set every BatchNorm's statistics to those of `batches` of `pixel_values`.
 
-    A random backbone that stays frozen gives nearly constant features under the statistics it was
-    born with (mean 0, variance 1), and then a head has nothing to learn from.
+    Under the initial statistics (mean 0, variance 1), a frozen random backbone gives nearly
+    constant features, from which a head can learn nothing.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:

@@ -1,4 +1,4 @@
-"""The head of a frozen network by itself, to train on features that were computed once."""
+"""The head of a frozen network on its own, to be trained on features that are computed once."""
 
 import copy
 from typing import Any
@@ -13,10 +13,9 @@ from fer_hf.models.dense_head import DenseHeadForImageClassification
 
 
 class StandaloneHead(nn.Module):
-    """What a network does after its backbone, with the same parameters: training one trains both.
+    """A network after its backbone, with the same parameters: training one trains both.
 
-    It takes what `compute_features` returns under the name `pixel_values`, so that a Trainer need
-    not know the difference.
+    It takes what `compute_features` returns under the name `pixel_values`, as Trainer calls it.
 
     Args:
         model: A network that `supports_standalone_head`.
@@ -35,27 +34,27 @@ class StandaloneHead(nn.Module):
     ) -> ImageClassifierOutput:
         """Classify features of shape (N, D, h, w) into logits (N, num_labels).
 
-        `labels` are not used: Trainer looks for that name to know what to hand to the metrics.
+        `labels` are unused: Trainer looks for that name to know what to pass to the metrics.
         """
         head: Any = self.head
         classify = head if isinstance(head, nn.Sequential) else head.forward_head
-        # It costs nothing beside the backbone, so that mixed precision would only lose digits.
+        # It costs next to nothing, so mixed precision would only lose digits.
         with torch.autocast(pixel_values.device.type, enabled=False):
             logits = classify(pixel_values)
         return ImageClassifierOutput(logits=logits)
 
 
 def supports_standalone_head(model: PreTrainedModel) -> bool:
-    """Say whether the head of a network can be trained by itself: those of timm networks can."""
+    """Return whether the head of a network can be trained on its own: those from timm can."""
     return isinstance(model, DenseHeadForImageClassification | TimmWrapperForImageClassification)
 
 
 def compute_features(model: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Compute what the head of a network takes.
+    """Compute the features that the head of a network takes.
 
     Returns:
-        Shape (N, D, 1, 1), pooled; under `--pooling flatten` (N, D, h, w). The pooling of a
-        single place is that place, so that the head may pool again.
+        Shape (N, D, 1, 1), pooled; under `--pooling flatten` (N, D, h, w). Pooling one value
+        returns that value, so the head may pool again.
     """
     if isinstance(model, DenseHeadForImageClassification):
         return model.compute_features(pixel_values)
@@ -65,7 +64,7 @@ def compute_features(model: PreTrainedModel, pixel_values: torch.Tensor) -> torc
 
 
 def _prune_to_head(network: Any) -> nn.Module:
-    """Copy a timm network without the parts that have parameters of their own below the head."""
+    """Copy a timm network without the parts below the head that have parameters."""
     kept = {id(parameter) for parameter in network.get_classifier().parameters()}
     # Shallow: the classifier in it is the network's own.
     head = copy.copy(network)
@@ -78,7 +77,7 @@ def _prune_to_head(network: Any) -> nn.Module:
 
 
 def expand_logits(logits: torch.Tensor) -> torch.Tensor:
-    """Turn one sigmoid logit (N, 1) into two softmax logits (N, 2); leave others as they are.
+    """Turn one sigmoid logit (N, 1) into two softmax logits (N, 2); return others unchanged.
 
     The sigmoid of z is the softmax of (0, z), so one loss and one set of metrics serves both.
     """

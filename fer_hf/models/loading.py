@@ -1,7 +1,7 @@
 """A network ready to be trained: its weights, a new head for the labels, its preprocessing.
 
 A ResNetV2 or an Inception-ResNet comes out as transformers' own timm wrapper, so that what is saved
-is a plain Hub checkpoint; every trick that needs stays in this room.
+is a plain Hub checkpoint; every trick that this takes stays in this package.
 """
 
 import logging
@@ -10,34 +10,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
-from safetensors import SafetensorError
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
     BaseImageProcessor,
     PreTrainedModel,
-    TimmWrapperForImageClassification,
     TimmWrapperImageProcessor,
     ViTImageProcessor,
 )
 
 from fer_hf.models.baseline import BaselineConfig, BaselineForImageClassification
 from fer_hf.models.bundled import locate_model
-from fer_hf.models.dense_head import DenseHeadConfig, DenseHeadForImageClassification
-from fer_hf.models.freezing import get_backbone, get_head_parameters
 from fer_hf.models.timm_networks import (
     MEAN,
     STD,
     fit_preprocessing,
-    load_pretrained,
     load_timm,
-    reset_head,
+    load_with_new_head,
+    put_dense_head_on,
 )
 from fer_hf.models.weights import (
     check_is_checkpoint,
     choose_weights,
+    open_network,
     reach,
+    refuse_missing_tensors,
     resolve_source,
 )
 
@@ -55,13 +54,24 @@ class LoadedModel:
     Attributes:
         model: The network, with a fresh head for the labels asked for.
         image_processor: Turns RGB pictures into `pixel_values`; what `pipeline()` will use later.
-        backbone_knowledge: What the backbone knew before: `ImageNet`, `nothing`, or the name of
-            the checkpoint it comes from.
+        backbone_knowledge: What the backbone was pretrained on: `ImageNet`, `nothing`, or the name
+            of the checkpoint it comes from.
     """
 
     model: PreTrainedModel
     image_processor: BaseImageProcessor
     backbone_knowledge: str
+
+    def save(self, folder: Path, dtype: str = "float32") -> None:
+        """Write a checkpoint that transformers opens, in float32 whatever the `dtype` on disk."""
+        weights = {
+            name: values.to(getattr(torch, dtype)) if values.is_floating_point() else values
+            for name, values in self.model.state_dict().items()
+        }
+        self.model.save_pretrained(folder, state_dict=weights)
+        # That of a timm network is in its config.json already.
+        if not isinstance(self.image_processor, TimmWrapperImageProcessor):
+            self.image_processor.save_pretrained(folder)
 
 
 def load_model(
@@ -78,19 +88,18 @@ def load_model(
     model_args: dict[str, Any] | None = None,
     revision: str | None = None,
 ) -> LoadedModel:
-    """Load a network, take its old top off and put a new one on.
+    """Load a network and replace its head by a new one.
 
     Args:
-        model_name_or_path: `baseline`, `resnetv2`, `inception-resnet`, the name of a timm network
-            (`resnetv2_18`), a Hub id, or a checkpoint folder. `resnetv2-ferplus` is the model in
-            the box.
+        model_name_or_path: `baseline`, `resnetv2`, `inception-resnet`, `resnetv2-ferplus` (the
+            bundled model), the name of a timm network, a Hub id, or a checkpoint folder.
         label_names: Names of the labels in the order of their ids, at least two.
-        weights: `imagenet`, `ferplus` (the model in the box), `none` (random), a checkpoint folder
-            or Hub id of the same architecture, or `auto`: what the name stands for where it can be
-            had; else for `resnetv2` the model in the box, for others random.
-        input_size: Side of the square input in pixels, 32 or more (Inception-ResNet: 75 or more).
-            By default that of the checkpoint, or 128.
-        pooling: `avg`, `max`, `avgmax` (mean of both), or `flatten`, which needs a dense head.
+        weights: `imagenet`, `ferplus` (those of the bundled model), `none` (random), a checkpoint
+            of the same architecture, or `auto`: the pretrained weights of that name if they can be
+            reached; otherwise those of the bundled model for `resnetv2`, random ones for others.
+        input_size: Side of the square input in pixels, at least 32 (Inception-ResNet: 75).
+            Default: that of the checkpoint, or 128.
+        pooling: `avg`, `max`, `avgmax` (mean of both), or `flatten`, which implies a dense head.
         head: `linear`, the labels right on the pooled features, or `dense`, a layer between them.
         dropout: Share of the head's inputs dropped in training, 0 ≤ dropout < 1.
         dense_size: Width of the dense layer.
@@ -102,136 +111,97 @@ def load_model(
         ValueError: A setting the network cannot have.
         OSError: Weights that cannot be found or reached.
     """
-    _check_settings(label_names, input_size, pooling, dropout, sigmoid)
-    if head not in HEADS:
-        raise ValueError(f"`head` is {head!r}, expected one of {HEADS}.")
-    labels = _label_settings(label_names, sigmoid)
+    _check_settings(label_names, input_size, pooling, head, dropout, sigmoid)
+    labels = _describe_labels(label_names, sigmoid)
     if model_name_or_path == "baseline":
-        if weights not in ("auto", "none"):
-            raise ValueError(
-                f"The baseline CNN has no pretrained weights, and `weights` is {weights!r}. "
-                "Leave `weights` out; to go on from a checkpoint, give its folder as "
-                "`model_name_or_path`."
-            )
-        size = input_size or _DEFAULT_INPUT_SIZE
-        config = BaselineConfig(input_size=size, dropout=dropout, **labels)
-        processor = _build_square_processor(size, MEAN, STD)
-        return LoadedModel(BaselineForImageClassification(config), processor, "nothing")
-
+        return _build_baseline(labels, weights, input_size or _DEFAULT_INPUT_SIZE, dropout)
     source, architecture = resolve_source(model_name_or_path, revision)
     if architecture is None:
-        if weights != "auto":
-            raise ValueError(
-                f"`weights` is {weights!r}, but {model_name_or_path!r} is a checkpoint of its own "
-                "kind, not a timm network. Leave `weights` out."
-            )
-        return _load_other(source, labels, revision)
-
-    if architecture.startswith("inception_resnet") and (input_size or _DEFAULT_INPUT_SIZE) < 75:
-        raise ValueError(
-            f"`input_size` is {input_size}, but Inception-ResNet needs 75 pixels or more: its five "
-            "unpadded reductions leave nothing of a smaller picture. Use --input_size 75 or a "
-            "ResNetV2."
-        )
-    knowledge, weights_source = choose_weights(weights, source, architecture, revision)
-    timm_args = {**(model_args or {}), "drop_rate": dropout}
-    timm_args["global_pool"] = "avg" if pooling == "flatten" else pooling
+        return _load_other(source, labels, weights, revision)
+    _check_inception_size(architecture, input_size or _DEFAULT_INPUT_SIZE)
+    pretrained_on, weights_source = choose_weights(weights, source, architecture, revision)
+    global_pool = "avg" if pooling == "flatten" else pooling
+    timm_args = {**(model_args or {}), "drop_rate": dropout, "global_pool": global_pool}
     model = load_timm(weights_source, architecture, labels, timm_args, revision)
     if input_size is None:
-        knows_faces = knowledge not in ("ImageNet", "nothing")
         own_size = model.config.pretrained_cfg["input_size"][-1]
-        input_size = own_size if knows_faces else _DEFAULT_INPUT_SIZE
+        input_size = _DEFAULT_INPUT_SIZE if pretrained_on in ("ImageNet", "nothing") else own_size
     fit_preprocessing(model.config, input_size)
-    timm_processor = TimmWrapperImageProcessor(
-        pretrained_cfg=model.config.pretrained_cfg, architecture=model.config.architecture
-    )
-    if head == "dense" or pooling == "flatten":
-        dense = _put_dense_head_on(model, labels, input_size, pooling, dense_size, dropout)
-        mean, std = timm_processor.data_config["mean"], timm_processor.data_config["std"]
-        processor = _build_square_processor(input_size, mean, std)
-        return LoadedModel(dense, processor, knowledge)
-    return LoadedModel(model, timm_processor, knowledge)
+    processor = TimmWrapperImageProcessor(model.config.pretrained_cfg, architecture)
+    if head == "linear" and pooling != "flatten":
+        return LoadedModel(model, processor, pretrained_on)
+    dense = put_dense_head_on(model, labels, input_size, pooling, dense_size, dropout)
+    mean, std = processor.data_config["mean"], processor.data_config["std"]
+    return LoadedModel(dense, _build_square_processor(input_size, mean, std), pretrained_on)
 
 
 def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
-    """Open a checkpoint folder or Hub id as it is, head and labels included, in eval mode.
+    """Open a checkpoint folder or Hub id unchanged, with its head and labels, in eval mode.
 
-    `resnetv2-ferplus` is the model in the box.
+    `resnetv2-ferplus` is the bundled model.
 
     Raises:
-        ValueError: It is no image classifier, or a part of its network is missing.
+        ValueError: It is not an image classifier, or a part of its network is missing.
         OSError: It cannot be found, reached or read.
     """
     path = locate_model(path)
-    is_folder = Path(path).is_dir()
-    if not is_folder:
-        try:
-            validate_repo_id(path)
-        except HFValidationError:
-            raise FileNotFoundError(
-                f"There is no folder {path!r}, and it is no Hub id. Expected a checkpoint folder "
-                "or a Hub id like 'you/your-fer'. Check the path."
-            ) from None
-    check_is_checkpoint(path)
 
     def load() -> LoadedModel:
-        return _load_classifier(path, revision)
+        model, missing = open_network(AutoModelForImageClassification, path, revision=revision)
+        refuse_missing_tensors(path, missing)
+        processor = AutoImageProcessor.from_pretrained(path, revision=revision)
+        return LoadedModel(model.eval(), processor, Path(path).name)
 
-    return load() if is_folder else reach(load, "model", path, revision)
-
-
-def _load_classifier(path: str, revision: str | None) -> LoadedModel:
-    options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    if Path(path).is_dir():
+        check_is_checkpoint(path)
+        return load()
     try:
-        model, loading = AutoModelForImageClassification.from_pretrained(
-            path,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # they are named below, in our words
-            output_loading_info=True,
-            **options,
-        )
-    except SafetensorError as error:
-        raise OSError(
-            f"The weights of {path!r} are damaged or incomplete ({error}). Copy them again."
-        ) from error
-    except (ValueError, RuntimeError) as error:
-        # The other lines list every network there is.
-        first_line = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"{path!r} is no image classifier that can be opened: {first_line}"
-        ) from error
-    if lost := {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}:
-        raise ValueError(
-            f"Checkpoint {path!r} lacks {len(lost)} tensors of its network, such as "
-            f"{min(lost)!r}, or has them in another shape: its answers would be random. Give one "
-            "that was trained to classify pictures."
-        )
-    processor = AutoImageProcessor.from_pretrained(path, **options)
-    return LoadedModel(model.eval(), processor, Path(path).name)
+        validate_repo_id(path)
+    except HFValidationError:
+        raise FileNotFoundError(
+            f"There is no folder {path!r}, and it is not a Hub id. Expected a checkpoint folder or "
+            "a Hub id like 'you/your-fer'. Check the path."
+        ) from None
+    return reach(load, "model", path, revision)
 
 
 def _check_settings(
-    label_names: Sequence[str], input_size: int | None, pooling: str, dropout: float, sigmoid: bool
+    label_names: Sequence[str],
+    input_size: int | None,
+    pooling: str,
+    head: str,
+    dropout: float,
+    sigmoid: bool,
 ) -> None:
     if len(label_names) < 2 or len(set(label_names)) < len(label_names):
         raise ValueError(f"Labels are {list(label_names)!r}, expected two or more, each once.")
     if input_size is not None and input_size < 32:
         raise ValueError(
-            f"`input_size` is {input_size}, expected 32 or more: below that the poolings leave "
+            f"`input_size` is {input_size}, expected 32 or more: below that, pooling leaves "
             "nothing of the picture. Use --input_size 32 or more."
         )
-    if pooling not in POOLINGS:
-        raise ValueError(f"`pooling` is {pooling!r}, expected one of {POOLINGS}.")
+    for name, value, known in (("pooling", pooling, POOLINGS), ("head", head, HEADS)):
+        if value not in known:
+            raise ValueError(f"`{name}` is {value!r}, expected one of {known}.")
     if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` is {dropout}, expected a share of 0 or more, less than 1.")
+        raise ValueError(f"`dropout` is {dropout}, expected a share of at least 0 and below 1.")
     if sigmoid and len(label_names) != 2:
         raise ValueError(
-            f"A single sigmoid neuron tells two labels apart, and there are {len(label_names)}: "
+            f"A single sigmoid neuron distinguishes two labels, and there are {len(label_names)}: "
             f"{list(label_names)!r}. Use --binary_head softmax."
         )
 
 
-def _label_settings(label_names: Sequence[str], sigmoid: bool) -> dict[str, Any]:
+def _check_inception_size(architecture: str, input_size: int) -> None:
+    if architecture.startswith("inception_resnet") and input_size < 75:
+        raise ValueError(
+            f"`input_size` is {input_size}, but Inception-ResNet needs 75 pixels or more: its five "
+            "unpadded reductions leave nothing of a smaller picture. Use --input_size 75 or a "
+            "ResNetV2."
+        )
+
+
+def _describe_labels(label_names: Sequence[str], sigmoid: bool) -> dict[str, Any]:
     names = [label_names[1]] if sigmoid else list(label_names)
     return {
         "num_labels": len(names),
@@ -254,45 +224,29 @@ def _build_square_processor(
     )
 
 
-def _put_dense_head_on(
-    model: TimmWrapperForImageClassification,
-    labels: dict[str, Any],
-    input_size: int,
-    pooling: str,
-    dense_size: int,
-    dropout: float,
-) -> DenseHeadForImageClassification:
-    ours = ("drop_rate", "global_pool")
-    model_args = model.config.model_args or {}
-    config = DenseHeadConfig(
-        architecture=model.config.architecture,
-        model_args={k: v for k, v in model_args.items() if k not in ours},
-        input_size=input_size,
-        dense_size=dense_size,
-        pooling=pooling,
-        dropout=dropout,
-        **labels,
-    )
-    network = DenseHeadForImageClassification(config)
-    weights = model.timm_model.state_dict()
-    network.backbone.load_state_dict(
-        {name: weights[name] for name in network.backbone.state_dict()}
-    )
-    return network
+def _build_baseline(
+    labels: dict[str, Any], weights: str, input_size: int, dropout: float
+) -> LoadedModel:
+    if weights not in ("auto", "none"):
+        raise ValueError(
+            f"The baseline CNN has no pretrained weights, and `weights` is {weights!r}. Leave "
+            "`weights` out; to go on from a checkpoint, give its folder as `model_name_or_path`."
+        )
+    config = BaselineConfig(input_size=input_size, dropout=dropout, **labels)
+    processor = _build_square_processor(input_size, MEAN, STD)
+    return LoadedModel(BaselineForImageClassification(config), processor, "nothing")
 
 
-def _load_other(source: str, labels: dict[str, Any], revision: str | None) -> LoadedModel:
-    """Load a checkpoint that is no timm network, such as a baseline CNN or a vision transformer."""
-    model = reach(
-        lambda: load_pretrained(
-            AutoModelForImageClassification, source, revision=revision, **labels
-        ),
-        "model",
-        source,
-        revision,
-    )
-    if get_backbone(model) is not None:
-        reset_head(get_head_parameters(model))
+def _load_other(
+    source: str, labels: dict[str, Any], weights: str, revision: str | None
+) -> LoadedModel:
+    """Load a network that is not from timm, such as a baseline CNN or a vision transformer."""
+    if weights != "auto":
+        raise ValueError(
+            f"`weights` is {weights!r}, but {source!r} is a checkpoint of its own kind, not a timm "
+            "network. Leave `weights` out."
+        )
+    model = load_with_new_head(AutoModelForImageClassification, source, "model", labels, revision)
     logger.info("%s keeps its own input size, pooling and dropout.", source)
     processor = AutoImageProcessor.from_pretrained(source, revision=revision)
     if getattr(processor, "do_center_crop", False):

@@ -1,8 +1,6 @@
 """Networks of timm as transformers' timm wrapper: loaded so that both libraries open them again."""
 
-import logging
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,9 @@ from transformers import (
     TimmWrapperForImageClassification,
 )
 
+from fer_hf.models.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 from fer_hf.models.freezing import get_backbone, get_head_parameters
-from fer_hf.models.weights import reach
+from fer_hf.models.weights import open_network, reach, refuse_missing_tensors
 
 MEAN = STD = (0.5, 0.5, 0.5)
 # Faces fill the whole picture: the published centre crops would cut 10–23 % of them away.
@@ -38,7 +37,7 @@ def load_timm(
         source: Folder or Hub id of the weights; None for timm's random initialisation.
         architecture: Name of the timm network, without a tag.
         labels: `num_labels`, `id2label`, `label2id` and `problem_type` of the new head.
-        timm_args: Arguments of `timm.create_model`; they win over those saved with the weights.
+        timm_args: Arguments of `timm.create_model`; they override those saved with the weights.
         revision: Branch, tag or commit on the Hub.
 
     Raises:
@@ -49,57 +48,53 @@ def load_timm(
         with tempfile.TemporaryDirectory() as folder:
             _write_random_checkpoint(Path(folder), architecture, timm_args, labels["num_labels"])
             return load_timm(folder, architecture, labels, timm_args, None)
-
-    def load() -> TimmWrapperForImageClassification:
-        config = AutoConfig.from_pretrained(source, revision=revision)
-        # timm's own exporter writes `num_classes` here too, which transformers then passes twice.
-        saved = {k: v for k, v in (config.model_args or {}).items() if k != "num_classes"}
-        return load_pretrained(
-            TimmWrapperForImageClassification,
-            source,
-            revision=revision,
-            model_args={**saved, **timm_args},
-            **labels,
-        )
-
-    model = reach(load, "weights", source, revision)
-    reset_head(get_head_parameters(model))
+    config = reach(
+        lambda: AutoConfig.from_pretrained(source, revision=revision), "weights", source, revision
+    )
+    # timm's own exporter writes `num_classes` here too, which transformers then passes twice.
+    saved = {k: v for k, v in (config.model_args or {}).items() if k != "num_classes"}
+    model = load_with_new_head(
+        TimmWrapperForImageClassification,
+        source,
+        "weights",
+        labels,
+        revision,
+        model_args={**saved, **timm_args},
+    )
+    # Saved beside `id2label` in timm's words, and believed before it: the old ones must go.
+    model.config.label_names = list(labels["id2label"].values())
+    model.config.num_classes = labels["num_labels"]
     return model
 
 
-def _is_no_load_report(record: logging.LogRecord) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
-
-
-def load_pretrained(model_class: Any, source: str, *, problem_type: str, **settings: Any) -> Any:
-    """Load weights for everything but the head, which may be of another size or absent."""
-    # Its report of a replaced head reads like a failure, and replacing it is what we want.
-    report = logging.getLogger("transformers.modeling_utils")
-    report.addFilter(_is_no_load_report)
-    try:
-        model, loading = model_class.from_pretrained(
-            source,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **settings,
-        )
-    finally:
-        report.removeFilter(_is_no_load_report)
-    model.config.problem_type = problem_type
-    if isinstance(model.config, TimmWrapperConfig):
-        # Saved beside `id2label` in timm's words, and believed before it: the old ones must go.
-        model.config.label_names = list(settings["id2label"].values())
-        model.config.num_classes = settings["num_labels"]
-    head = {id(parameter) for parameter in get_head_parameters(model)}
-    backbone = {name for name, p in model.named_parameters() if id(p) not in head}
-    lost = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])} & backbone
-    if lost and get_backbone(model) is not None:
-        raise ValueError(
-            f"Checkpoint {source!r} lacks {len(lost)} tensors of the network, such as "
-            f"{min(lost)!r}, or has them in another shape. Give the settings it was made with "
-            "(`model_args`), or another checkpoint."
-        )
+def load_with_new_head(
+    model_class: Any,
+    source: str,
+    kind: str,
+    labels: dict[str, Any],
+    revision: str | None,
+    **settings: Any,
+) -> Any:
+    """Load a network with a new head for other labels; the other arguments are as for `reach`."""
+    settings = {k: v for k, v in {**labels, **settings}.items() if k != "problem_type"}
+    model, missing = reach(
+        lambda: open_network(model_class, source, revision=revision, **settings),
+        kind,
+        source,
+        revision,
+    )
+    model.config.problem_type = labels["problem_type"]
+    head = get_head_parameters(model)
+    known = {id(parameter) for parameter in head}
+    refuse_missing_tensors(
+        source, missing & {name for name, p in model.named_parameters() if id(p) not in known}
+    )
+    if get_backbone(model) is not None:
+        for parameter in head:
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
     return model
 
 
@@ -129,14 +124,31 @@ def _write_random_checkpoint(
     config.save_pretrained(folder)
 
 
-@torch.no_grad()
-def reset_head(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Give a head small random weights and no bias, in place of what it had learnt."""
-    for parameter in parameters:
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.01)
-        else:
-            torch.nn.init.zeros_(parameter)
+def put_dense_head_on(
+    model: TimmWrapperForImageClassification,
+    labels: dict[str, Any],
+    input_size: int,
+    pooling: str,
+    dense_size: int,
+    dropout: float,
+) -> DenseHeadForImageClassification:
+    """Return the backbone of a timm network under a new dense head."""
+    ours = ("drop_rate", "global_pool")
+    config = DenseHeadConfig(
+        architecture=model.config.architecture,
+        model_args={k: v for k, v in (model.config.model_args or {}).items() if k not in ours},
+        input_size=input_size,
+        dense_size=dense_size,
+        pooling=pooling,
+        dropout=dropout,
+        **labels,
+    )
+    network = DenseHeadForImageClassification(config)
+    weights = model.timm_model.state_dict()
+    network.backbone.load_state_dict(
+        {name: weights[name] for name in network.backbone.state_dict()}
+    )
+    return network
 
 
 def fit_preprocessing(config: PreTrainedConfig, input_size: int) -> None:

@@ -9,6 +9,7 @@ import httpx2
 import timm
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
 
 from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
@@ -49,12 +50,12 @@ def resolve_source(
 
 
 def check_is_checkpoint(source: str) -> None:
-    """Refuse a folder that is no checkpoint; what is no folder may be a Hub id.
+    """Refuse a folder that is not a checkpoint.
 
     Raises:
         FileNotFoundError: The folder lacks `config.json`.
     """
-    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+    if not (Path(source) / "config.json").is_file():
         raise FileNotFoundError(
             f"Folder {source!r} holds no `config.json`, expected a checkpoint folder as "
             "`save_pretrained` writes it. Give the folder that holds config.json and "
@@ -69,7 +70,7 @@ def _get_architecture(config: PreTrainedConfig) -> str | None:
 def choose_weights(
     weights: str, source: str, architecture: str, revision: str | None
 ) -> tuple[str, str | None]:
-    """Return what the backbone will know, and the source of its weights (None: random)."""
+    """Return what the backbone was pretrained on, and the source of its weights (None: random)."""
     if weights == "none":
         return "nothing", None
     is_published = not Path(source).is_dir()
@@ -80,7 +81,7 @@ def choose_weights(
                 f"Use --weights none, or a model with them, such as {list(ALIASES)}."
             )
         return "ImageNet", source
-    # `resnetv2` is whichever ResNetV2 knows most; any other name asks for one architecture.
+    # `resnetv2` is the best pretrained ResNetV2 at hand; any other name asks for one architecture.
     bundled_may_serve = source == ALIASES["resnetv2"]
     if weights == "ferplus" and bundled_may_serve:
         return "FER+", DEFAULT_MODEL
@@ -99,8 +100,8 @@ def choose_weights(
         return ("ImageNet" if "in1k" in source else source), source
     if bundled_may_serve:
         logger.warning(
-            "No network, and no copy of %s in the cache: the backbone is that of the model in the "
-            "box, a slim ResNetV2-18 that knows FER+. Pass --weights imagenet to insist, or "
+            "No network, and no copy of %s in the cache: the backbone is that of the bundled "
+            "model, a slim ResNetV2-18 trained on FER+. Pass --weights imagenet to insist, or "
             "--weights ferplus to silence this.",
             source,
         )
@@ -119,7 +120,7 @@ def _name_knowledge(source: str) -> str:
 
 
 def _is_reachable(repo_id: str, revision: str | None) -> bool:
-    """Say whether a model is in the cache or on a Hub that answers within a few seconds."""
+    """Return whether a model is in the cache or on a Hub that answers within a few seconds."""
     cached = try_to_load_from_cache(repo_id, "config.json", revision=revision)
     if isinstance(cached, str):
         return True
@@ -131,18 +132,70 @@ def _is_reachable(repo_id: str, revision: str | None) -> bool:
 
 
 def reach(load: Callable[[], Any], kind: str, source: str, revision: str | None) -> Any:
-    """Call `load`, and say in one line what to do where `source` cannot be had.
+    """Call `load`; if `source` cannot be reached, say in one line what to do.
 
-    Asks the Hub once before: transformers would repeat itself for half a minute over a typo.
+    The Hub is asked once first: over a typo, transformers would try again for half a minute.
     """
     advice = "Check the name and the network. To train without a network, use --weights none."
     if not Path(source).is_dir() and not _is_reachable(source, revision):
         raise OSError(
-            f"Could not load {kind} {source!r}: it is no folder here, and neither in the cache nor "
-            f"on a Hub that answers. {advice}"
+            f"Could not load {kind} {source!r}: there is no such folder, and it is neither in the "
+            f"cache nor on a Hub that answers. {advice}"
         )
     try:
         return load()
     except (OSError, OfflineModeIsEnabled) as error:
         first_line = str(error).strip().splitlines()[0]
         raise OSError(f"Could not load {kind} {source!r}: {first_line} {advice}") from error
+
+
+def open_network(model_class: Any, source: str, **settings: Any) -> tuple[Any, set[str]]:
+    """Open a network, and run no code that comes with it.
+
+    Returns:
+        The network, and the names of its tensors that the checkpoint lacks.
+
+    Raises:
+        OSError: The weights are damaged.
+        ValueError: It is not an image classifier.
+    """
+    # Transformers reports missing tensors in a table; `refuse_missing_tensors` names them instead.
+    reports = logging.getLogger("transformers.modeling_utils")
+    reports.addFilter(_is_not_load_report)
+    try:
+        model, loading = model_class.from_pretrained(
+            source,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **settings,
+        )
+    except SafetensorError as error:
+        raise OSError(
+            f"The weights of {source!r} are damaged or incomplete ({error}). Copy them again."
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        # The other lines list every network there is.
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{source!r} is not an image classifier that can be opened: {first_line}"
+        ) from error
+    finally:
+        reports.removeFilter(_is_not_load_report)
+    return model, {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+
+
+def _is_not_load_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()
+
+
+def refuse_missing_tensors(source: str, missing: set[str]) -> None:
+    """Raise a ValueError if any are missing: with random weights, answers would be random."""
+    if missing:
+        raise ValueError(
+            f"Checkpoint {source!r} lacks {len(missing)} tensors of its network, such as "
+            f"{min(missing)!r}, or has them in another shape: its answers would be random. Give a "
+            "checkpoint that was trained to classify pictures, and the `model_args` it was made "
+            "with."
+        )

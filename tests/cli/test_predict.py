@@ -392,7 +392,7 @@ def test_a_wrong_call_is_one_line_and_ends_with_2(args, parts, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("config", "weights", "status", "part"),
     [
-        ({"model_type": "bert"}, b"", 2, "no image classifier"),
+        ({"model_type": "bert"}, b"", 2, "not an image classifier"),
         (None, None, 1, "no file named model.safetensors"),
         (None, b"garbage" * 100, 1, "damaged or incomplete"),
     ],

@@ -242,7 +242,9 @@ def test_no_picture_gives_no_scores(classifier):
 def test_checkpoints_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no `config.json`"):
         ExpressionClassifier(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"There is no folder .*gone', and it is no Hub id"):
+    with pytest.raises(
+        FileNotFoundError, match=r"There is no folder .*gone', and it is not a Hub id"
+    ):
         ExpressionClassifier(str(tmp_path / "gone"))
     with pytest.raises(OSError, match="Could not load model 'nobody/nothing'"):
         ExpressionClassifier("nobody/nothing")
@@ -264,7 +266,7 @@ def checkpoint(tmp_path, baseline_run):
 )
 def test_checkpoints_of_another_kind_are_refused_in_one_line(checkpoint, config, reason):
     (checkpoint / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=rf"no image classifier.*{reason}") as raised:
+    with pytest.raises(ValueError, match=rf"not an image classifier.*{reason}") as raised:
         ExpressionClassifier(str(checkpoint))
     assert len(str(raised.value)) < 500
     assert "\n" not in str(raised.value)

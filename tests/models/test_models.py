@@ -252,7 +252,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
 def test_weights_of_another_width_are_refused(tmp_path):
     load("resnetv2_18", model_args=SLIM).model.save_pretrained(tmp_path)
     wide = {"channels": [16, 16, 32, 64]}
-    with pytest.raises(ValueError, match=r"lacks \d+ tensors of the network.*`model_args`"):
+    with pytest.raises(ValueError, match=r"lacks \d+ tensors of its network.*`model_args`"):
         load("resnetv2_18", weights=str(tmp_path), model_args=wide)
 
 
@@ -283,7 +283,7 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
         ({"pooling": "sum"}, "`pooling` is 'sum', expected one of"),
         ({"dropout": 1.0}, "`dropout` is 1.0, expected a share"),
         ({"dropout": -0.1}, "`dropout` is -0.1, expected a share"),
-        ({"sigmoid": True}, "two labels apart, and there are 3"),
+        ({"sigmoid": True}, "distinguishes two labels, and there are 3"),
         ({"labels": ["anger"]}, r"Labels are \['anger'\], expected two or more"),
         ({"labels": ["a", "b", "a"]}, "expected two or more, each once"),
     ],

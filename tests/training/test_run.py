@@ -511,7 +511,7 @@ def test_a_run_that_could_not_be_written_is_finished_without_training_again(
 
 
 def test_a_wrong_setting_of_the_model_is_refused(fine_tune_faces, tmp_path):
-    with pytest.raises(ValueError, match="two labels apart, and there are 8"):
+    with pytest.raises(ValueError, match="distinguishes two labels, and there are 8"):
         fine_tune_faces(tmp_path / "run", model={"binary_head": "sigmoid"})
 
 
