@@ -45,8 +45,8 @@ def make_run(folder: Path) -> None:
     report = RunReport(
         model_name_or_path="resnetv2_50",
         display_name="run",
-        backbone_knowledge="nothing",
-        trained_part="everything",
+        pretrained_on="none",
+        fine_tuned="all layers",
         num_parameters=23_500_000,
         num_trainable_parameters=23_500_000,
         data="drawn",

@@ -124,7 +124,7 @@ def _load(
             )
             for name in found
         }
-        if loaded.backbone_knowledge == "nothing":
+        if loaded.pretrained_on == "none":
             fit_batchnorm(loaded.model, sets["train"], given.seed)
         loaded.model.eval()
         for name, faces in sets.items():

@@ -27,7 +27,7 @@ def freeze_backbone(model: PreTrainedModel, unfreeze: str = "none") -> str:
         unfreeze: `none` for the head alone, `last_stage` for the last stage with it, or `all`.
 
     Returns:
-        `head`, `head + last stage` or `everything`.
+        `head`, `head + last stage` or `all layers`.
 
     Raises:
         ValueError: `unfreeze` is something else, or the last stage of this network is unknown.
@@ -37,7 +37,7 @@ def freeze_backbone(model: PreTrainedModel, unfreeze: str = "none") -> str:
     backbone = get_backbone(model)
     if backbone is None or unfreeze == "all":
         model.requires_grad_(True)
-        return "everything"
+        return "all layers"
     model.requires_grad_(False)
     for parameter in get_head_parameters(model):
         parameter.requires_grad_(True)

@@ -54,13 +54,13 @@ class LoadedModel:
     Attributes:
         model: The network, with a fresh head for the labels asked for.
         image_processor: Turns RGB pictures into `pixel_values`; what `pipeline()` will use later.
-        backbone_knowledge: What the backbone was pretrained on: `ImageNet`, `nothing`, or the name
+        pretrained_on: What the backbone was pretrained on: `ImageNet`, `FER+`, `none`, or the name
             of the checkpoint it comes from.
     """
 
     model: PreTrainedModel
     image_processor: BaseImageProcessor
-    backbone_knowledge: str
+    pretrained_on: str
 
     def save(self, folder: Path, dtype: str = "float32") -> None:
         """Write a checkpoint that transformers opens, in float32 whatever the `dtype` on disk."""
@@ -125,7 +125,7 @@ def load_model(
     model = load_timm(weights_source, architecture, labels, timm_args, revision)
     if input_size is None:
         own_size = model.config.pretrained_cfg["input_size"][-1]
-        input_size = _DEFAULT_INPUT_SIZE if pretrained_on in ("ImageNet", "nothing") else own_size
+        input_size = _DEFAULT_INPUT_SIZE if pretrained_on in ("ImageNet", "none") else own_size
     fit_preprocessing(model.config, input_size)
     processor = TimmWrapperImageProcessor(model.config.pretrained_cfg, architecture)
     if head == "linear" and pooling != "flatten":
@@ -234,7 +234,7 @@ def _build_baseline(
         )
     config = BaselineConfig(input_size=input_size, dropout=dropout, **labels)
     processor = _build_square_processor(input_size, MEAN, STD)
-    return LoadedModel(BaselineForImageClassification(config), processor, "nothing")
+    return LoadedModel(BaselineForImageClassification(config), processor, "none")
 
 
 def _load_other(

@@ -72,7 +72,7 @@ def choose_weights(
 ) -> tuple[str, str | None]:
     """Return what the backbone was pretrained on, and the source of its weights (None: random)."""
     if weights == "none":
-        return "nothing", None
+        return "none", None
     is_published = not Path(source).is_dir()
     if weights == "imagenet":
         if not is_published or "in1k" not in source:
@@ -93,9 +93,9 @@ def choose_weights(
                 f"`weights` {weights!r} are of architecture {found!r}, expected {architecture!r} "
                 "as `model_name_or_path` says. Give weights of the same architecture."
             )
-        return _name_knowledge(weights), weights
+        return _name_pretraining(weights), weights
     if not is_published:
-        return _name_knowledge(source), source
+        return _name_pretraining(source), source
     if _is_reachable(source, revision):
         return ("ImageNet" if "in1k" in source else source), source
     if bundled_may_serve:
@@ -112,10 +112,10 @@ def choose_weights(
         source,
         architecture,
     )
-    return "nothing", None
+    return "none", None
 
 
-def _name_knowledge(source: str) -> str:
+def _name_pretraining(source: str) -> str:
     return "FER+" if source == DEFAULT_MODEL else Path(source).resolve().name
 
 

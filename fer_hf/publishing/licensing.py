@@ -169,13 +169,13 @@ def describe_license(name: str) -> tuple[str, str | None]:
 
 def _find_backbone(report: RunReport) -> Ingredient | None:
     """Find the weights a run started from, and what is known of their licence."""
-    knowledge, name = report.backbone_knowledge, report.model_name_or_path
-    if knowledge == "nothing":
+    pretrained_on, name = report.pretrained_on, report.model_name_or_path
+    if pretrained_on == "none":
         return None
-    if knowledge == "FER+":
+    if pretrained_on == "FER+":
         return Ingredient("the model in the box", "model", None, KNOWN_DATA["ferplus"].license)
     weights = str(report.settings.get("weights", "auto"))
-    if knowledge != "ImageNet":
+    if pretrained_on != "ImageNet":
         source = weights if weights not in ("auto", "none") else name
         if not source.startswith("timm/"):
             return Ingredient(source, "model", source if "/" in source else None, None)

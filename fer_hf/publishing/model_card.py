@@ -292,13 +292,13 @@ def _render_comparison(comparison: Comparison | None, report: RunReport) -> str:
         rows.append(
             [
                 f"**{name}**" if name == report.display_name else name,
-                row.backbone_knowledge,
-                row.trained_part,
+                row.pretrained_on,
+                row.fine_tuned,
                 render_share(row.validation_accuracy),
                 render_share(row.test_accuracy) if row.test_accuracy else "–",
             ]
         )
-    headers = ["model", "knew before", "trained", "accuracy on validation", "on test"]
+    headers = ["model", "pretrained on", "fine-tuned", "accuracy on validation", "on test"]
     return _render_table(headers, rows)
 
 
@@ -353,8 +353,10 @@ def _render_data(report: RunReport) -> str:
 
 
 def _render_training(report: RunReport) -> str:
-    knows = report.backbone_knowledge
-    start = "random weights" if knows == "nothing" else f"weights that know {knows}"
+    pretrained_on = report.pretrained_on
+    start = "random weights"
+    if pretrained_on != "none":
+        start = f"weights pretrained on {pretrained_on}"
     minutes = report.train_seconds / 60
     versions = dict(report.versions)
     commit, hardware = versions.pop("commit", None), versions.pop("hardware", None)
@@ -365,7 +367,7 @@ def _render_training(report: RunReport) -> str:
         taught = f" {share} of what it learned are the scores of {' and '.join(teachers)}."
     return (
         f"{report.model_name_or_path} with {report.num_parameters:,} parameters, from {start}; "
-        f"trained: {report.trained_part}.{taught} Seed {report.seed}, {minutes:.0f} minutes"
+        f"fine-tuned: {report.fine_tuned}.{taught} Seed {report.seed}, {minutes:.0f} minutes"
         f"{f' on {hardware}' if hardware else ''}. {shown}"
         f"{f', fer_hf at commit {commit}' if commit else ''}."
     )

@@ -88,8 +88,8 @@ def fine_tune(
     report = RunReport(
         model_name_or_path=name_source(model.model_name_or_path),
         display_name=output_dir.name,
-        backbone_knowledge=loaded.backbone_knowledge,
-        trained_part=stage.trained_part,
+        pretrained_on=loaded.pretrained_on,
+        fine_tuned=stage.fine_tuned,
         num_parameters=sum(p.numel() for p in parameters),
         num_trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         data=name_source(data.data),

@@ -61,14 +61,14 @@ class Stage:
     Attributes:
         trainer: Holds the network, or its head alone, with what was learnt.
         sets: What it was trained and is evaluated on: `train`, `SAMPLE`, `validation`, `test`.
-        trained_part: `head`, `head + last stage` or `everything`.
+        fine_tuned: `head`, `head + last stage` or `all layers`.
         seconds: Wall time of training.
         notes: What the report should say of it beside the settings.
     """
 
     trainer: FerTrainer
     sets: Sets
-    trained_part: str
+    fine_tuned: str
     seconds: float
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ def run_stages(
     helped = after > before if training.greater_is_better else after < before
     logger.info(
         "The second stage (%s) took %s on validation from %.4f to %.4f: %s.",
-        second.trained_part,
+        second.fine_tuned,
         metric.removeprefix("eval_"),
         before,
         after,
@@ -163,13 +163,13 @@ def run_stage(
         ValueError: A setting that cannot be.
         InterruptedRunError: A signal stopped training; it can be resumed.
     """
-    trained_part = freeze_backbone(loaded.model, model.unfreeze)
+    fine_tuned = freeze_backbone(loaded.model, model.unfreeze)
     pictures = _build_sets(splits, loaded.image_processor, training)
-    if loaded.backbone_knowledge == "nothing" and trained_part != "everything":
+    if loaded.pretrained_on == "none" and fine_tuned != "all layers":
         _calibrate(loaded, pictures["train"], training)
     learner: nn.Module = loaded.model
     sets: Sets = {**pictures}
-    if _can_cache(loaded, trained_part, training):
+    if _can_cache(loaded, fine_tuned, training):
         learner = _build_standalone_head(loaded, training)
         sets = _compute_features(loaded, pictures, training, bf16=training.bf16)
     trainer = _build_trainer(loaded, learner, splits, sets, model, training)
@@ -183,7 +183,7 @@ def run_stage(
                 *(shift, _LARGEST_SHIFT),
             )
             sets = _compute_features(loaded, pictures, training, bf16=False)
-    return Stage(trainer, sets, trained_part, trainer.seconds)
+    return Stage(trainer, sets, fine_tuned, trainer.seconds)
 
 
 def _build_sets(
@@ -210,10 +210,10 @@ def _choose_sample(num_pictures: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(num_pictures)[:_TRAIN_EVALUATION_PICTURES]
 
 
-def _can_cache(loaded: LoadedModel, trained_part: str, training: FerTrainingArguments) -> bool:
+def _can_cache(loaded: LoadedModel, fine_tuned: str, training: FerTrainingArguments) -> bool:
     """Say whether only a head is trained, on what a frozen backbone says once of each picture."""
     changes_pixels = training.mixup or training.teachers
-    only_head = trained_part == "head" and supports_standalone_head(loaded.model)
+    only_head = fine_tuned == "head" and supports_standalone_head(loaded.model)
     return training.feature_cache and only_head and not changes_pixels
 
 

@@ -88,7 +88,7 @@ def test_it_answers_to_a_colour_picture_nearly_as_to_its_grey_copy():
 )
 def test_it_is_a_backbone_for_other_labels(settings):
     loaded = load_model(label_names=["calm", "tense"], **settings)
-    assert loaded.backbone_knowledge == "FER+"
+    assert loaded.pretrained_on == "FER+"
     model = loaded.model
     head = {id(parameter) for parameter in get_head_parameters(model)}
     known = load_checkpoint(DEFAULT_MODEL).model.state_dict()

@@ -183,7 +183,7 @@ def test_weights_of_a_folder_like_a_timm_repository_reach_the_backbone_bit_by_bi
         load("test_resnet", weights=str(tmp_path / "faces")),
     ):
         assert_backbone_is(loaded.model, expected)
-        assert loaded.backbone_knowledge == "faces"
+        assert loaded.pretrained_on == "faces"
         head = loaded.model.timm_model.fc
         assert head.weight.shape == (3, expected["fc.weight"].shape[1])
         assert head.weight.std().item() == pytest.approx(0.01, rel=0.3)
@@ -194,9 +194,9 @@ def test_imagenet_weights_come_from_the_cache_when_there_is_no_network(cached_re
     for weights in ("auto", "imagenet"):
         loaded = load("timm/test_resnet.r160_in1k", weights=weights)
         assert_backbone_is(loaded.model, cached_repo)
-        assert loaded.backbone_knowledge == "ImageNet"
-    assert load("test_resnet", weights="auto").backbone_knowledge == "ImageNet"
-    assert load("test_resnet", weights="none").backbone_knowledge == "nothing"
+        assert loaded.pretrained_on == "ImageNet"
+    assert load("test_resnet", weights="auto").pretrained_on == "ImageNet"
+    assert load("test_resnet", weights="none").pretrained_on == "none"
 
 
 def test_a_config_as_timms_own_exporter_writes_it_is_understood(tmp_path):
@@ -211,13 +211,13 @@ def test_a_checkpoint_of_our_own_gives_its_backbone_to_another_set_of_labels(tmp
     second = load(str(tmp_path / "first"), ["x", "y"], weights="auto")
     assert_backbone_is(second.model, first.timm_model.state_dict())
     assert second.model.config.id2label == {0: "x", 1: "y"}
-    assert second.backbone_knowledge == "first"
+    assert second.pretrained_on == "first"
 
 
 def test_offline_the_automatic_choice_is_random_weights_and_says_so(caplog):
     with caplog.at_level(logging.WARNING, logger="fer_hf"):
         loaded = load("test_resnet", weights="auto")
-    assert loaded.backbone_knowledge == "nothing"
+    assert loaded.pretrained_on == "none"
     assert "No network" in caplog.text
     assert "test_resnet starts from random weights" in caplog.text
 
@@ -302,7 +302,7 @@ def test_inception_resnet_needs_75_pixels_and_says_why():
 def test_the_baseline_has_no_pretrained_weights():
     with pytest.raises(ValueError, match="baseline CNN has no pretrained weights"):
         load("baseline", weights="imagenet")
-    assert load("baseline").backbone_knowledge == "nothing"
+    assert load("baseline").pretrained_on == "none"
 
 
 def test_the_poolings_are_the_mean_the_maximum_and_the_mean_of_both():
@@ -414,7 +414,7 @@ def test_a_checkpoint_of_another_kind_keeps_its_weights_and_loses_its_centre_cro
     loaded = load(str(tmp_path / "small"), weights="auto")
     assert type(loaded.model) is ResNetForImageClassification
     assert loaded.model.config.id2label == dict(enumerate(LABELS))
-    assert loaded.backbone_knowledge == "small"
+    assert loaded.pretrained_on == "small"
     before, after = first.resnet.state_dict(), loaded.model.resnet.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)
     marked = Image.new("RGB", (300, 200))
@@ -475,7 +475,7 @@ def test_of_a_resnetv2_the_head_the_last_stage_or_all_is_trained():
     assert freeze_backbone(model, "last_stage") == "head + last stage"
     parts = ("timm_model.stages.3.", "timm_model.norm.", "timm_model.head.")
     assert list_trained(model) == list_below(model, *parts)
-    assert freeze_backbone(model, "all") == "everything"
+    assert freeze_backbone(model, "all") == "all layers"
     assert list_trained(model) == list_below(model, "")
     assert freeze_backbone(model, "none") == "head"
     assert len(list_trained(model)) == 2
@@ -495,7 +495,7 @@ def test_of_an_inception_resnet_the_head_the_last_stage_or_all_is_trained(incept
 def test_of_a_baseline_everything_is_trained():
     model = load("baseline").model
     assert get_backbone(model) is None
-    assert freeze_backbone(model, "none") == "everything"
+    assert freeze_backbone(model, "none") == "all layers"
     assert list_trained(model) == list_below(model, "")
     assert len(get_head_parameters(model)) == len(list(model.parameters()))
     assert find_frozen_modules(model) == []

@@ -18,7 +18,7 @@ class Report:
 
     data: str = "my_faces"
     model_name_or_path: str = "resnetv2"
-    backbone_knowledge: str = "nothing"
+    pretrained_on: str = "none"
     settings: dict = field(default_factory=lambda: {"layout": "folders"})
 
 
@@ -102,7 +102,7 @@ def test_pictures_are_known_by_their_layout_by_what_was_told_or_by_their_reposit
 
 
 @pytest.mark.parametrize(
-    ("name", "knowledge", "weights", "repo_id", "license_name"),
+    ("name", "pretrained_on", "weights", "repo_id", "license_name"),
     [
         ("resnetv2", "ImageNet", "imagenet", "timm/resnetv2_50.a1h_in1k", "apache-2.0"),
         ("test_resnet", "ImageNet", "auto", "timm/test_resnet.r160_in1k", "apache-2.0"),
@@ -117,8 +117,8 @@ def test_pictures_are_known_by_their_layout_by_what_was_told_or_by_their_reposit
     ],
 )
 def test_a_backbone_is_found_with_what_is_known_of_its_licence(
-    name, knowledge, weights, repo_id, license_name
+    name, pretrained_on, weights, repo_id, license_name
 ):
-    report = Report("drawn", name, knowledge, {"layout": "drawn", "weights": weights})
+    report = Report("drawn", name, pretrained_on, {"layout": "drawn", "weights": weights})
     _, backbone = list_ingredients(report)
     assert (backbone.repo_id, backbone.license) == (repo_id, license_name)

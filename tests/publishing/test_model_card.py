@@ -34,8 +34,8 @@ def report():
     return RunReport(
         model_name_or_path="resnetv2_18",
         display_name="my-fer",
-        backbone_knowledge="nothing",
-        trained_part="everything",
+        pretrained_on="none",
+        fine_tuned="all layers",
         num_parameters=2_804_840,
         num_trainable_parameters=2_804_840,
         data="ferplus",
@@ -165,7 +165,7 @@ def test_a_backbone_and_data_of_the_hub_are_named_in_the_metadata(report):
         report,
         data="you/faces",
         model_name_or_path="resnetv2",
-        backbone_knowledge="ImageNet",
+        pretrained_on="ImageNet",
         settings={"layout": "hub", "data_license": "mit"},
     )
     metadata, _ = parse(render_model_card(tuned))
@@ -173,13 +173,13 @@ def test_a_backbone_and_data_of_the_hub_are_named_in_the_metadata(report):
     assert metadata["datasets"] == ["you/faces"]
     assert metadata["license"] == "apache-2.0"
     # What knows FER+ cannot be under a free licence, whatever it was trained on afterwards.
-    drawn = replace(report, data="drawn", backbone_knowledge="FER+", settings={"layout": "drawn"})
+    drawn = replace(report, data="drawn", pretrained_on="FER+", settings={"layout": "drawn"})
     metadata, _ = parse(render_model_card(drawn))
     assert metadata["license_name"] == "fer2013-research-data"
     assert "base_model" not in metadata
     # Two licences that cannot be reconciled must not cost anybody a trained model.
     data = {"layout": "folders", "data_license": "cc-by-sa-4.0"}
-    convnext = {"model_name_or_path": "timm/convnextv2_atto.fcmae", "backbone_knowledge": "x"}
+    convnext = {"model_name_or_path": "timm/convnextv2_atto.fcmae", "pretrained_on": "x"}
     metadata, _ = parse(render_model_card(replace(report, settings=data, **convnext)))
     assert metadata["license_name"] == "unknown"
 

@@ -135,8 +135,8 @@ def test_the_report_says_what_was_done(baseline_run, resnet_run):
     report = load_report(baseline_run)
     assert report.model_name_or_path == "baseline"
     assert report.display_name == "baseline"
-    assert report.backbone_knowledge == "nothing"
-    assert report.trained_part == "everything"
+    assert report.pretrained_on == "none"
+    assert report.fine_tuned == "all layers"
     # 1792 + 18464 + 4624 + 64·(16·4·4 + 1) + 8·65
     assert report.num_parameters == report.num_trainable_parameters == 41848
     assert report.data == "drawn"
@@ -156,7 +156,7 @@ def test_the_report_says_what_was_done(baseline_run, resnet_run):
         assert {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy"} <= set(
             row
         )
-    assert load_report(resnet_run).trained_part == "everything"
+    assert load_report(resnet_run).fine_tuned == "all layers"
     assert load_report(resnet_run).model_name_or_path == "test_resnet"
 
 
@@ -185,7 +185,7 @@ def test_two_labels_give_the_scores_of_the_report_with_either_head(
 def test_a_dense_head_gives_the_scores_of_the_report(fine_tune_faces, faces, tmp_path):
     model = {"model_name_or_path": "test_resnet", "weights": "none", "pooling": "flatten"}
     report = fine_tune_faces(tmp_path / "run", model=model)
-    assert report.trained_part == "head"
+    assert report.fine_tuned == "head"
     assert report.num_trainable_parameters < report.num_parameters
     assert_report_says_what_pipeline_says(tmp_path / "run", faces)
 
@@ -198,7 +198,7 @@ def test_a_frozen_random_backbone_gets_its_batchnorm_calibrated_and_then_stays(
     for epochs in (1, 2):
         folder = tmp_path / str(epochs)
         report = fine_tune_faces(folder, model=model, num_train_epochs=epochs)
-        assert report.trained_part == "head"
+        assert report.fine_tuned == "head"
         weights.append(load_weights(folder))
     assert "BatchNorm statistics are fitted" in caplog.text
     changed = {name for name in weights[0] if not torch.equal(weights[0][name], weights[1][name])}
@@ -210,7 +210,7 @@ def test_a_checkpoint_of_a_run_is_a_starting_point(fine_tune_faces, resnet_run, 
     report = fine_tune_faces(
         tmp_path / "run", model={"model_name_or_path": str(resnet_run)}, num_train_epochs=1
     )
-    assert report.backbone_knowledge == "resnet"
+    assert report.pretrained_on == "resnet"
     before, after = load_weights(resnet_run), load_weights(tmp_path / "run")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"fc.weight", "fc.bias"}
@@ -298,7 +298,7 @@ def test_every_way_of_learning_can_be_combined(fine_tune_faces, tmp_path):
         early_stopping=5,
         metric_for_best_model="nll",
     )
-    assert report.trained_part == "head + last stage"
+    assert report.fine_tuned == "head + last stage"
     assert report.settings["mixup"] == 0.2
     assert report.settings["class_weights"] == "balanced"
     assert np.isfinite(report.evaluations["validation"].nll.value)
@@ -607,7 +607,7 @@ def test_the_head_comes_first_and_the_second_stage_is_kept_only_if_it_helped(
     notes = helped.settings
     assert notes["after_second_stage"] < notes["before_second_stage"]
     assert notes["kept_second"] is True
-    assert helped.trained_part == "everything"
+    assert helped.fine_tuned == "all layers"
     assert helped.evaluations["validation"].nll.value == pytest.approx(
         notes["after_second_stage"], abs=1e-4
     )
@@ -617,7 +617,7 @@ def test_the_head_comes_first_and_the_second_stage_is_kept_only_if_it_helped(
     kept = fine_tune_faces(tmp_path / "head", model=ruinous, **settings, num_train_epochs=1)
     notes = kept.settings
     assert notes["kept_second"] is False
-    assert kept.trained_part == "head"
+    assert kept.fine_tuned == "head"
     assert kept.evaluations["validation"].nll.value == pytest.approx(
         notes["before_second_stage"], abs=1e-4
     )

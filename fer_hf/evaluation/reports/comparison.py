@@ -19,8 +19,8 @@ class ComparisonRow:
     Attributes:
         run: The run's key, usually its folder.
         display_name: The model's name.
-        backbone_knowledge: What its backbone knew before.
-        trained_part: What training could change.
+        pretrained_on: What its backbone was pretrained on.
+        fine_tuned: Which layers training could change.
         num_parameters: Parameters of the whole model.
         num_trainable_parameters: Those that training could change.
         train_accuracy: In [0, 1].
@@ -37,8 +37,8 @@ class ComparisonRow:
 
     run: str
     display_name: str
-    backbone_knowledge: str
-    trained_part: str
+    pretrained_on: str
+    fine_tuned: str
     num_parameters: int
     num_trainable_parameters: int
     train_accuracy: float
@@ -160,8 +160,8 @@ def _build_row(run: str, report: RunReport) -> ComparisonRow:
     return ComparisonRow(
         run=run,
         display_name=report.display_name,
-        backbone_knowledge=report.backbone_knowledge,
-        trained_part=report.trained_part,
+        pretrained_on=report.pretrained_on,
+        fine_tuned=report.fine_tuned,
         num_parameters=report.num_parameters,
         num_trainable_parameters=report.num_trainable_parameters,
         train_accuracy=require_figure(train.accuracy.value),

@@ -39,13 +39,13 @@ def render_comparison(
             f"Found layout {layout!r}, expected 'terminal' or 'markdown'. Choose one of them."
         )
     if layout == "markdown":
-        headers = ["model", "knew", "trained", *FIGURES, "run"]
+        headers = ["model", "pretrained", "fine-tuned", *FIGURES, "run"]
         table = tabulate(
             [
                 [
                     _mark(row, comparison),
-                    row.backbone_knowledge,
-                    row.trained_part,
+                    row.pretrained_on,
+                    row.fine_tuned,
                     *_render_figures(row),
                     f"`{row.run}`",
                 ]
@@ -64,7 +64,7 @@ def render_comparison(
             ]
             for row in comparison.rows
         ],
-        headers=["model\nknew; trained", *FIGURES],
+        headers=["model\npretrained; fine-tuned", *FIGURES],
         tablefmt="simple",
         colalign=["left"] + ["right"] * len(FIGURES),
         disable_numparse=True,
@@ -101,9 +101,9 @@ def _mark(row: ComparisonRow, comparison: Comparison) -> str:
 
 
 def _describe(row: ComparisonRow) -> str:
-    """Return what was known and trained; of a long name, such as a path, only its end."""
-    knowledge = row.backbone_knowledge
-    return f"{knowledge if len(knowledge) <= 16 else '…' + knowledge[-15:]}; {row.trained_part}"
+    """Return what was pretrained and fine-tuned; of a long name, such as a path, only its end."""
+    source = row.pretrained_on
+    return f"{source if len(source) <= 16 else '…' + source[-15:]}; {row.fine_tuned}"
 
 
 def _render_figures(row: ComparisonRow) -> list[str]:

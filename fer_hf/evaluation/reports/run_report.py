@@ -19,7 +19,10 @@ from fer_hf.evaluation.people.human import Yardstick
 from fer_hf.evaluation.reports.plots import plot_confusion_matrix, plot_curves
 
 REPORT_NAME = "report.json"
-FORMAT = 1
+FORMAT = 2
+# What format 1 called its fields and values.
+_RENAMED_FIELDS = {"backbone_knowledge": "pretrained_on", "trained_part": "fine_tuned"}
+_RENAMED_VALUES = {"nothing": "none", "everything": "all layers"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class RunReport:
     Attributes:
         model_name_or_path: The checkpoint the run started from.
         display_name: What to call the model in tables.
-        backbone_knowledge: What the backbone knew before: "ImageNet", "FER+", "nothing".
-        trained_part: "head", "head + last stage" or "everything".
+        pretrained_on: What the backbone was pretrained on: "ImageNet", "FER+", "none".
+        fine_tuned: "head", "head + last stage" or "all layers".
         num_parameters: Parameters of the whole model.
         num_trainable_parameters: Those that training could change.
         data: The data's name or folder.
@@ -50,8 +53,8 @@ class RunReport:
 
     model_name_or_path: str
     display_name: str
-    backbone_knowledge: str
-    trained_part: str
+    pretrained_on: str
+    fine_tuned: str
     num_parameters: int
     num_trainable_parameters: int
     data: str
@@ -179,6 +182,10 @@ def _parse_report(data: Any, source: str) -> RunReport:
             f"{source} is not a fer_hf report: it lacks `format` and `evaluations`. "
             "Give the output folder of a run, or its `report.json`."
         )
+    if data["format"] == 1:
+        renamed = {new: data[old] for old, new in _RENAMED_FIELDS.items() if old in data}
+        values = {name: _RENAMED_VALUES.get(value, value) for name, value in renamed.items()}
+        data = {**data, **values, "format": FORMAT}
     if data["format"] != FORMAT:
         raise ValueError(
             f"{source} has report format {data['format']!r}, expected {FORMAT}. "

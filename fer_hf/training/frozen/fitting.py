@@ -162,8 +162,8 @@ def fit(
     start = time.perf_counter()
     label_names = pictures.features["label"].names
     loaded = load_model(model_name_or_path, label_names)
-    trained_part = freeze_backbone(loaded.model)
-    if trained_part != "head":
+    fine_tuned = freeze_backbone(loaded.model)
+    if fine_tuned != "head":
         raise ValueError(
             f"{model_name_or_path!r} has no backbone to keep, expected a network that knows faces, "
             "such as 'resnetv2-ferplus'."
@@ -179,8 +179,8 @@ def fit(
     report = RunReport(
         model_name_or_path=name_source(model_name_or_path),
         display_name=output_dir.name,
-        backbone_knowledge=loaded.backbone_knowledge,
-        trained_part=trained_part,
+        pretrained_on=loaded.pretrained_on,
+        fine_tuned=fine_tuned,
         num_parameters=sum(p.numel() for p in loaded.model.parameters()),
         num_trainable_parameters=sum(p.numel() for p in get_head_parameters(loaded.model)),
         data=name_source(data),

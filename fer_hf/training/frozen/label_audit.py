@@ -175,7 +175,7 @@ def _compute_features(
 ) -> np.ndarray:
     """Return features (N, D) of all splits; each split's are cached as training caches them."""
     loaded = load_model(model_name_or_path, label_names)
-    if not supports_standalone_head(loaded.model) or loaded.backbone_knowledge == "nothing":
+    if not supports_standalone_head(loaded.model) or loaded.pretrained_on == "none":
         raise ValueError(
             f"{model_name_or_path!r} has no backbone that knows anything, expected a trained "
             "network such as 'resnetv2-ferplus'. Name one, or audit with --no_labels."

@@ -29,8 +29,8 @@ def _make_report(name, train, validation, test=150, **changes):
     report = RunReport(
         model_name_or_path="timm/test_resnet.r160_in1k",
         display_name=name,
-        backbone_knowledge="ImageNet",
-        trained_part="head",
+        pretrained_on="ImageNet",
+        fine_tuned="head",
         num_parameters=23_500_000,
         num_trainable_parameters=16_392,
         data="drawn",
@@ -192,7 +192,7 @@ def test_terminal_table_marks_the_chosen_and_fits_a_terminal(reports):
 
 def test_a_long_backbone_name_does_not_widen_the_table(reports):
     path = "/home/somebody/checkpoints/of/last/year/ferplus-resnet"
-    long = {run: replace(report, backbone_knowledge=path) for run, report in reports.items()}
+    long = {run: replace(report, pretrained_on=path) for run, report in reports.items()}
     assert max(map(len, render_comparison(compare_runs(long)).splitlines())) <= 125
 
 

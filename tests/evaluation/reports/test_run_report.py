@@ -36,8 +36,8 @@ def report():
     return RunReport(
         model_name_or_path="timm/resnetv2_50.a1h_in1k",
         display_name="ResNet50V2",
-        backbone_knowledge="ImageNet",
-        trained_part="head",
+        pretrained_on="ImageNet",
+        fine_tuned="head",
         num_parameters=23_516_000,
         num_trainable_parameters=16_392,
         data="drawn",
@@ -84,7 +84,7 @@ def test_file_names_its_format_and_gaps_and_is_the_same_each_time(report, tmp_pa
     first = save_report(report, tmp_path / "a").read_text(encoding="utf-8")
     assert save_report(report, tmp_path / "b").read_text(encoding="utf-8") == first
     data = json.loads(first)
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert data["gaps"]["accuracy"] == pytest.approx(0.1)
     assert "glücklich" in first
 
@@ -174,7 +174,7 @@ def test_a_missing_report_is_refused_with_its_path(tmp_path):
     [
         (lambda data: [], "is not a fer_hf report"),
         (lambda data: {"accuracy": 0.9}, "is not a fer_hf report"),
-        (lambda data: {**data, "format": 2}, "format 2, expected 1"),
+        (lambda data: {**data, "format": 3}, "format 3, expected 2"),
         (lambda data: {k: v for k, v in data.items() if k != "seed"}, r"lacks \['seed'\]"),
         (
             lambda data: {**data, "evaluations": {"test": {}}},
@@ -192,6 +192,16 @@ def test_files_that_are_no_report_are_refused(report, tmp_path, change, message)
     with pytest.raises(ValueError, match=message) as caught:
         load_report(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_report_of_format_1_still_opens_under_the_new_names(report, tmp_path):
+    data = replace(report, pretrained_on="none", fine_tuned="all layers").to_dict()
+    old = {name: value for name, value in data.items() if not name.endswith(("_on", "_tuned"))}
+    old |= {"format": 1, "backbone_knowledge": "nothing", "trained_part": "everything"}
+    (tmp_path / "report.json").write_text(json.dumps(old), encoding="utf-8")
+    loaded = load_report(tmp_path)
+    assert (loaded.pretrained_on, loaded.fine_tuned) == ("none", "all layers")
+    assert loaded.to_dict() == data
 
 
 def test_a_file_that_is_not_json_is_refused(tmp_path):

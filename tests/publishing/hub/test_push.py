@@ -44,8 +44,8 @@ def finished_run(tmp_path_factory):
     report = RunReport(
         model_name_or_path="resnetv2_18",
         display_name="my-run",
-        backbone_knowledge="nothing",
-        trained_part="everything",
+        pretrained_on="none",
+        fine_tuned="all layers",
         num_parameters=2_804_840,
         num_trainable_parameters=2_804_840,
         data="drawn",
@@ -395,7 +395,7 @@ def test_the_hub_is_asked_for_the_licences_of_its_data_and_backbones(hub, run, c
         data="stranger/faces",
         settings={"layout": "hub", "weights": "auto"},
         model_name_or_path="stranger/net",
-        backbone_knowledge="net",
+        pretrained_on="net",
     )
     assert cli.main(["push", str(run), "tester/x"]) == 2
     assert "the pictures of 'stranger/faces'" in capsys.readouterr().err
