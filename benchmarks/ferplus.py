@@ -23,7 +23,8 @@ from tabulate import tabulate
 
 from fer_hf.data import load_splits
 from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_temperature
-from fer_hf.evaluation.metrics.evaluation import compute_metrics, compute_softmax
+from fer_hf.evaluation.metrics.evaluation import compute_metrics
+from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, load_checkpoint_report
 from fer_hf.evaluation.reports.run_report import RunReport, load_report
 from fer_hf.evaluation.scoring import score_split

@@ -25,7 +25,8 @@ from fer_hf.data.audit.fingerprints import (
 )
 from fer_hf.data.label_matching import map_labels, map_votes, match_labels
 from fer_hf.data.pictures import read_encoded, to_rgb
-from fer_hf.evaluation.metrics.evaluation import compute_reliability, evaluate_scores
+from fer_hf.evaluation.metrics.calibration_error import compute_reliability
+from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.slices import Slice, compute_slices, measure_pictures
 from fer_hf.evaluation.reports.checkpoint_plots import plot_one_reliability
 from fer_hf.evaluation.reports.checkpoint_report import (

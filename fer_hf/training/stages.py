@@ -16,7 +16,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 from transformers.trainer_utils import EvalPrediction
 
 from fer_hf.data.pictures import to_rgb
-from fer_hf.evaluation.metrics.evaluation import compute_softmax
+from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.trainer_metrics import compute_trainer_metrics
 from fer_hf.models import (
     LoadedModel,

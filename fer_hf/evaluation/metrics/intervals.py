@@ -1,9 +1,10 @@
-"""Estimates: a figure with its 95 % interval, and the three ways this project computes one.
+"""Estimates: a figure with its 95 % interval, and the ways this project computes one.
 
-A room of its own so that every interval in a report has the same meaning: how the figure would move
-had other pictures of the same kind been drawn. None of them covers another seed or another dataset.
+Every interval in a report means the same: how the figure would move had other pictures of the same
+kind been drawn. None of them covers another seed or another dataset.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,16 @@ def estimate_share(hits: int, total: int) -> Estimate:
     return Estimate(hits / total, float(interval.low), float(interval.high))
 
 
+def estimate_shares(
+    hits: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], label_names: Sequence[str]
+) -> dict[str, Estimate]:
+    """Estimate for each label the share of its pictures that are hits; undefined without any."""
+    return {
+        name: estimate_share(int(hits[labels == label].sum()), int((labels == label).sum()))
+        for label, name in enumerate(label_names)
+    }
+
+
 def estimate_bootstrap(value: float, resampled: npt.NDArray[np.float64]) -> Estimate:
     """Estimate a figure from its values in resamples: the 2.5 and 97.5 percentiles.
 
@@ -59,9 +70,22 @@ def estimate_bootstrap(value: float, resampled: npt.NDArray[np.float64]) -> Esti
 
 
 def estimate_normal(value: float, standard_error: float, highest: float = np.inf) -> Estimate:
-    """Estimate a figure as value ± 1.96 standard errors, cut to [0, `highest`]."""
+    """Estimate value ± 1.96 standard errors, cut to [0, `highest`]; a NaN is undefined."""
+    if np.isnan(value):
+        return UNDEFINED
     margin = Z_95 * standard_error
     return Estimate(value, max(0.0, value - margin), min(highest, value + margin))
+
+
+def estimate_mean(values: npt.NDArray[np.float64], highest: float = np.inf) -> Estimate:
+    """Estimate the mean of values (N,) in [0, `highest`] with the normal interval.
+
+    It is undefined for an N of 0.
+    """
+    if len(values) == 0:
+        return UNDEFINED
+    error = float(values.std() / np.sqrt(len(values)))
+    return estimate_normal(float(values.mean()), error, highest)
 
 
 def resample_counts(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fer_hf.evaluation.metrics.evaluation import check_scores
-
-Ints = npt.NDArray[np.int64]
+from fer_hf.evaluation.metrics.predictions import Ints, Predictions
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,9 @@ def find_label_issues(scores: npt.ArrayLike, labels: npt.ArrayLike) -> LabelIssu
     Raises:
         ValueError: If the arrays do not fit together (see `metrics.evaluate_scores`).
     """
-    checked, given = check_scores(scores, labels)
-    num_labels = checked.shape[1]
+    predictions = Predictions.check(scores, labels)
+    checked, given = predictions.scores, predictions.labels
+    num_labels = predictions.num_labels
     present = np.unique(given)
     thresholds = np.full(num_labels, np.inf)  # what nobody was labelled with is never likely
     thresholds[present] = [checked[given == label, label].mean() for label in present]

@@ -1,7 +1,7 @@
 """Models on the same pictures, compared picture by picture.
 
-A room of its own beside `comparison`, which reads what each run once said about itself: here all
-models answer on the same pictures, so that what is hard about a picture cancels out and a much
+Unlike in `reports.comparison`, which reads what each run once reported about itself, all models
+answer on the same pictures here, so that what is hard about a picture cancels out and a much
 smaller difference can be told from chance.
 """
 
@@ -14,16 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from fer_hf.evaluation.metrics.evaluation import Evaluation, evaluate_scores
-from fer_hf.evaluation.metrics.intervals import Estimate, estimate_bootstrap
+from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation, Figures, evaluate_scores
+from fer_hf.evaluation.metrics.intervals import estimate_bootstrap
+from fer_hf.evaluation.metrics.metric import bootstrap
+from fer_hf.evaluation.metrics.predictions import Predictions
 
-Floats = npt.NDArray[np.float64]
-
-FIGURES = ("accuracy", "balanced_accuracy", "f1_macro", "nll")
 NUM_RESAMPLES = 2000
 SIGNIFICANCE = 0.05
-# At 28,000 pictures this many resamples take 22 MB, whatever their number in all.
-_RESAMPLES_AT_A_TIME = 100
 
 
 @dataclass(frozen=True)
@@ -44,19 +41,16 @@ class ModelScores:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Figures):
     """How two models differ on the same pictures.
 
-    The four figures are those of `first` minus those of `second`, each with the interval of the
-    paired bootstrap: accuracies and F1 in [-1, 1]; NLL in nats, below 0 where `first` is better.
+    The figures are those of `first` minus those of `second`, each with the interval of the paired
+    bootstrap: accuracies and F1 in [-1, 1]; NLL in nats, below 0 where `first` is better.
 
     Attributes:
-        first: The model of the higher accuracy.
+        figures: Name of a metric to its difference.
+        first: The model with the higher accuracy.
         second: The other one.
-        accuracy: Difference of accuracy, 0 or more.
-        balanced_accuracy: Difference of balanced accuracy.
-        f1_macro: Difference of macro-F1.
-        nll: Difference of NLL.
         only_first_right: Number of pictures on which only `first` is right.
         only_second_right: Number of pictures on which only `second` is right.
         p_value: McNemar's mid-p of these two counts.
@@ -65,10 +59,6 @@ class Difference:
 
     first: str
     second: str
-    accuracy: Estimate
-    balanced_accuracy: Estimate
-    f1_macro: Estimate
-    nll: Estimate
     only_first_right: int
     only_second_right: int
     p_value: float
@@ -126,7 +116,12 @@ class PairedComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `json` can write, None for what is undefined."""
-        return {"num_pictures": self.num_pictures, **asdict(self)}
+        return {
+            "num_pictures": self.num_pictures,
+            **asdict(self),
+            "evaluations": {name: found.to_dict() for name, found in self.evaluations.items()},
+            "differences": [difference.to_dict() for difference in self.differences],
+        }
 
 
 def compare_scores(
@@ -158,36 +153,39 @@ def compare_scores(
     check_models([model.model for model in models])
     _check_sizes(models)
     evaluations = {model.model: _evaluate(model) for model in models}
-    right = {model.model: np.argmax(model.scores, axis=1) == model.labels for model in models}
-    once = np.ones((1, len(models[0].labels)))
-    values = {model.model: _compute_figures(model, once)[0] for model in models}
-    draws = _bootstrap(models, np.random.default_rng(seed))
+    names = list(evaluations)
+    predictions = [Predictions.check(model.scores, model.labels) for model in models]
+    metrics = [metric for metric in METRICS if not metric.is_secondary and not metric.is_biased]
+    values = np.array([[metric.measure(model) for metric in metrics] for model in predictions])
+    draws = bootstrap(metrics, predictions, np.random.default_rng(seed), NUM_RESAMPLES)
 
-    ranked = sorted(values, key=lambda name: (-values[name][0], values[name][-1]))
+    ranked = sorted(
+        range(len(models)),
+        key=lambda i: (-predictions[i].is_right.sum(), evaluations[names[i]].nll.value),
+    )
     pairs = list(combinations(ranked, 2))
-    only_right = [
-        (int((right[first] & ~right[second]).sum()), int((right[second] & ~right[first]).sum()))
-        for first, second in pairs
-    ]
-    p_values = [compute_mcnemar(*counts) for counts in only_right]
-    differences = []
-    for (first, second), counts, p_value, adjusted in zip(
-        pairs, only_right, p_values, adjust_p_values(p_values), strict=True
-    ):
-        figures = (values[first] - values[second]).tolist()
-        estimates = map(estimate_bootstrap, figures, (draws[first] - draws[second]).T)
-        differences.append(
-            Difference(
-                first=first,
-                second=second,
-                **dict(zip(FIGURES, estimates, strict=True)),
-                only_first_right=counts[0],
-                only_second_right=counts[1],
-                p_value=p_value,
-                adjusted_p_value=adjusted,
-            )
+    counts = [_count_only_right(predictions[i], predictions[j]) for i, j in pairs]
+    p_values = [compute_mcnemar(*found) for found in counts]
+    differences = [
+        Difference(
+            dict(
+                zip(
+                    [metric.name for metric in metrics],
+                    map(estimate_bootstrap, (values[i] - values[j]).tolist(), draws[i] - draws[j]),
+                    strict=True,
+                )
+            ),
+            names[i],
+            names[j],
+            *found,
+            p_value,
+            adjusted,
         )
-    return {name: evaluations[name] for name in ranked}, differences
+        for (i, j), found, p_value, adjusted in zip(
+            pairs, counts, p_values, adjust_p_values(p_values), strict=True
+        )
+    ]
+    return {names[i]: evaluations[names[i]] for i in ranked}, differences
 
 
 def compute_mcnemar(only_first_right: int, only_second_right: int) -> float:
@@ -265,34 +263,6 @@ def _evaluate(model: ModelScores) -> Evaluation:
         raise ValueError(f"Model `{model.model}`: {error}") from error
 
 
-def _bootstrap(models: Sequence[ModelScores], rng: np.random.Generator) -> dict[str, Floats]:
-    """Return model to `FIGURES` in each resample, shape (2000, 4)."""
-    num_pictures = len(models[0].labels)
-    even = np.full(num_pictures, 1 / num_pictures)
-    draws: dict[str, list[Floats]] = {model.model: [] for model in models}
-    for _ in range(NUM_RESAMPLES // _RESAMPLES_AT_A_TIME):
-        weights = rng.multinomial(num_pictures, even, size=_RESAMPLES_AT_A_TIME).astype(np.float64)
-        for model in models:
-            draws[model.model].append(_compute_figures(model, weights))
-    return {name: np.concatenate(parts) for name, parts in draws.items()}
-
-
-def _compute_figures(model: ModelScores, weights: Floats) -> Floats:
-    """Return `FIGURES`, shape (R, 4), where picture n counts weights (R, N) times."""
-    scores, rows = np.asarray(model.scores, dtype=np.float64), np.arange(len(model.labels))
-    occurring = np.unique(model.labels)
-    true = (model.labels[:, None] == occurring).astype(np.float64)
-    predicted = (scores.argmax(axis=1)[:, None] == occurring).astype(np.float64)
-    support, hits = weights @ true, weights @ (true * predicted)
-    # 0 / 0 is NaN: a label that a resample lacks has no recall and no F1 there.
-    with np.errstate(invalid="ignore"):
-        recall = hits / support
-        f1 = np.where(support > 0, 2 * hits / (support + weights @ predicted), np.nan)
-    losses = -np.log(scores[rows, model.labels].clip(np.finfo(np.float64).eps, 1.0))
-    figures = (
-        hits.sum(axis=1) / len(rows),
-        np.nanmean(recall, axis=1),
-        np.nanmean(f1, axis=1),
-        weights @ losses / len(rows),
-    )
-    return np.stack(figures, axis=1)
+def _count_only_right(first: Predictions, second: Predictions) -> tuple[int, int]:
+    only_first = first.is_right & ~second.is_right
+    return int(only_first.sum()), int((second.is_right & ~first.is_right).sum())

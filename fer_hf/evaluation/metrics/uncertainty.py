@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_hf.evaluation.metrics.calibration import fit_crowd
-from fer_hf.evaluation.metrics.evaluation import check_scores
-from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
+from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share, estimate_shares
 from fer_hf.evaluation.metrics.not_sure import NotSure
-
-Floats = npt.NDArray[np.float64]
+from fer_hf.evaluation.metrics.predictions import Floats, Predictions
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,11 @@ def fit_confidence_thresholds(
     Raises:
         ValueError: Arrays that do not fit together, or a coverage out of its range.
     """
-    checked, label_ids = check_scores(scores, labels)
-    surest_first = np.sort(checked.max(axis=1))[::-1]
-    numbers = [round(_check_share(coverage) * len(checked)) for coverage in coverages]
+    predictions = Predictions.check(scores, labels)
+    surest_first = np.sort(predictions.top_scores)[::-1]
+    numbers = [round(_check_share(coverage) * len(predictions)) for coverage in coverages]
     thresholds = [float(surest_first[max(number, 1) - 1]) for number in numbers]
-    return [measure_answers(checked, label_ids, threshold) for threshold in thresholds]
+    return [measure_answers(scores, labels, threshold) for threshold in thresholds]
 
 
 def measure_answers(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float) -> Answers:
@@ -117,13 +115,14 @@ def measure_answers(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: flo
     Raises:
         ValueError: Arrays that do not fit together.
     """
-    checked, label_ids = check_scores(scores, labels)
-    answered = checked.max(axis=1) >= threshold
-    hits = checked[answered].argmax(axis=1) == label_ids[answered]
+    predictions = Predictions.check(scores, labels)
+    answered = predictions.top_scores >= threshold
+    num_answered = int(answered.sum())
+    num_right = int((answered & predictions.is_right).sum())
     return Answers(
         threshold=threshold,
-        coverage=estimate_share(int(answered.sum()), len(checked)),
-        accuracy=estimate_share(int(hits.sum()), len(hits)),
+        coverage=estimate_share(num_answered, len(predictions)),
+        accuracy=estimate_share(num_right, num_answered),
     )
 
 
@@ -152,8 +151,7 @@ def fit_conformal_threshold(
     Raises:
         ValueError: Arrays that do not fit together, or `coverage` out of its range.
     """
-    checked, label_ids = check_scores(scores, labels)
-    return _find_conformal_threshold(checked[np.arange(len(checked)), label_ids], coverage)
+    return _find_conformal_threshold(Predictions.check(scores, labels).true_scores, coverage)
 
 
 def fit_conformal_thresholds(
@@ -175,13 +173,9 @@ def fit_conformal_thresholds(
     Raises:
         ValueError: Arrays that do not fit together, or `coverage` out of its range.
     """
-    checked, label_ids = check_scores(scores, labels)
-    return np.array(
-        [
-            _find_conformal_threshold(column[label_ids == label], coverage)
-            for label, column in enumerate(checked.T)
-        ]
-    )
+    found = Predictions.check(scores, labels)
+    each = [found.true_scores[found.labels == label] for label in range(found.num_labels)]
+    return np.array([_find_conformal_threshold(true_scores, coverage) for true_scores in each])
 
 
 def measure_coverage(
@@ -207,12 +201,7 @@ def measure_coverage(
     sizes = sets.sum(axis=1)
     return Coverage(
         overall=estimate_share(int(held.sum()), len(held)),
-        per_label={
-            name: estimate_share(
-                int(held[label_ids == label].sum()), int((label_ids == label).sum())
-            )
-            for label, name in enumerate(label_names)
-        },
+        per_label=estimate_shares(held, label_ids, label_names),
         mean_size=float(sizes.mean()),
         num_empty=int((sizes == 0).sum()),
     )

@@ -15,9 +15,11 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from fer_hf.evaluation.metrics.evaluation import Evaluation, Reliability, check_scores
-from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
+from fer_hf.evaluation.metrics.calibration_error import Reliability
+from fer_hf.evaluation.metrics.evaluation import Evaluation
+from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share, estimate_shares
 from fer_hf.evaluation.metrics.not_sure import NotSure, build_prediction_sets
+from fer_hf.evaluation.metrics.predictions import Predictions
 from fer_hf.evaluation.metrics.slices import Slice
 from fer_hf.evaluation.metrics.uncertainty import (
     Answers,
@@ -180,8 +182,14 @@ class CheckpointReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `report.json` holds: plain data, None for what is undefined."""
-        num_pictures = self.evaluation.num_pictures
-        return {"kind": KIND, "format": FORMAT, "num_pictures": num_pictures, **asdict(self)}
+        return {
+            "kind": KIND,
+            "format": FORMAT,
+            "num_pictures": self.evaluation.num_pictures,
+            **asdict(self),
+            "evaluation": self.evaluation.to_dict(),
+            "with_flip_averaging": self.with_flip_averaging.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CheckpointReport":
@@ -270,19 +278,14 @@ def measure_not_sure(
     Raises:
         ValueError: Arrays that do not fit together.
     """
-    checked, label_ids = check_scores(scores, labels)
-    answered = checked.max(axis=1) >= not_sure.threshold
-    sets = build_prediction_sets(checked, not_sure.conformal_threshold)
+    predictions = Predictions.check(scores, labels)
+    answered = predictions.top_scores >= not_sure.threshold
+    sets = build_prediction_sets(predictions.scores, not_sure.conformal_threshold)
     return NotSureFigures(
         coverage=not_sure.coverage,
-        answers=measure_answers(checked, label_ids, not_sure.threshold),
-        answered_per_label={
-            name: estimate_share(
-                int(answered[label_ids == label].sum()), int((label_ids == label).sum())
-            )
-            for label, name in enumerate(label_names)
-        },
-        sets=measure_coverage(sets, label_ids, label_names),
+        answers=measure_answers(scores, labels, not_sure.threshold),
+        answered_per_label=estimate_shares(answered, predictions.labels, label_names),
+        sets=measure_coverage(sets, labels, label_names),
     )
 
 
@@ -315,13 +318,16 @@ def list_surest_mistakes(
     Raises:
         ValueError: Arrays that do not fit together.
     """
-    checked, label_ids = check_scores(scores, labels)
-    answers, top = checked.argmax(axis=1), checked.max(axis=1)
-    surest_first = np.argsort(-top, kind="stable")
-    wrong = surest_first[(answers != label_ids)[surest_first]][:most]
+    found = Predictions.check(scores, labels)
+    surest_first = np.argsort(-found.top_scores, kind="stable")
     return [
-        Mistake(int(row), label_names[label_ids[row]], label_names[answers[row]], float(top[row]))
-        for row in wrong
+        Mistake(
+            int(row),
+            label_names[found.labels[row]],
+            label_names[found.answers[row]],
+            float(found.top_scores[row]),
+        )
+        for row in surest_first[~found.is_right[surest_first]][:most]
     ]
 
 
@@ -369,6 +375,8 @@ def _rebuild(kind: Any, value: Any) -> Any:
         return [_rebuild(arguments[0], item) for item in value]
     if get_origin(kind) is dict:
         return {key: _rebuild(arguments[1], item) for key, item in value.items()}
+    if kind is Evaluation:
+        return Evaluation.from_dict(value)
     if is_dataclass(kind):
         kinds = get_type_hints(kind)
         fields = {name: _rebuild(kinds[name], item) for name, item in value.items()}

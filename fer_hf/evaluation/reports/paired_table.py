@@ -3,6 +3,7 @@
 import json
 import os
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,18 +11,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from fer_hf.evaluation.metrics.evaluation import Evaluation
+from fer_hf.evaluation.metrics.evaluation import METRICS, Figures
 from fer_hf.evaluation.metrics.intervals import Estimate
-from fer_hf.evaluation.metrics.paired import FIGURES, Difference, ModelCost, PairedComparison
+from fer_hf.evaluation.metrics.metric import Metric
+from fer_hf.evaluation.metrics.paired import Difference, ModelCost, PairedComparison
 from fer_hf.evaluation.reports.comparison import require_figure
 from fer_hf.evaluation.reports.plots import FAINT, INK, MUTED, VALIDATION
 from fer_hf.evaluation.reports.run_report import write_text_atomically
 
 WIDTH = 110
-_HEADERS = (
-    "model", "accuracy", "balanced\naccuracy", "macro-F1", "NLL, nats",
-    "train gap,\nacc. / loss", "parameters,\nfile", "one\npicture",
-)  # fmt: skip
+_COST_HEADERS = ("train gap,\nacc. / loss", "parameters,\nfile", "one\npicture")
 _NOTE = (
     "Accuracies and F1 in percent, with 95 % intervals. Differences are those to the first model, "
     "with intervals of the paired bootstrap. p: McNemar's test of the accuracies (mid-p), with "
@@ -116,31 +115,36 @@ def save_paired_comparison(
 
 def _tabulate(comparison: PairedComparison, pair: str, layout: str) -> str:
     """Lay the table out; `pair` is how two things stand in one cell."""
+    compared = comparison.differences[0].figures
+    metrics = [metric for metric in METRICS if metric.name in compared]
     best = next(iter(comparison.evaluations))
     to_best = {d.second: d for d in comparison.differences if d.first == best}
     rows = []
     for model, evaluation in comparison.evaluations.items():
         cost = _render_cost(comparison.costs[model], pair)
-        rows.append([model, *_render_figures(evaluation, "", pair), *cost])
+        rows.append([model, *_render_figures(evaluation, metrics, "", pair), *cost])
         if difference := to_best.get(model):
             p_value = _render_p_value(difference)
-            figures = _render_figures(difference, "+", pair)
+            figures = _render_figures(difference, metrics, "+", pair)
             rows.append([pair.format("difference", p_value), *figures])
-    headers = [header if "\n" in pair else header.replace("\n", " ") for header in _HEADERS]
+    titles = [metric.title.replace("balanced ", "balanced\n") for metric in metrics]
+    headers = ["model", *titles, *_COST_HEADERS]
+    if "\n" not in pair:
+        headers = [header.replace("\n", " ") for header in headers]
     return tabulate(
         rows,
         headers=headers,
         tablefmt=layout,
-        colalign=["left"] + ["right"] * (len(_HEADERS) - 1),
+        colalign=["left"] + ["right"] * (len(headers) - 1),
         disable_numparse=True,
     )
 
 
-def _render_figures(source: Evaluation | Difference, sign: str, pair: str) -> list[str]:
+def _render_figures(source: Figures, metrics: Sequence[Metric], sign: str, pair: str) -> list[str]:
     cells = []
-    for name in FIGURES:
-        scale, digits = (1, 3) if name == "nll" else (100, 1)
-        value, low, high = _scale(getattr(source, name), scale)
+    for metric in metrics:
+        scale, digits = (100, 1) if metric.is_share else (1, 3)
+        value, low, high = _scale(source.figures[metric.name], scale)
         # z: no minus before a zero.
         interval = f"{low:z.{digits}f} to {high:z.{digits}f}"
         cells.append(pair.format(f"{value:{sign}z.{digits}f}", interval))

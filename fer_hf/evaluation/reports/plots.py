@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fer_hf.evaluation.metrics.evaluation import Evaluation, Reliability
+from fer_hf.evaluation.metrics.calibration_error import Reliability
+from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate
 
 History = Sequence[Mapping[str, float | None]]

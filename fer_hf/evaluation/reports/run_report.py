@@ -92,7 +92,9 @@ class RunReport:
             TypeError: If `settings` or `history` hold something JSON cannot, saying where.
         """
         gaps = {"accuracy": self.accuracy_gap, "loss": self.loss_gap}
-        return _to_json({"format": FORMAT, **asdict(self), "gaps": gaps}, "report")
+        evaluations = {split: found.to_dict() for split, found in self.evaluations.items()}
+        fields = {**asdict(self), "evaluations": evaluations}
+        return _to_json({"format": FORMAT, **fields, "gaps": gaps}, "report")
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "RunReport":

@@ -24,8 +24,9 @@ from sklearn.preprocessing import StandardScaler
 from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprints
 from fer_hf.data.label_matching import map_labels, map_votes
 from fer_hf.evaluation.metrics.calibration import fit_temperature
-from fer_hf.evaluation.metrics.evaluation import compute_metrics, compute_softmax, evaluate_scores
+from fer_hf.evaluation.metrics.evaluation import compute_metrics, evaluate_scores
 from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure
+from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.uncertainty import fit_not_sure
 from fer_hf.evaluation.people.human import compute_constant_answer
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source

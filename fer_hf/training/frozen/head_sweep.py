@@ -18,7 +18,8 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from fer_hf.evaluation.metrics.evaluation import compute_metrics, compute_softmax
+from fer_hf.evaluation.metrics.evaluation import compute_metrics
+from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.training.frozen.features import FeatureDataset
 from fer_hf.training.losses import compute_label_weights, fill_targets
 

@@ -9,21 +9,18 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 import fer_hf
-from fer_hf.evaluation.metrics.evaluation import (
-    Evaluation,
-    compute_adaptive_ece,
+from fer_hf.evaluation.metrics.calibration_error import (
     compute_ece,
-    compute_metrics,
     compute_reliability,
-    compute_softmax,
-    evaluate_scores,
 )
+from fer_hf.evaluation.metrics.evaluation import Evaluation, compute_metrics, evaluate_scores
 from fer_hf.evaluation.metrics.intervals import (
     UNDEFINED,
     estimate_bootstrap,
     estimate_share,
     resample_counts,
 )
+from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.trainer_metrics import ExpressionMetrics, compute_trainer_metrics
 from fer_hf.evaluation.reports.run_report import load_report
 
@@ -110,7 +107,7 @@ def test_ece_bins_are_closed_above():
 def test_adaptive_ece_has_bins_of_equally_many_pictures():
     # Two bins: the upper two are right, at 0.8 and 0.9; the lower two wrong, at 0.55 and 0.6.
     scores, labels = [[0.9, 0.1], [0.55, 0.45], [0.8, 0.2], [0.6, 0.4]], [0, 1, 0, 1]
-    error = compute_adaptive_ece(scores, labels, num_bins=2)
+    error = compute_ece(scores, labels, num_bins=2, adaptive=True)
     assert error == pytest.approx((abs(2 - 1.7) + abs(0 - 1.15)) / 4)
     # In bins of equal width all four share one, and their errors partly cancel.
     assert compute_ece(scores, labels, num_bins=2) == pytest.approx(abs(2 - 2.85) / 4)
@@ -118,7 +115,7 @@ def test_adaptive_ece_has_bins_of_equally_many_pictures():
 
 def test_pictures_with_the_same_top_score_share_an_adaptive_bin():
     scores, labels = [[0.7, 0.3]] * 4, [0, 0, 1, 1]
-    assert compute_adaptive_ece(scores, labels, num_bins=2) == pytest.approx(0.2)
+    assert compute_ece(scores, labels, num_bins=2, adaptive=True) == pytest.approx(0.2)
 
 
 def test_reliability_has_the_accuracy_of_each_bin():

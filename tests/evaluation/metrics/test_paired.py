@@ -12,7 +12,6 @@ from PIL import Image
 from scipy.stats import binom, binomtest
 
 from fer_hf.evaluation.metrics.paired import (
-    FIGURES,
     ModelCost,
     ModelScores,
     PairedComparison,
@@ -111,12 +110,12 @@ def test_between_equal_accuracies_the_lower_nll_comes_first():
 def test_differences_are_those_of_the_figures_of_each_model(three):
     evaluations, differences = compare_scores(three)
     for difference in differences:
-        for name in FIGURES:
+        assert set(difference.figures) == {"accuracy", "balanced_accuracy", "f1_macro", "nll"}
+        for name, found in difference.figures.items():
             first, second = (
-                getattr(evaluations[model], name).value
+                evaluations[model].figures[name].value
                 for model in (difference.first, difference.second)
             )
-            found = getattr(difference, name)
             assert found.value == pytest.approx(first - second, abs=1e-12)
             assert found.low <= found.value <= found.high
 
@@ -140,8 +139,7 @@ def test_pairing_tells_apart_what_two_intervals_cannot():
 
 def test_a_model_beside_its_copy_cannot_be_told_apart(three):
     _, (difference,) = compare_scores([three[0], replace(three[0], model="copy")])
-    for name in FIGURES:
-        found = getattr(difference, name)
+    for found in difference.figures.values():
         assert (found.value, found.low, found.high) == (0, 0, 0)
     assert difference.adjusted_p_value == 1
 
