@@ -1,0 +1,177 @@
+"""Tables and sentences of a report, and how they look in a terminal, in Markdown and on a page.
+
+A report is a list of blocks: sentences, tables, pictures, and sections of these. Each of the three
+renderings walks the same list, so that a figure is worded and rounded in one place.
+"""
+
+import base64
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from fer_hf.evaluation.metrics.intervals import Estimate
+
+WIDTH = 90
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in words.
+
+    Attributes:
+        headers: One for each column; a line break says where a narrow one may break.
+        rows: As many cells each; the first names the row. What ends a cell in brackets, such as an
+            interval, moves to a line of its own where the table would be too wide for a terminal.
+        caption: One line about the table.
+        shades: For a heat map, how deep the shade of each cell after the first is on a page, 0–1;
+            None leaves it plain.
+    """
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    shades: Sequence[Sequence[float | None]] = ()
+
+    def to_text(self, width: int = WIDTH) -> str:
+        """Render for a terminal, in `width` columns if the cells can be broken to fit."""
+        text = self._tabulate(self.rows)
+        if max(map(len, text.splitlines())) > width:
+            text = self._tabulate(
+                [[re.sub(r" \(([^()]*)\)$", r"\n\1", cell) for cell in row] for row in self.rows]
+            )
+        return f"{self.caption}\n\n{text}" if self.caption else text
+
+    def to_markdown(self) -> str:
+        """Render with one line for each row, and without the caption."""
+        headers = [header.replace("\n", " ") for header in self.headers]
+        return tabulate(self.rows, headers, "github", disable_numparse=True)
+
+    def _tabulate(self, rows: Sequence[Sequence[str]]) -> str:
+        return tabulate(
+            rows,
+            self.headers,
+            "simple",
+            colalign=["left", *["right"] * (len(self.headers) - 1)] if rows else None,
+            disable_numparse=True,
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on a page; a terminal and Markdown leave it out.
+
+    Attributes:
+        png: The file.
+        alt: What it shows, for whoever cannot see it.
+        caption: Below the picture; a line break stays one.
+    """
+
+    png: bytes
+    alt: str
+    caption: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The picture as an address that needs no file."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report under a heading.
+
+    Attributes:
+        title: The heading.
+        blocks: What follows it.
+    """
+
+    title: str
+    blocks: Sequence["Block"]
+
+    @property
+    def anchor(self) -> str:
+        """What a link on the same page leads to."""
+        return self.title.lower().replace(" ", "-")
+
+
+Gallery = tuple[Picture, ...]
+Block = str | Table | Picture | Gallery | Section
+
+
+def render_text(blocks: Sequence[Block], width: int = WIDTH) -> str:
+    """Render for a terminal: sentences are filled to `width`, pictures left out."""
+    parts = []
+    for block in blocks:
+        if isinstance(block, str):
+            parts.append(textwrap.fill(block, width, break_on_hyphens=False) + "\n")
+        elif isinstance(block, Table):
+            parts.append(block.to_text(width) + "\n")
+        elif isinstance(block, Section):
+            parts.append(f"{block.title.upper()}\n\n{render_text(block.blocks, width)}")
+    return "\n".join(parts)
+
+
+def render_markdown(blocks: Sequence[Block]) -> str:
+    """Render as Markdown; pictures are left out."""
+    parts = []
+    for block in blocks:
+        if isinstance(block, str):
+            parts.append(block + "\n")
+        elif isinstance(block, Table):
+            parts.append(block.to_markdown() + "\n")
+        elif isinstance(block, Section):
+            parts.append(f"## {block.title}\n\n{render_markdown(block.blocks)}")
+    return "\n".join(parts)
+
+
+def render_html(blocks: Sequence[Block]) -> str:
+    """Render as HTML without a script or a style, as a notebook shows it."""
+    return render_template("blocks.html", blocks=blocks)
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Fill a template of this folder; values are escaped, and none may be missing."""
+    import jinja2  # whoever only reads a report need not wait for it
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(name).render(**values)
+
+
+def render_estimate(
+    estimate: Estimate | None, *, is_share: bool = True, is_difference: bool = False
+) -> str:
+    """Write a figure with its interval, such as `85.3 % (84.1–86.5)`; a dash where it is undefined.
+
+    Args:
+        estimate: A figure; None is undefined, too.
+        is_share: Whether it is a share, shown in per cent; else three decimals are shown.
+        is_difference: Whether it has a sign and an interval that may cross 0; a difference of
+            shares is in points.
+    """
+    if estimate is None or estimate.value is None or estimate.low is None or estimate.high is None:
+        return MISSING
+    scale, digits = (100, 1) if is_share else (1, 3)
+    unit = " %" if is_share and not is_difference else ""
+    sign, to = ("+", " to ") if is_difference else ("", "–")
+    # z: no minus before a zero.
+    low, high = (f"{scale * bound:z.{digits}f}" for bound in (estimate.low, estimate.high))
+    return f"{scale * estimate.value:{sign}z.{digits}f}{unit} ({low}{to}{high})"
+
+
+def render_value(figure: float | None, *, is_share: bool = True) -> str:
+    """Write a figure without an interval, as `render_estimate` does."""
+    if figure is None:
+        return MISSING
+    return f"{100 * figure:.1f} %" if is_share else f"{figure:.3f}"
