@@ -80,8 +80,8 @@ def measure_stages(model: str, detector: str, frame: Image.Image) -> list[list[s
         "find faces": lambda: kit.detector([frame]),
         "crop": lambda: [crop_face(frame, face) for face in faces],
         "score": lambda: reader.classifier(crops),
-        "draw": lambda: draw_readings(frame, readings, reader.label_names),
-        "all of it": lambda: draw_readings(frame, reader([frame])[0], reader.label_names),
+        "draw": lambda: draw_readings(frame, readings),
+        "all of it": lambda: draw_readings(frame, reader([frame])[0]),
     }
     rows = []
     for stage, call in stages.items():

@@ -31,7 +31,7 @@ from tabulate import tabulate
 from fer_hf.data import load_splits
 from fer_hf.emotions import EMOTIONS
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.onnx_network import MODEL_FILE, QUANTIZED_FILE
+from fer_hf.inference.networks import MODEL_FILE, QUANTIZED_FILE
 from fer_hf.inference.preprocessing import read_preprocessing
 from fer_hf.models import DEFAULT_MODEL, LoadedModel, load_checkpoint, load_model
 from fer_hf.publishing.onnx_export import quantize_onnx, write_onnx

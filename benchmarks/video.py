@@ -34,7 +34,7 @@ from fer_hf.faces.tracking import FaceTracker
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.video import VideoResult, analyse_video
 from fer_hf.video.annotation import render_annotation
-from fer_hf.video.frames import Limits, open_video
+from fer_hf.video.frames import VideoLimits, open_video
 
 WIDTH, HEIGHT, FRAME_RATE, FACE = 1280, 720, 30, 300
 MOMENTS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -42,9 +42,9 @@ EMOTIONS = tuple(EMOTION_ACTION_UNITS)
 # Where the analysis spends its time, as the profiler names it.
 STAGES = {
     "decode, scale": [("frames.py", "_decode"), ("frames.py", "_to_yuv")],
-    "find faces, score them": [("face_reading.py", "__call__")],
+    "find faces, score them": [("reading.py", "__call__")],
     "draw": [("annotation.py", "render_annotation"), ("annotation.py", "lay_over")],
-    "encode": [("writing.py", "write")],
+    "encode": [("outputs.py", "write")],
 }
 
 Table = list[list[object]]
@@ -107,23 +107,21 @@ def measure_analysis(
 
 def measure_drawing(video: Path, label_names: list[str], num: int = 50) -> Table:
     """Time ways of drawing one face on a frame."""
-    with open_video(video, Limits(seconds=3600, pixels=2**24, frames=10**6)) as frames:
+    with open_video(video, VideoLimits(seconds=3600, pixels=2**24, frames=10**6)) as frames:
         frame = next(iter(frames))
-    scores = np.eye(len(label_names))[0]
-    reading = FaceReading(Face((500, 200, 800, 500), 1.0), scores, scores, None, None)
-    tracked = FaceTracker(label_names).update(0.0, [reading])
-    annotation = render_annotation(tracked, label_names, frame.size)
+    scores = dict(zip(label_names, np.eye(len(label_names))[0].tolist(), strict=True))
+    reading = FaceReading(scores, label_names[0], face=Face((500, 200, 800, 500), 1.0))
+    tracked = FaceTracker().update(0.0, [reading])
+    annotation = render_annotation(tracked, frame.size)
 
     def draw_in_rgb() -> None:
-        drawn = draw_readings(frame.to_picture(), [reading], label_names)
+        drawn = draw_readings(frame.to_picture(), [reading])
         VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()
 
     calls: dict[str, Callable[[], object]] = {
         "to RGB, draw, and back": draw_in_rgb,
         "`Annotation.lay_over`": lambda: annotation.lay_over(frame.yuv),
-        "`render_annotation`, once a look": lambda: render_annotation(
-            tracked, label_names, frame.size
-        ),
+        "`render_annotation`, once a detection": lambda: render_annotation(tracked, frame.size),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(num):
@@ -157,9 +155,10 @@ def main() -> None:
     sections = [
         f"Written by `python benchmarks/video.py --seconds {args.seconds}` ({machine}).",
         f"{result.num_frames:,} frames of {WIDTH}×{HEIGHT} at {FRAME_RATE} a second, "
-        f"{result.num_looks:,} looks with `{reader.detector.name}`, {result.num_faces} faces, "
-        f"{result.num_cuts} cuts: {wall:.1f} s for {args.seconds} s of video, "
-        f"**{args.seconds / wall:.2f}× real time**; {cpu:.1f} s of CPU time, all threads together.",
+        f"{result.num_detections:,} detections with `{reader.detector.name}`, "
+        f"{result.num_faces} faces, {result.num_cuts} cuts: {wall:.1f} s for {args.seconds} s of "
+        f"video, **{args.seconds / wall:.2f}× real time**; {cpu:.1f} s of CPU time, all threads "
+        "together.",
         tabulate(
             [
                 [stage, f"{spent:.1f}", f"{1000 * spent / result.num_frames:.2f}"]

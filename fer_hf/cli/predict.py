@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.inference.classifier import ExpressionClassifier, FileScores
+    from fer_hf.inference.classifier import ExpressionClassifier
+    from fer_hf.inference.reading import Reading
 
 _EPILOG = """\
 Up to three pictures are shown with a bar for each label, more as a table with a row each.
@@ -100,7 +101,7 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 def _predict(given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from fer_hf.inference.classifier import find_pictures, score_files
+    from fer_hf.inference.files import find_pictures, score_files
     from fer_hf.models.bundled import BUNDLED_MODEL
 
     # What is wrong with a picture is said in one line, which these would drown.
@@ -115,10 +116,9 @@ def _predict(given: argparse.Namespace) -> None:
         )
     set_name = "" if not_sure is None else f"{100 * not_sure.coverage:g} % set"
     if given.faces:
-        from fer_hf.faces import load_detector
         from fer_hf.faces.reading import FaceReader, score_faces
 
-        reader = FaceReader(classifier, load_detector(given.detector))
+        reader = FaceReader(classifier, given.detector)
         results = score_faces(reader, files, allow_url=given.allow_url)
     else:
         results = score_files(
@@ -135,21 +135,18 @@ def _predict(given: argparse.Namespace) -> None:
             num_labels = len(classifier.label_names)
             bar.write(_render_header(file_width, label_width, num_labels, set_name))
         for result in results:
-            name = names[result.file]
-            if result.face is not None:
-                name = f"{name} face {result.face}"
-            if result.face in (None, 1):
-                bar.update()
-            if result.scores is None:
+            bar.update()
+            if result.error is not None:
                 num_unreadable += 1
-                error = _printable(" ".join((result.error or "").split()))
-                bar.write(f"fer-hf: no scores for {name}: {error}", file=sys.stderr)
-            elif given.json:
-                bar.write(_render_json(result, given.crowd))
-            else:
-                crowd_scores = result.crowd_scores if given.crowd else None
-                scores = crowd_scores or result.scores
-                verdict = _render_verdict(result)
+                error = _printable(" ".join(result.error.split()))
+                bar.write(f"fer-hf: no scores for {names[result.file]}: {error}", file=sys.stderr)
+            for number, reading in enumerate(result.readings, 1):
+                name = names[result.file] + (f" face {number}" if given.faces else "")
+                if given.json:
+                    bar.write(_render_json(result.file, reading, given.crowd))
+                    continue
+                scores = (reading.crowd_scores if given.crowd else None) or reading.scores
+                verdict = _render_verdict(reading)
                 if as_blocks:
                     last = f"  {set_name}: {verdict}" if verdict else ""
                     bar.write(_render_block(name, scores, label_width, last))
@@ -162,7 +159,8 @@ def _predict(given: argparse.Namespace) -> None:
 
 def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
     """Open a checkpoint or the model in the box; transformers is imported for torch only."""
-    from fer_hf.inference.classifier import ExpressionClassifier, choose_backend
+    from fer_hf.inference.classifier import ExpressionClassifier
+    from fer_hf.inference.networks import choose_backend
 
     if choose_backend(model, backend) == "torch":
         from transformers.utils import logging as transformers_logging
@@ -173,10 +171,12 @@ def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
     return ExpressionClassifier(model, backend=backend)
 
 
-def _render_json(result: "FileScores", crowd: bool) -> str:
-    shown: dict[str, object] = {"picture": result.file, "scores": result.scores}
-    if result.box is not None:
-        shown |= {"face": result.face, "box": result.box}
+def _render_json(file: str, result: "Reading", crowd: bool) -> str:
+    from fer_hf.faces.reading import FaceReading
+
+    shown: dict[str, object] = {"picture": file, "scores": result.scores}
+    if isinstance(result, FaceReading):
+        shown |= {"face": result.number, "box": result.face.box}
     if result.sure is not None:
         shown |= {"sure": result.sure, "prediction_set": result.prediction_set}
     if crowd:
@@ -184,7 +184,7 @@ def _render_json(result: "FileScores", crowd: bool) -> str:
     return json.dumps(shown)
 
 
-def _render_verdict(result: "FileScores") -> str:
+def _render_verdict(result: "Reading") -> str:
     """Return the labels that cannot be ruled out, and whether the model is not sure."""
     if result.prediction_set is None:
         return ""

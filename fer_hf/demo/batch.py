@@ -18,7 +18,6 @@ from PIL import Image
 
 from fer_hf.data.pictures import PICTURE_ENDINGS
 from fer_hf.demo.limits import Limits, open_picture
-from fer_hf.faces.overlay import name_reading
 from fer_hf.faces.reading import FaceReader, FaceReading
 
 TABLE_COLUMNS = ("file", "face", "label", "score", "left", "top", "right", "bottom", "note")
@@ -192,15 +191,15 @@ def read_pictures(
         yield faces or [BatchRow(file.name, note="no face found")]
 
 
-def build_table(rows: Sequence[BatchRow], label_names: Sequence[str]) -> list[list[Cell]]:
+def build_table(rows: Sequence[BatchRow]) -> list[list[Cell]]:
     """Return a line of `TABLE_COLUMNS` for each row; scores are 0–1, boxes in pixels."""
-    return [_build_line(row, label_names) for row in rows]
+    return [_build_line(row) for row in rows]
 
 
-def _build_line(row: BatchRow, label_names: Sequence[str]) -> list[Cell]:
+def _build_line(row: BatchRow) -> list[Cell]:
     if row.reading is None:
         return [row.file, None, None, None, None, None, None, None, row.note]
-    label, score = name_reading(row.reading, label_names), float(row.reading.scores.max())
+    label, score = row.reading.name, max(row.reading.scores.values())
     box = [round(float(edge)) for edge in row.reading.face.box]
     return [row.file, row.face, label, round(score, 4), *box, row.note]
 
@@ -212,8 +211,8 @@ def write_csv(rows: Sequence[BatchRow], label_names: Sequence[str], file: TextIO
     """
     writer = csv.writer(file)
     writer.writerow([_neutralise(name) for name in (*TABLE_COLUMNS, *label_names)])
-    for row, line in zip(rows, build_table(rows, label_names), strict=True):
-        scores = [""] * len(label_names) if row.reading is None else row.reading.scores.tolist()
+    for row, line in zip(rows, build_table(rows), strict=True):
+        scores = [""] * len(label_names) if row.reading is None else row.reading.scores.values()
         writer.writerow([_neutralise(cell) for cell in (*line, *scores)])
 
 

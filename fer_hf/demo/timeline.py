@@ -4,10 +4,12 @@ It is drawn as SVG by hand, in the colours of the boxes and on the dark ground o
 plot component would load a library of its own and animate each change.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from fer_hf.faces.overlay import format_percent, get_label_color
+from fer_hf.faces.reading import FaceReading
+from fer_hf.inference.reading import format_percent, get_label_color
 
 Row = Mapping[str, float | int | str]
 
@@ -18,6 +20,40 @@ _INK, _PAPER = "#ffffff", "#111827"
 # Lines that end lower lie on each other; they get no name.
 _NAMED_FROM = 0.1
 _DASHES = ("none", "7 3", "2 3", "10 3 2 3")
+
+
+class Timeline:
+    """The scores of the last minute.
+
+    Args:
+        seconds: How far back it reaches.
+        points: How many moments it keeps at most; those that come faster are left out.
+    """
+
+    def __init__(self, *, seconds: float = 60.0, points: int = 600) -> None:
+        self._seconds, self._spacing = seconds, seconds / points
+        self._moments: deque[tuple[float, list[FaceReading]]] = deque(maxlen=points)
+
+    def add(self, time_seconds: float, tracked: Sequence[FaceReading]) -> None:
+        """Add what `FaceTracker.update` returned, and let go of what is too old."""
+        if self._moments and time_seconds - self._moments[-1][0] < self._spacing:
+            return
+        self._moments.append((time_seconds, list(tracked)))
+        while self._moments[0][0] < time_seconds - self._seconds:
+            self._moments.popleft()
+
+    def to_rows(self) -> list[Row]:
+        """Return a row for each moment, face and label: `time`, `face`, `label`, `score`.
+
+        Times are seconds before the newest moment, 0 or less.
+        """
+        newest = self._moments[-1][0] if self._moments else 0.0
+        return [
+            {"time": time - newest, "face": face.number, "label": name, "score": score}
+            for time, tracked in self._moments
+            for face in tracked
+            for name, score in face.scores.items()
+        ]
 
 
 def render_timeline(rows: Sequence[Row], *, seconds: float = 60.0) -> str:

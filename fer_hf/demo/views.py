@@ -6,10 +6,8 @@ Plain strings in and out, so that every tab shows faces alike and no browser is 
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
-
-from fer_hf.faces.overlay import format_percent, get_label_color
 from fer_hf.faces.reading import FaceReading
+from fer_hf.inference.reading import format_percent, get_label_color
 
 STYLE = """
 .fer-readings { display: grid; gap: 0.75rem; color: var(--body-text-color);
@@ -38,26 +36,12 @@ STYLE = """
 """Style of the panels, in the page's own colours, light or dark. Nothing in it moves."""
 
 
-def render_readings(
-    readings: Sequence[FaceReading],
-    label_names: Sequence[str],
-    *,
-    numbers: Sequence[int] | None = None,
-) -> str:
+def render_readings(readings: Sequence[FaceReading]) -> str:
     """Return a panel for each face: the verdict, and bars of the crowd-like spread.
 
     The bars keep the order of the labels, so that faces can be compared.
-
-    Args:
-        readings: Of a picture's faces, in the order of the panels.
-        label_names: Names of the labels in the order of the scores.
-        numbers: Of the faces, as `draw_readings` shows them; by default 1, 2, and so on.
     """
-    panels = [
-        _render_face(number, reading, label_names)
-        for number, reading in zip(numbers or range(1, len(readings) + 1), readings, strict=True)
-    ]
-    return f'<div class="fer-readings">{"".join(panels)}</div>'
+    return f'<div class="fer-readings">{"".join(map(_render_face, readings))}</div>'
 
 
 def render_no_face() -> str:
@@ -68,12 +52,11 @@ def render_no_face() -> str:
     )
 
 
-def render_verdict(reading: FaceReading, label_names: Sequence[str]) -> str:
+def render_verdict(reading: FaceReading) -> str:
     """Return in a sentence, as plain text, what a face looks like or between what it wavers."""
-    if reading.sure is not False:
-        top = int(np.argmax(reading.scores))
+    if reading.label is not None:
         opening = "Most people would say" if reading.sure else "Most likely"
-        return f"{opening}: {label_names[top]} ({format_percent(float(reading.scores[top]))})"
+        return f"{opening}: {reading.label} ({format_percent(reading.scores[reading.label])})"
     if not reading.prediction_set:
         return "Not sure: unlike the faces the model has learnt from"
     *others, last = reading.prediction_set
@@ -82,18 +65,18 @@ def render_verdict(reading: FaceReading, label_names: Sequence[str]) -> str:
     return f"Not sure: could be {', '.join(others)} or {last}"
 
 
-def _render_face(number: int, reading: FaceReading, label_names: Sequence[str]) -> str:
-    is_spread = not np.array_equal(reading.crowd_scores, reading.scores)
-    caption = "How people’s votes would spread" if is_spread else "How likely each is"
-    highest = int(np.argmax(reading.crowd_scores))
+def _render_face(reading: FaceReading) -> str:
+    caption = "How people’s votes would spread" if reading.crowd_scores else "How likely each is"
+    shares = reading.crowd_scores or reading.scores
+    highest = max(shares, key=shares.__getitem__)
     rows = "".join(
-        _render_row(name, float(share), get_label_color(name, label_names), label == highest)
-        for label, (name, share) in enumerate(zip(label_names, reading.crowd_scores, strict=True))
+        _render_row(name, share, get_label_color(name, list(shares)), name == highest)
+        for name, share in shares.items()
     )
-    not_sure = " fer-not-sure" if reading.sure is False else ""
+    not_sure = "" if reading.label else " fer-not-sure"
     return (
-        f'<section class="fer-face{not_sure}" aria-label="Face {number}">'
-        f"<h3>Face {number}</h3><p>{escape(render_verdict(reading, label_names))}</p>"
+        f'<section class="fer-face{not_sure}" aria-label="Face {reading.number}">'
+        f"<h3>Face {reading.number}</h3><p>{escape(render_verdict(reading))}</p>"
         f"<table><caption>{caption}</caption><tbody>{rows}</tbody></table></section>"
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fer_hf.faces.boxes import Face, sort_faces
+from fer_hf.faces.face import Face, sort_faces
 
 FIRST_LOOK = (("frontalface_alt2",), 5)
 SECOND_LOOK = (("frontalface_alt2", "frontalface_alt", "profileface"), 6)

@@ -3,23 +3,31 @@
 Its file (MIT licence) is not part of this package: it comes from the Hub, or from the user.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import httpx2
 import numpy as np
 import numpy.typing as npt
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from PIL import Image
 
-from fer_hf.faces.boxes import Face, sort_faces
+from fer_hf.faces.face import Face, sort_faces
+
+PATH_VARIABLE = "FER_HF_YUNET"
+"""Environment variable with the path of YuNet's file."""
+
+REPO_ID, FILE = "opencv/face_detection_yunet", "face_detection_yunet_2026may.onnx"
 
 SEARCH_SIDE = 640
-"""Larger pictures are searched at this size of their longer side, in pixels."""
+"""Larger pictures are searched with their longer side shrunk to this, in pixels."""
 
 MIN_SIDE = 64
-"""Sides are filled up to so many pixels: in narrower pictures (16 pixels, say) OpenCV 4.14 finds
-faces of infinite size at random, as if it read memory that was never written."""
+"""Shorter sides are padded to this, in pixels: in narrower pictures (16 pixels, say) OpenCV 4.14
+finds faces of infinite size at random, as if it read memory that was never written."""
 
 MIN_SCORE = 0.6
 
@@ -28,29 +36,32 @@ class YuNetDetector:
     """Finds faces with YuNet (Wu, Peng and Yu, Machine Intelligence Research, 2023).
 
     Args:
-        path: The network as an ONNX file.
+        path: The network as an ONNX file; None for the one at hand, or else the Hub's.
+        thorough: Makes no difference: it searches once.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file holds no network that OpenCV can read.
+        ValueError: The file does not hold a network that OpenCV can read.
+        ConnectionError: It cannot be downloaded.
     """
 
     name = "yunet"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | None = None, *, thorough: bool = True) -> None:
+        path = path or find_yunet() or _download_yunet()
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f"There is no file {str(path)!r}, expected YuNet as an ONNX file. Check the path, "
-                "or take the detector 'haar', which comes along."
+                f"There is no file {path!r}, expected YuNet as an ONNX file. Check the path, or "
+                "use the detector 'haar', which is included."
             )
         try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE)
+            self._network = cv2.FaceDetectorYN.create(path, "", (320, 320), MIN_SCORE)
         except cv2.error as error:
             raise ValueError(
-                f"{str(path)!r} cannot be read ({error.err or 'damaged'}), expected YuNet as an "
-                "ONNX file. Download it again."
+                f"{path!r} cannot be read ({error.err or 'damaged'}), expected YuNet as an ONNX "
+                "file. Download it again."
             ) from None
-        # It holds the size of the picture at work, so that one thread at a time may use it.
+        # It holds the size of the picture at work, so only one thread at a time may use it.
         self._lock = threading.Lock()
 
     def __call__(self, pictures: Sequence[Image.Image]) -> list[list[Face]]:
@@ -79,3 +90,23 @@ def _to_face(row: npt.NDArray[np.float32], scale: npt.NDArray[np.float64]) -> Fa
     left_eye, right_eye = sorted(tuple((row[at : at + 2] * scale).tolist()) for at in (4, 6))
     box = (float(x), float(y), float(x + width), float(y + height))
     return Face(box, float(row[14]), (left_eye, right_eye))
+
+
+def find_yunet() -> str | None:
+    """Return where YuNet's file is on this machine; None where it was never downloaded."""
+    if path := os.environ.get(PATH_VARIABLE):
+        return path
+    cached = try_to_load_from_cache(REPO_ID, FILE)
+    # Besides None there is a marker for "the Hub says there is no such file".
+    return cached if isinstance(cached, str) else None
+
+
+def _download_yunet() -> str:
+    try:
+        return hf_hub_download(REPO_ID, FILE)
+    except (httpx2.HTTPError, OSError, ValueError) as error:
+        raise ConnectionError(
+            f"YuNet cannot be downloaded ({type(error).__name__}), expected `{FILE}` of "
+            f"`{REPO_ID}` on the Hub. Go online once, name its file in {PATH_VARIABLE}, or use the "
+            "detector 'haar', which is included."
+        ) from None

@@ -1,1 +1,2 @@
 from .classifier import ExpressionClassifier as ExpressionClassifier
+from .reading import Reading as Reading

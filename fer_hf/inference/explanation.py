@@ -86,7 +86,7 @@ def render_heat_map(picture: Image.Image, heat_map: npt.NDArray[np.floating]) ->
 
 def _get_model(classifier: ExpressionClassifier) -> "PreTrainedModel":
     # Torch takes seconds to import, and who asks for a heat map has already waited for it.
-    from fer_hf.inference.torch_network import TorchNetwork
+    from fer_hf.inference.networks import TorchNetwork
 
     network = classifier.network
     if not isinstance(network, TorchNetwork):

@@ -22,7 +22,7 @@ from transformers import TimmWrapperImageProcessor
 from fer_hf.data.label_matching import map_labels
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.onnx_network import MODEL_FILE, NUM_PARAMETERS_KEY, QUANTIZED_FILE
+from fer_hf.inference.networks import MODEL_FILE, NUM_PARAMETERS_KEY, QUANTIZED_FILE
 from fer_hf.inference.preprocessing import CONFIG_FILE, PROCESSOR_FILE, read_preprocessing
 from fer_hf.models import LoadedModel, load_checkpoint
 

@@ -1,7 +1,7 @@
-"""Boxes and labels on frames: drawn once for each look, laid over every frame until the next.
+"""Boxes and labels on frames: drawn once for each detection, laid over every frame until the next.
 
-`draw_tracked` draws on RGB pictures, which frames are not. So it draws on black and on white
-instead, and the two drawings say what every frame below would become: the two-background matte of
+`draw_readings` draws on RGB pictures, which frames are not. So it draws on black and on white
+instead, and the two drawings tell what any frame below would become: the two-background matte of
 A. R. Smith and J. F. Blinn, Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
 """
 
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from fer_hf.faces.overlay import draw_tracked
-from fer_hf.faces.tracking import TrackedFace
+from fer_hf.faces.overlay import draw_readings
+from fer_hf.faces.reading import FaceReading
 from fer_hf.video.frames import Yuv
 
 _BLACK, _WHITE, _GREY = 16, 235, 128
@@ -43,14 +43,12 @@ class Annotation:
         values[self.places] = np.clip(np.rint(mixed), 0, 255)
 
 
-def render_annotation(
-    tracked: Sequence[TrackedFace], label_names: Sequence[str], size: tuple[int, int]
-) -> Annotation | None:
+def render_annotation(readings: Sequence[FaceReading], size: tuple[int, int]) -> Annotation | None:
     """Draw boxes and labels for frames of a width and height, both even; None without faces."""
-    if not tracked:
+    if not readings:
         return None
     on_black, on_white = (
-        _draw(Image.new("RGB", size, ground), tracked, label_names) for ground in ("black", "white")
+        _draw(Image.new("RGB", size, ground), readings) for ground in ("black", "white")
     )
     width, height = size
     # What is between black and white below shows what is kept of any frame. U and V are the same on
@@ -64,6 +62,6 @@ def render_annotation(
     return Annotation(places, keep, on_black.ravel()[places] - keep * ground)
 
 
-def _draw(ground: Image.Image, tracked: Sequence[TrackedFace], label_names: Sequence[str]) -> Yuv:
-    drawn = draw_tracked(ground, tracked, label_names)
+def _draw(ground: Image.Image, readings: Sequence[FaceReading]) -> Yuv:
+    drawn = draw_readings(ground, readings, with_scores=False)
     return VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()

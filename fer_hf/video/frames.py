@@ -70,7 +70,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Limits:
+class VideoLimits:
     """What a video may have at most: seconds, pixels of a frame, and frames."""
 
     seconds: float
@@ -79,7 +79,7 @@ class Limits:
 
 
 @contextmanager
-def open_video(path: str | Path, limits: Limits) -> Iterator["VideoFile"]:
+def open_video(path: str | Path, limits: VideoLimits) -> Iterator["VideoFile"]:
     """Open a video, whose frames can then be read once.
 
     Raises:
@@ -115,7 +115,7 @@ class VideoFile:
         note: After the last frame, what is wrong with the file although it could be read.
     """
 
-    def __init__(self, name: str, container: InputContainer, limits: Limits) -> None:
+    def __init__(self, name: str, container: InputContainer, limits: VideoLimits) -> None:
         self._name, self._container, self._limits = name, container, limits
         self._stream = container.streams.video[0]
         codec = self._stream.codec_context

@@ -41,10 +41,10 @@ def read_red_faces(pictures):
     faces = []
     for picture in pictures:
         red, green, _ = np.asarray(picture.convert("RGB"))[0, 0]
-        scores = np.array([0.75, 0.25])
-        reading = FaceReading(
-            Face((1.4, 2, 5, 6), 1.0), scores, scores, bool(red > green), ["calm"]
-        )
+        scores = {"calm": 0.75, "tense": 0.25}
+        label = "calm" if red > green else None
+        face = Face((1.4, 2, 5, 6), 1.0)
+        reading = FaceReading(scores, label, scores, ["calm"], face=face)
         faces.append([reading] if max(red, green) > 100 else [])
     return faces
 
@@ -64,7 +64,7 @@ def test_every_face_has_a_line_and_so_has_a_picture_without_one(tmp_path):
     (tmp_path / "b.png").write_bytes(encode("black"))
     archive = write_zip(tmp_path / "c.zip", {"in/d.jpg": encode("lime", kind="jpeg")})
     rows, others = read_all([tmp_path / "a.png", tmp_path / "b.png", archive])
-    assert build_table(rows, LABELS) == [
+    assert build_table(rows) == [
         ["a.png", 1, "calm", 0.75, 1, 2, 5, 6, ""],
         ["b.png", None, None, None, None, None, None, None, "no face found"],
         ["c.zip/in/d.jpg", 1, "not sure", 0.75, 1, 2, 5, 6, ""],

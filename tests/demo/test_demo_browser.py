@@ -14,9 +14,9 @@ from playwright.sync_api import expect
 
 from fer_hf.data.drawn.faces import draw_face
 from fer_hf.faces import load_detector
-from fer_hf.faces.overlay import format_percent
 from fer_hf.faces.reading import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.reading import format_percent
 from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
 
 pytestmark = pytest.mark.browser
@@ -192,7 +192,7 @@ def expect_bars(panel, picture, reader):
     assert readings
     expect(panel.get_by_role("region")).to_have_count(len(readings))
     for number, reading in enumerate(readings, 1):
-        shares = map(format_percent, reading.crowd_scores.tolist())
+        shares = map(format_percent, reading.crowd_scores.values())
         expected = dict(zip(reader.label_names, shares, strict=True))
         assert read_bars(face_of(panel, number)) == expected
 

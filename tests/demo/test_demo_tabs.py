@@ -16,7 +16,7 @@ from PIL import Image
 from fer_hf.demo.kit import DemoKit
 from fer_hf.demo.limits import Limits
 from fer_hf.demo.tabs.batch_tab import build_batch_tab, describe_others
-from fer_hf.demo.tabs.live_tab import Watch, build_live_tab, embed_picture, smooth
+from fer_hf.demo.tabs.live_tab import Watch, build_live_tab, embed_picture
 from fer_hf.demo.tabs.teach_tab import build_teach_tab
 from fer_hf.demo.tabs.video_tab import STOPPED, build_video_tab
 from fer_hf.demo.timeline import render_timeline
@@ -33,7 +33,9 @@ def find_one_face(pictures):
 
 
 def read(scores, *, sure=True):
-    return FaceReading(Face(BOX, 1.0), np.array(scores), np.array(scores), sure, None)
+    named = dict(zip(["calm", "tense"], scores, strict=True))
+    label = max(named, key=named.get) if sure else None
+    return FaceReading(named, label, prediction_set=["calm"], face=Face(BOX, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -224,17 +226,15 @@ def test_the_stream_is_no_function_of_the_api_and_the_others_say_what_they_take(
 
 
 def test_a_watch_smooths_what_its_own_visitor_shows_and_nothing_else():
-    watch, other = Watch(["calm", "tense"], 0.4), Watch(["calm", "tense"], 0.4)
+    watch, other = Watch(0.4), Watch(0.4)
     (first,) = watch.see([read([0.9, 0.1])])
-    (second,) = watch.see([read([0.1, 0.9])])
+    (second,) = watch.see([read([0.1, 0.9], sure=False)])
     assert first.number == second.number == 1
     assert first.label == second.label == "calm"
-    assert second.scores[0] > 0.5
+    assert second.scores["calm"] > 0.5
     (others,) = other.see([read([0.1, 0.9])])
     assert others.label == "tense"
-    shown = smooth(read([0.1, 0.9], sure=False), second)
-    assert shown.sure is True
-    assert shown.scores is second.scores
+    assert second.sure is True
     assert "calm" in watch.render()
 
 

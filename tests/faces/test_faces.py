@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from fer_hf.faces import Face, crop_face, load_detector
-from fer_hf.faces.boxes import sort_faces
-from fer_hf.faces.detectors import YUNET_FILE, YUNET_VARIABLE
+from fer_hf.faces.face import sort_faces
 from fer_hf.faces.haar import HaarDetector, merge_boxes
+from fer_hf.faces.yunet import FILE, PATH_VARIABLE
 
 PLACES = [(130, 200, 570, 700), (1230, 200, 1670, 700)]
 """About where the two faces of the scene are."""
@@ -23,7 +23,7 @@ def haar():
 
 @pytest.fixture
 def yunet_path(photos_dir):
-    return str(photos_dir.parent / "yunet" / YUNET_FILE)
+    return str(photos_dir.parent / "yunet" / FILE)
 
 
 def open_photo(photos_dir, row=0):
@@ -107,12 +107,12 @@ def test_no_pictures_have_no_faces(haar):
 
 
 def test_without_a_file_at_hand_auto_is_haar(monkeypatch):
-    monkeypatch.delenv(YUNET_VARIABLE, raising=False)
+    monkeypatch.delenv(PATH_VARIABLE, raising=False)
     assert load_detector().name == "haar"
 
 
 def test_the_variable_names_the_file_for_auto_and_yunet(monkeypatch, tmp_path):
-    monkeypatch.setenv(YUNET_VARIABLE, str(tmp_path / "gone.onnx"))
+    monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "gone.onnx"))
     for name in ("auto", "yunet"):
         with pytest.raises(FileNotFoundError, match=r"no file '.*gone.onnx', expected YuNet"):
             load_detector(name)
@@ -131,15 +131,18 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
 
 
 def test_offline_yunet_says_what_to_do(monkeypatch):
-    monkeypatch.delenv(YUNET_VARIABLE, raising=False)
+    monkeypatch.delenv(PATH_VARIABLE, raising=False)
     with pytest.raises(ConnectionError, match=r"YuNet cannot be downloaded .*detector 'haar'"):
         load_detector("yunet")
 
 
 def test_without_opencv_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr("fer_hf.faces.detectors.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "fer-hf\[faces\]"'):
-        load_detector("haar")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    for name in ("haar", "yunet"):
+        monkeypatch.delitem(sys.modules, f"fer_hf.faces.{name}")
+    for name in ("haar", "yunet", "auto"):
+        with pytest.raises(ModuleNotFoundError, match=r'`cv2`.*pip install "fer-hf\[faces\]"'):
+            load_detector(name)
 
 
 def test_an_opencv_without_cascades_is_refused(monkeypatch):

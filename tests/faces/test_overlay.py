@@ -1,5 +1,6 @@
-"""Boxes and chips are legible on any picture, and colour is never their only sign."""
+"""Boxes and tags are legible on any picture, and colour is never their only sign."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,26 +10,22 @@ from PIL import Image, ImageChops, ImageColor
 from fer_hf.emotions import EMOTIONS
 from fer_hf.faces import Face
 from fer_hf.faces.overlay import (
-    COLORS,
     _find_place,
     _overlap,
-    _render_chip,
+    _render_tag,
     draw_readings,
-    draw_tracked,
-    format_percent,
-    get_label_color,
-    name_reading,
 )
 from fer_hf.faces.reading import FaceReading
-from fer_hf.faces.tracking import TrackedFace
+from fer_hf.inference.reading import COLORS, format_percent, get_label_color
 
 DARK = ImageColor.getrgb("#111827")
 
 
 def read(box, label="happy", score=0.9, sure=True):
-    scores = np.full(len(EMOTIONS), (1 - score) / 7)
-    scores[EMOTIONS.index(label)] = score
-    return FaceReading(Face(box, 1.0), scores, scores, sure, [label])
+    scores = {**dict.fromkeys(EMOTIONS, (1 - score) / 7), label: score}
+    shown = None if sure is False else label
+    kept = None if sure is None else [label]
+    return FaceReading(scores, shown, scores, kept, face=Face(box, 1.0))
 
 
 def compute_contrast(one, other):
@@ -54,7 +51,7 @@ def test_the_argument_stays_as_it_is_and_the_copy_is_rgb():
     for mode in ("RGB", "L", "RGBA"):
         picture = Image.new(mode, (200, 150))
         before = picture.copy()
-        drawn = draw_readings(picture, [read((50, 50, 120, 120))], EMOTIONS)
+        drawn = draw_readings(picture, [read((50, 50, 120, 120))])
         assert (drawn.mode, drawn.size) == ("RGB", (200, 150))
         assert ImageChops.difference(picture, before).getbbox() is None
         assert drawn is not picture
@@ -63,7 +60,7 @@ def test_the_argument_stays_as_it_is_and_the_copy_is_rgb():
 
 def test_without_faces_the_picture_stays():
     picture = Image.effect_noise((60, 40), 50).convert("RGB")
-    drawn = draw_readings(picture, [], EMOTIONS)
+    drawn = draw_readings(picture, [])
     assert drawn is not picture
     assert ImageChops.difference(drawn, picture).getbbox() is None
 
@@ -73,7 +70,7 @@ def test_without_faces_the_picture_stays():
 def test_a_box_shows_in_its_colour_on_any_ground(ground, emotion):
     picture = Image.new("RGB", (640, 480), ground)
     color = get_label_color(emotion, EMOTIONS)
-    drawn = draw_readings(picture, [read((200, 200, 400, 400), emotion)], EMOTIONS)
+    drawn = draw_readings(picture, [read((200, 200, 400, 400), emotion)])
     # Left and right side; on both sides of each a dark rim, for grounds of the box's own colour.
     assert count_strokes(drawn, 300, color) == 2
     assert ground == "black" or count_strokes(drawn, 300, "#111827", 130) == 4
@@ -81,8 +78,8 @@ def test_a_box_shows_in_its_colour_on_any_ground(ground, emotion):
 
 def test_a_box_is_dashed_where_the_model_is_not_sure():
     picture = Image.new("RGB", (640, 480), "#404040")
-    sure = draw_readings(picture, [read((100, 100, 500, 400))], EMOTIONS)
-    not_sure = draw_readings(picture, [read((100, 100, 500, 400), sure=False)], EMOTIONS)
+    sure = draw_readings(picture, [read((100, 100, 500, 400))])
+    not_sure = draw_readings(picture, [read((100, 100, 500, 400), sure=False)])
     assert count_strokes(sure, 399, get_label_color("happy", EMOTIONS)) == 1
     assert count_strokes(not_sure, 399, "#ffffff") > 5
 
@@ -92,14 +89,14 @@ def test_a_box_is_dashed_where_the_model_is_not_sure():
 )
 def test_boxes_beyond_the_picture_are_drawn_within_it(box):
     picture = Image.new("RGB", (300, 200), "#404040")
-    drawn = draw_readings(picture, [read(box)], EMOTIONS)
+    drawn = draw_readings(picture, [read(box)])
     found = np.abs(np.asarray(drawn, int) - DARK).sum(axis=2) < 10
-    assert found.sum() > 500  # the chip, whole
+    assert found.sum() > 500  # the tag, whole
 
 
 def test_the_whole_picture_as_a_face_has_a_box_on_all_sides():
     picture = Image.new("RGB", (300, 200), "#404040")
-    drawn = np.asarray(draw_readings(picture, [read((0, 0, 300, 200))], EMOTIONS), int)
+    drawn = np.asarray(draw_readings(picture, [read((0, 0, 300, 200))]), int)
     near = np.abs(drawn - ImageColor.getrgb(get_label_color("happy", EMOTIONS))).sum(axis=2) < 60
     assert near[100, :8].any()
     assert near[100, -8:].any()
@@ -110,7 +107,7 @@ def test_the_whole_picture_as_a_face_has_a_box_on_all_sides():
 @pytest.mark.parametrize("size", [(1, 1), (48, 48), (9, 400), (2000, 1500)])
 def test_pictures_of_any_size_can_be_drawn_on(size):
     box = (0.2 * size[0], 0.2 * size[1], 0.8 * size[0], 0.8 * size[1])
-    assert draw_readings(Image.new("RGB", size), [read(box)], EMOTIONS).size == size
+    assert draw_readings(Image.new("RGB", size), [read(box)]).size == size
 
 
 def test_lines_and_words_grow_with_the_picture():
@@ -118,29 +115,29 @@ def test_lines_and_words_grow_with_the_picture():
     for width in (640, 2560):
         picture = Image.new("RGB", (width, width), "white")
         face = read((0.3 * width, 0.3 * width, 0.7 * width, 0.7 * width))
-        drawn = draw_readings(picture, [face], EMOTIONS)
+        drawn = draw_readings(picture, [face])
         shares.append((np.asarray(drawn) < 128).any(axis=2).mean())
     assert shares[0] == pytest.approx(shares[1], rel=0.4)
 
 
-def test_a_chip_is_never_wider_than_the_picture():
-    assert _render_chip("1 happy 92 %", "#ffffff", 12, 1000).width > 48
-    assert 30 < _render_chip("1 happy 92 %", "#ffffff", 12, 48).width <= 48
-    assert _render_chip("1 happy 92 %", "#ffffff", 12, 1).height == 2
+def test_a_tag_is_never_wider_than_the_picture():
+    assert _render_tag("1 happy 92 %", "#ffffff", 12, 1000).width > 48
+    assert 30 < _render_tag("1 happy 92 %", "#ffffff", 12, 48).width <= 48
+    assert _render_tag("1 happy 92 %", "#ffffff", 12, 1).height == 2
 
 
-def test_chips_keep_clear_of_each_other_and_of_faces():
+def test_tags_keep_clear_of_each_other_and_of_faces():
     size, whole = (110, 24), (640, 480)
     boxes = [(x, 200, x + 60, 270) for x in range(20, 500, 80)]
     taken = []
     for box in boxes:
         taken.append(_find_place(size, box, whole, taken, boxes))
     assert not any(_overlap(one, other) for one, other in combinations(taken, 2))
-    assert not any(_overlap(chip, face) for chip in taken for face in boxes)
+    assert not any(_overlap(tag, face) for tag in taken for face in boxes)
 
 
 @pytest.mark.parametrize("box", [(600, 5, 640, 40), (0, 440, 30, 480), (0, 0, 640, 480)])
-def test_a_chip_lies_within_the_picture(box):
+def test_a_tag_lies_within_the_picture(box):
     left, top, right, bottom = _find_place((110, 24), box, (640, 480), [], [box])
     assert left >= 0
     assert top >= 0
@@ -150,20 +147,19 @@ def test_a_chip_lies_within_the_picture(box):
 
 def test_a_tracked_face_shows_its_label_whatever_leads():
     picture, box = Image.new("RGB", (300, 200)), (50, 80, 120, 150)
-    scores = read(box, "sad").scores
     happy, sad, nothing = (
-        draw_tracked(picture, [TrackedFace(1, Face(box, 1.0), scores, scores, label)], EMOTIONS)
+        draw_readings(picture, [replace(read(box, "sad"), label=label)], with_scores=False)
         for label in ("happy", "sad", None)
     )
     assert ImageChops.difference(happy, sad).getbbox() is not None
-    not_sure = draw_readings(picture, [read(box, sure=False)], EMOTIONS)
+    not_sure = draw_readings(picture, [read(box, sure=False)])
     assert ImageChops.difference(nothing, not_sure).getbbox() is None
 
 
 def test_a_reading_is_named_after_its_top_score_or_not_sure():
-    assert name_reading(read((0, 0, 1, 1), "sad"), EMOTIONS) == "sad"
-    assert name_reading(read((0, 0, 1, 1), "sad", sure=None), EMOTIONS) == "sad"
-    assert name_reading(read((0, 0, 1, 1), "sad", sure=False), EMOTIONS) == "not sure"
+    assert read((0, 0, 1, 1), "sad").name == "sad"
+    assert read((0, 0, 1, 1), "sad", sure=None).name == "sad"
+    assert read((0, 0, 1, 1), "sad", sure=False).name == "not sure"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +179,7 @@ def test_shares_are_whole_per_cents_that_claim_no_certainty(share, text):
     assert format_percent(share) == text
 
 
-def test_each_emotion_has_a_colour_of_its_own_that_a_dark_chip_shows():
+def test_each_emotion_has_a_colour_of_its_own_that_a_dark_tag_shows():
     assert len(set(COLORS)) == len(EMOTIONS)
     assert min(compute_contrast(color, "#111827") for color in COLORS) >= 3
     assert compute_contrast("#ffffff", "#111827") >= 7

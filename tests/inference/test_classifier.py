@@ -13,11 +13,8 @@ from transformers import pipeline
 
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.evaluation.scoring import score_split
-from fer_hf.inference.classifier import (
-    ExpressionClassifier,
-    find_pictures,
-    score_files,
-)
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.files import find_pictures, open_picture, score_files
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +49,16 @@ def test_scores_are_those_of_pipeline_for_every_kind_of_picture(classifier, base
     assert len(files) == 7
     for result in score_files(classifier, files, batch_size=3):
         expected = {row["label"]: row["score"] for row in reference(result.file, top_k=8)}
-        assert result.scores == pytest.approx(expected, abs=1e-4)
-        assert sum(result.scores.values()) == pytest.approx(1, abs=1e-5)
+        [reading] = result.readings
+        assert reading.scores == pytest.approx(expected, abs=1e-4)
+        assert sum(reading.scores.values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(classifier, pictures):
     files = find_pictures([str(pictures)])
     results = list(score_files(classifier, files, batch_size=4))
     assert [result.file for result in results] == files
-    (broken,) = [result for result in results if result.scores is None]
+    (broken,) = [result for result in results if not result.readings]
     assert broken.file.endswith("broken.png")
     assert broken.error == "not a picture"
 
@@ -69,7 +67,8 @@ def score(classifier, path):
     """Scores of one file as an array, in the order of the labels."""
     (result,) = score_files(classifier, [str(path)])
     assert result.error is None
-    return np.array(list(result.scores.values()))
+    [reading] = result.readings
+    return np.array(list(reading.scores.values()))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (8000, 6000), (3000, 1)])
@@ -157,7 +156,7 @@ def write_unreadable(path):
 def test_what_is_no_picture_is_named_with_the_reason(classifier, tmp_path, name, reason):
     write_unreadable(tmp_path / name)
     (result,) = score_files(classifier, [str(tmp_path / name)])
-    assert result.scores is None
+    assert not result.readings
     assert reason in result.error
 
 
@@ -315,7 +314,7 @@ def test_labels_are_named_by_their_number_wherever_they_stand(checkpoint, pictur
     reference = pipeline("image-classification", model=str(checkpoint))
     (result,) = score_files(classifier, [str(pictures / "a.png")])
     expected = {row["label"]: row["score"] for row in reference(result.file, top_k=8)}
-    assert result.scores == pytest.approx(expected, abs=1e-4)
+    assert result.readings[0].scores == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_split_is_scored_as_it_is_and_mirrored(classifier, faces):
@@ -348,26 +347,39 @@ def test_a_checkpoint_says_when_it_is_not_sure_and_what_it_cannot_rule_out(check
     say(checkpoint, {**SETTINGS, "crowd_temperature": 2.0, "crowd_offsets": offsets})
     classifier = ExpressionClassifier(str(checkpoint))
     assert classifier.not_sure == NotSure(0.9, 0.5, 0.2, 2.0, offsets)
-    assert classifier.is_sure(SCORES).tolist() == [True, False]
+    readings = classifier.describe(SCORES)
+    assert [reading.sure for reading in readings] == [True, False]
     anger, contempt, disgust, fear = classifier.label_names[:4]
-    assert classifier.list_prediction_sets(SCORES) == [[contempt, disgust], [fear, anger]]
+    assert [(one.label, one.top_label) for one in readings] == [(contempt, contempt), (None, fear)]
+    assert [one.prediction_set for one in readings] == [[contempt, disgust], [fear, anger]]
+    assert [list(one.scores.values()) for one in readings] == SCORES.tolist()
     roots = np.sqrt(SCORES * [4, 1, 1, 1, 1, 1, 1, 1])
     expected = roots / roots.sum(axis=1, keepdims=True)
     assert classifier.compute_crowd_scores(SCORES) == pytest.approx(expected, abs=1e-6)
+    for reading, row in zip(readings, expected, strict=True):
+        assert list(reading.crowd_scores.values()) == pytest.approx(row, abs=1e-6)
+
+
+def read(checkpoint, pictures):
+    classifier = ExpressionClassifier(str(checkpoint))
+    (result,) = score_files(classifier, [str(pictures / "a.png")])
+    [reading] = result.readings
+    assert classifier.read([open_picture(pictures / "a.png")]) == [reading]
+    return reading
 
 
 def test_files_are_described_as_the_classifier_describes_their_scores(checkpoint, pictures):
-    (before,) = score_files(ExpressionClassifier(str(checkpoint)), [str(pictures / "a.png")])
+    before = read(checkpoint, pictures)
     assert (before.sure, before.prediction_set, before.crowd_scores) == (None, None, None)
     say(checkpoint, {**SETTINGS, "threshold": 0.01, "conformal_threshold": 0.99})
-    (sure,) = score_files(ExpressionClassifier(str(checkpoint)), [str(pictures / "a.png")])
+    sure = read(checkpoint, pictures)
     assert sure.scores == before.scores
     assert (sure.sure, sure.prediction_set, sure.crowd_scores) == (True, [], None)
     say(
         checkpoint,
         {**SETTINGS, "threshold": 0.99, "conformal_threshold": 0, "crowd_temperature": 9},
     )
-    (unsure,) = score_files(ExpressionClassifier(str(checkpoint)), [str(pictures / "a.png")])
+    unsure = read(checkpoint, pictures)
     assert unsure.sure is False
     assert unsure.prediction_set == sorted(before.scores, key=lambda name: -before.scores[name])
     assert max(unsure.crowd_scores.values()) < max(before.scores.values())
@@ -376,9 +388,11 @@ def test_files_are_described_as_the_classifier_describes_their_scores(checkpoint
 
 def test_a_checkpoint_that_does_not_say_is_not_asked(classifier, checkpoint):
     assert classifier.not_sure is None
-    for ask in ("is_sure", "list_prediction_sets", "compute_crowd_scores"):
-        with pytest.raises(ValueError, match=r"config lacks `not_sure`.*--calibration temperature"):
-            getattr(classifier, ask)(SCORES)
+    for reading in classifier.describe(SCORES):
+        assert (reading.sure, reading.prediction_set, reading.crowd_scores) == (None, None, None)
+        assert reading.label == reading.top_label
+    with pytest.raises(ValueError, match=r"config lacks `not_sure`.*--calibration temperature"):
+        classifier.compute_crowd_scores(SCORES)
     say(checkpoint, SETTINGS)
     with pytest.raises(ValueError, match="lacks `crowd_temperature`, expected"):
         ExpressionClassifier(str(checkpoint)).compute_crowd_scores(SCORES)

@@ -12,8 +12,8 @@ from PIL import Image
 from transformers import TimmWrapperImageProcessor, ViTImageProcessor
 
 from fer_hf import cli
-from fer_hf.inference.classifier import ExpressionClassifier, choose_backend
-from fer_hf.inference.onnx_network import OnnxNetwork
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.networks import OnnxNetwork, choose_backend
 from fer_hf.inference.preprocessing import read_preprocessing
 
 
@@ -57,8 +57,8 @@ def test_what_it_says_of_being_sure_comes_from_its_config(checkpoint):
     said = {"coverage": 0.9, "threshold": 0.6, "conformal_threshold": 0.3}
     write_config(checkpoint, not_sure=said)
     classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
-    assert classifier.is_sure([[0.55, 0.45], [0.8, 0.2]]).tolist() == [False, True]
-    assert classifier.list_prediction_sets([[0.2, 0.8]]) == [["cross"]]
+    assert [one.sure for one in classifier.describe([[0.55, 0.45], [0.8, 0.2]])] == [False, True]
+    assert classifier.describe([[0.2, 0.8]])[0].prediction_set == ["cross"]
 
 
 # Preprocessing
@@ -162,7 +162,7 @@ try:
 except FileNotFoundError as error:
     print(error)
 """
-    assert "say: fer-hf export resnetv2-ferplus" in run_without_torch(program)
+    assert "run: fer-hf export resnetv2-ferplus" in run_without_torch(program)
 
 
 def test_without_onnxruntime_it_says_what_to_install(checkpoint):
@@ -195,7 +195,7 @@ def test_auto_is_torch_unless_only_an_export_is_there(checkpoint):
 )
 def test_a_checkpoint_that_was_not_exported_is_refused(checkpoint, backend, file):
     (checkpoint / "onnx" / file).unlink(missing_ok=True)
-    with pytest.raises(FileNotFoundError, match=rf"holds no `onnx/{file}`.*fer-hf export"):
+    with pytest.raises(FileNotFoundError, match=rf"has no `onnx/{file}`.*fer-hf export"):
         ExpressionClassifier(str(checkpoint), backend=backend)
 
 
@@ -212,17 +212,18 @@ def test_a_network_that_was_exported_elsewhere_is_refused(checkpoint):
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.save(model, path)
-    with pytest.raises(ValueError, match=r"by another exporter.*Say: fer-hf export"):
+    with pytest.raises(ValueError, match=r"by another exporter.*Run: fer-hf export"):
         OnnxNetwork(str(checkpoint))
 
 
 def test_a_checkpoint_without_names_of_labels_is_refused(checkpoint):
     write_config(checkpoint, label_names=None)
     with pytest.raises(ValueError, match=r"neither `label_names` nor `id2label`"):
-        OnnxNetwork(str(checkpoint))
+        ExpressionClassifier(str(checkpoint), backend="onnx")
     names = {str(number): f"mood {number}" for number in (10, 2, 1, 0)}
     write_config(checkpoint, label_names=None, id2label=names)
-    assert OnnxNetwork(str(checkpoint)).label_names == ["mood 0", "mood 1", "mood 2", "mood 10"]
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    assert classifier.label_names == ["mood 0", "mood 1", "mood 2", "mood 10"]
 
 
 def test_what_is_neither_a_folder_nor_on_the_hub_is_refused():
@@ -239,5 +240,5 @@ def test_a_wrong_backend_is_one_line(checkpoint, tmp_path, capsys):
     assert cli.main([*call, "onnx-int8"]) == 2
     assert cli.main([*call, "jax"]) == 2
     quantized, unknown = capsys.readouterr().err.splitlines()
-    assert "holds no `onnx/model_quantized.onnx`" in quantized
+    assert "has no `onnx/model_quantized.onnx`" in quantized
     assert "`backend` is 'jax'" in unknown

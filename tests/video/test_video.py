@@ -14,13 +14,12 @@ from PIL import Image
 
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.faces import Face
-from fer_hf.faces.overlay import draw_tracked
+from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reading import FaceReading
-from fer_hf.faces.tracking import TrackedFace
 from fer_hf.video import analyse_video
 from fer_hf.video.annotation import render_annotation
-from fer_hf.video.frames import Limits, open_video, turn_yuv
-from fer_hf.video.timeline_plot import plot_most_seen_face
+from fer_hf.video.frames import VideoLimits, open_video, turn_yuv
+from fer_hf.video.outputs import plot_most_seen_face
 
 LABELS = ["happy", "sad"]
 RATE = 15
@@ -45,8 +44,10 @@ class SquareReader:
             return []
         box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         blue = pixels[rows, columns, 2].mean()
-        scores = np.array([0.9, 0.1] if blue < 100 else [0.1, 0.9])
-        return [FaceReading(Face(tuple(map(float, box)), 0.75), scores, scores, True, None)]
+        happy = 0.9 if blue < 100 else 0.1
+        scores = {"happy": happy, "sad": 1 - happy}
+        label = "happy" if happy > 0.5 else "sad"
+        return [FaceReading(scores, label, scores, face=Face(tuple(map(float, box)), 0.75))]
 
 
 def paint(left=None, *, size=(160, 120), ground=40, color=(255, 255, 255)):
@@ -99,7 +100,7 @@ def walk(tmp_path_factory):
 def test_a_face_is_followed_through_a_video(walk, tmp_path):
     shares = []
     result = analyse_video(walk, SquareReader(), output_dir=tmp_path, progress=shares.append)
-    assert (result.num_frames, result.num_looks, result.num_faces) == (30, 10, 1)
+    assert (result.num_frames, result.num_detections, result.num_faces) == (30, 10, 1)
     assert (result.num_cuts, result.note) == (0, None)
     assert result.seconds == pytest.approx(29 / RATE)
     rows = read_rows(result)
@@ -135,7 +136,7 @@ def test_the_annotated_video_plays_anywhere_and_shows_the_box(walk, tmp_path):
         assert stream.average_rate == RATE
     content = result.annotated.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat"), "a browser would wait for the end"
-    # Between looks the box stays: the frame after a look differs from the source as that one does.
+    # Between detections the box stays: the frame after one differs from the source as that does.
     before, after = read_frames(walk), read_frames(result.annotated)
     assert len(after) == 30
     for number in (0, 1, 29):
@@ -156,7 +157,7 @@ def test_a_plot_is_written(walk, tmp_path):
 def test_a_video_without_faces_gives_a_copy_an_empty_table_and_a_plot_that_says_so(tmp_path):
     source = write(tmp_path / "empty.mp4", [paint()] * RATE)
     result = analyse_video(source, SquareReader(), output_dir=tmp_path / "out")
-    assert (result.num_faces, result.num_looks) == (0, 5)
+    assert (result.num_faces, result.num_detections) == (0, 5)
     assert read_rows(result) == []
     assert result.csv.read_text().splitlines() == [
         '"time_seconds","frame","face","left","top","right","bottom","detection_score","label",'
@@ -164,7 +165,9 @@ def test_a_video_without_faces_gives_a_copy_an_empty_table_and_a_plot_that_says_
     ]
     for before, after in zip(read_frames(source), read_frames(result.annotated), strict=True):
         np.testing.assert_allclose(before.to_ndarray(), after.to_ndarray(), atol=3)
-    figure = plot_most_seen_face(result.parquet, LABELS, seconds=1.0, looks_per_second=5.0)
+    figure = plot_most_seen_face(
+        pq.read_table(result.parquet), LABELS, seconds=1.0, detections_per_second=5.0
+    )
     assert figure.get_suptitle() == "No face was found in this video"
 
 
@@ -172,7 +175,9 @@ def test_the_plot_shows_the_face_that_is_seen_most(tmp_path):
     pictures = [paint(20)] * 8 + [paint()] * 2 * RATE + [paint(20, color=(255, 0, 0))] * 2 * RATE
     source = write(tmp_path / "two.mp4", pictures)
     result = analyse_video(source, SquareReader(), output_dir=tmp_path)
-    figure = plot_most_seen_face(result.parquet, LABELS, seconds=5.0, looks_per_second=5.0)
+    figure = plot_most_seen_face(
+        pq.read_table(result.parquet), LABELS, seconds=5.0, detections_per_second=5.0
+    )
     assert figure.get_suptitle().startswith("Face 2, the most seen of 2")
     assert [axes.get_ylabel() for axes in figure.axes] == LABELS
 
@@ -186,7 +191,7 @@ def test_a_face_that_leaves_loses_its_box(tmp_path):
 
 
 def test_a_cut_ends_the_tracks_and_takes_the_boxes_away_at_once(tmp_path):
-    # The cut falls between two looks, and the next face stands where the last one stood.
+    # The cut falls between two detections, and the next face stands where the last one stood.
     pictures = [paint(20)] * 16 + [paint(20, ground=150)] * 14
     result = analyse_video(
         write(tmp_path / "cut.mp4", pictures), SquareReader(), output_dir=tmp_path
@@ -272,7 +277,7 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path):
 
 def test_full_range_video_keeps_black_and_white(tmp_path):
     source = write(tmp_path / "full.mkv", [paint(20, ground=0)] * 2, pix_fmt="yuvj420p")
-    with open_video(source, Limits(9, 10**6, 99)) as video:
+    with open_video(source, VideoLimits(9, 10**6, 99)) as video:
         frame = next(iter(video))
     assert (frame.luma.min(), frame.luma.max()) == (16, 235)
 
@@ -280,15 +285,15 @@ def test_full_range_video_keeps_black_and_white(tmp_path):
 def test_an_annotation_is_what_drawing_on_the_frame_itself_gives():
     ramp = np.linspace(0, 255, 320).astype(np.uint8)
     picture = Image.fromarray(np.tile(ramp, (240, 1))).convert("RGB")
-    scores = np.array([1.0, 0.0])
-    face = TrackedFace(3, Face((100, 80, 200, 180), 1.0), scores, scores, "happy")
-    drawn = draw_tracked(picture, [face], LABELS)
+    scores = {"happy": 1.0, "sad": 0.0}
+    face = FaceReading(scores, "happy", face=Face((100, 80, 200, 180), 1.0), number=3)
+    drawn = draw_readings(picture, [face], with_scores=False)
     yuv = VideoFrame.from_image(picture).reformat(format="yuv420p").to_ndarray()
-    render_annotation([face], LABELS, picture.size).lay_over(yuv)
+    render_annotation([face], picture.size).lay_over(yuv)
     expected = VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()
     assert np.abs(yuv[:240].astype(int) - expected[:240]).max() <= 3
     assert np.abs(yuv.astype(int) - expected).mean() < 0.2
-    assert render_annotation([], LABELS, picture.size) is None
+    assert render_annotation([], picture.size) is None
 
 
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
@@ -372,7 +377,7 @@ def test_a_file_none_of_whose_frames_can_be_decoded_is_refused(walk, tmp_path):
             {"max_pixels": 9999},
             r"'walk\.mp4' has frames of 160 × 120 pixels, expected at most 9,999",
         ),
-        ({"looks_per_second": 0}, r"`looks_per_second` is 0, expected above 0"),
+        ({"detections_per_second": 0}, r"`detections_per_second` is 0, expected above 0"),
     ],
 )
 def test_what_is_beyond_a_limit_is_refused(walk, tmp_path, limit, message):

@@ -72,7 +72,7 @@ def build_batch_tab(kit: DemoKit) -> None:
             with path.open("w", encoding="utf-8", newline="") as file:
                 write_csv(rows, reader.label_names, file)
             # Gradio has its own copy, which it deletes later, once this has been taken.
-            yield text, build_table(rows, reader.label_names), str(path)
+            yield text, build_table(rows), str(path)
 
     button.click(
         read_files,

@@ -1,7 +1,6 @@
 """The tab that reads a webcam while it runs."""
 
 import base64
-import dataclasses
 import io
 import time
 from collections.abc import Sequence
@@ -12,11 +11,11 @@ from PIL import Image
 
 from fer_hf.demo.kit import DemoKit
 from fer_hf.demo.messages import show_errors
-from fer_hf.demo.timeline import render_timeline
+from fer_hf.demo.timeline import Timeline, render_timeline
 from fer_hf.demo.views import render_readings
-from fer_hf.faces.overlay import draw_tracked, name_tracked
+from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reading import FaceReading
-from fer_hf.faces.tracking import FaceTracker, Timeline, TrackedFace
+from fer_hf.faces.tracking import FaceTracker
 
 SECONDS_BETWEEN_FRAMES = 0.2
 """The browser sends no frame sooner; it sends fewer where an answer takes longer."""
@@ -33,11 +32,11 @@ _MAX_GAP = 3.0
 class Watch:
     """What is remembered of one visitor's webcam: its faces, and their last minute."""
 
-    def __init__(self, label_names: Sequence[str], threshold: float | None) -> None:
-        self._tracker = FaceTracker(label_names, threshold=threshold, max_gap=_MAX_GAP)
-        self._timeline = Timeline(label_names, seconds=_TIMELINE_SECONDS)
+    def __init__(self, threshold: float | None) -> None:
+        self._tracker = FaceTracker(threshold=threshold, max_gap=_MAX_GAP)
+        self._timeline = Timeline(seconds=_TIMELINE_SECONDS)
 
-    def see(self, readings: Sequence[FaceReading]) -> list[TrackedFace]:
+    def see(self, readings: Sequence[FaceReading]) -> list[FaceReading]:
         """Take in the faces of the frame of this moment, and return them smoothed."""
         now = time.monotonic()
         tracked = self._tracker.update(now, readings)
@@ -82,17 +81,16 @@ def build_live_tab(kit: DemoKit) -> None:
                 f"The frame has {frame.width} × {frame.height} pixels, expected at most "
                 f"{kit.limits.pixels:,}. Choose a smaller size for the webcam."
             )
-        reader, names = kit.quick_reader, kit.quick_reader.label_names
+        reader = kit.quick_reader
         if watch is None:
             not_sure = reader.classifier.not_sure
-            watch = Watch(names, None if not_sure is None else not_sure.threshold)
+            watch = Watch(None if not_sure is None else not_sure.threshold)
         (readings,) = reader([frame])
         tracked = watch.see(readings)
-        smoothed = [smooth(*pair) for pair in zip(readings, tracked, strict=True)]
-        drawn = draw_tracked(frame, tracked, names)
+        drawn = draw_readings(frame, tracked, with_scores=False)
         return (
             embed_picture(drawn, describe_faces(tracked)),
-            render_readings(smoothed, names, numbers=[face.number for face in tracked]),
+            render_readings(tracked),
             watch.render(),
             watch,
         )
@@ -111,21 +109,11 @@ def build_live_tab(kit: DemoKit) -> None:
     )
 
 
-def smooth(reading: FaceReading, tracked: TrackedFace) -> FaceReading:
-    """Return a reading with scores and verdict as they were smoothed."""
-    return dataclasses.replace(
-        reading,
-        scores=tracked.scores,
-        crowd_scores=tracked.crowd_scores,
-        sure=None if reading.sure is None else tracked.label is not None,
-    )
-
-
-def describe_faces(tracked: Sequence[TrackedFace]) -> str:
+def describe_faces(tracked: Sequence[FaceReading]) -> str:
     """Say in one line what a frame shows, for those who do not see it."""
     if not tracked:
         return "No face found in this frame."
-    return "; ".join(f"face {name_tracked(face)}" for face in tracked)
+    return "; ".join(f"face {face.caption}" for face in tracked)
 
 
 def embed_picture(picture: Image.Image, description: str) -> str:

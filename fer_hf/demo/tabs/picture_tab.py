@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from fer_hf.demo.examples import build_examples, build_picture_input, build_whole_picture_input
@@ -76,32 +74,26 @@ def build_annotated_output(label: str = "Faces found") -> gr.Image:
 def read_picture(reader: FaceReader, picture: Image.Image, whole_picture: bool) -> Shown:
     """Return the path of the annotated picture, the panels as HTML, and the readings' numbers."""
     [readings] = reader([picture], whole_picture=whole_picture)
-    names = reader.label_names
-    panels = render_readings(readings, names) if readings else render_no_face()
-    annotated = write_picture(draw_readings(picture, readings, names))
-    return annotated, panels, list_readings(readings, names)
+    panels = render_readings(readings) if readings else render_no_face()
+    return write_picture(draw_readings(picture, readings)), panels, list_readings(readings)
 
 
-def list_readings(
-    readings: Sequence[FaceReading], label_names: Sequence[str]
-) -> list[dict[str, Any]]:
+def list_readings(readings: Sequence[FaceReading]) -> list[dict[str, Any]]:
     """Turn readings into what JSON can hold."""
-
-    def name(scores: npt.NDArray[np.floating]) -> dict[str, float]:
-        return {
-            label: round(float(score), 4) for label, score in zip(label_names, scores, strict=True)
-        }
-
     return [
         {
-            "face": number,
+            "face": reading.number,
             "box": [round(float(edge)) for edge in reading.face.box],
             "detection_score": round(float(reading.face.score), 4),
-            "label": label_names[int(np.argmax(reading.scores))],
+            "label": reading.top_label,
             "sure": reading.sure,
             "prediction_set": reading.prediction_set,
-            "scores": name(reading.scores),
-            "crowd_scores": name(reading.crowd_scores),
+            "scores": _round(reading.scores),
+            "crowd_scores": _round(reading.crowd_scores or reading.scores),
         }
-        for number, reading in enumerate(readings, 1)
+        for reading in readings
     ]
+
+
+def _round(scores: dict[str, float]) -> dict[str, float]:
+    return {label: round(score, 4) for label, score in scores.items()}

@@ -36,7 +36,7 @@ def build_video_tab(kit: DemoKit) -> None:
             # A label would hide the title that the plot has.
             plot = gr.Image(label="Over time", show_label=False, format="png", interactive=False)
             tables = gr.File(
-                label="CSV and Parquet: a row for each look and face",
+                label="CSV and Parquet: a row for each detection and face",
                 file_count="multiple",
                 interactive=False,
             )
@@ -114,7 +114,7 @@ def build_video_tab(kit: DemoKit) -> None:
 def describe_video(result: VideoResult) -> str:
     """Say in Markdown what was read, and what was wrong with the file."""
     text = (
-        f"Faces followed: {result.num_faces}. Seconds: {result.seconds:.1f}. Looks: "
-        f"{result.num_looks} at {result.num_frames} frames. Cuts: {result.num_cuts}."
+        f"Faces followed: {result.num_faces}. Seconds: {result.seconds:.1f}. Detections: "
+        f"{result.num_detections} in {result.num_frames} frames. Cuts: {result.num_cuts}."
     )
     return f"{text} **{result.note}**" if result.note else text

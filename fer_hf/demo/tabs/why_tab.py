@@ -13,8 +13,8 @@ from fer_hf.demo.limits import open_picture
 from fer_hf.demo.messages import show_errors
 from fer_hf.demo.views import render_no_face
 from fer_hf.faces import crop_face
-from fer_hf.faces.overlay import format_percent
 from fer_hf.inference.explanation import COLORMAP, compute_heat_map, render_heat_map
+from fer_hf.inference.reading import format_percent
 
 TOP_LABEL = "the likeliest"
 _SIDE = 480
@@ -77,13 +77,12 @@ def build_why_tab(kit: DemoKit) -> None:
             )
         reading = readings[face - 1]
         if label == TOP_LABEL:
-            label = reader.label_names[int(np.argmax(reading.scores))]
+            label = reading.top_label
         crop = opened if whole_picture else crop_face(opened, reading.face)
         crop.thumbnail((_SIDE, _SIDE))  # the map is coarser by far
         found = compute_heat_map(reader.classifier, crop, label)
-        score = float(reading.scores[reader.label_names.index(label)])
         shown = write_picture(render_heat_map(crop, found))
-        return shown, render_legend(face, label, score, bool(found.any()))
+        return shown, render_legend(face, label, reading.scores[label], bool(found.any()))
 
     def list_labels() -> gr.Dropdown:
         return gr.Dropdown([TOP_LABEL, *kit.reader.label_names])

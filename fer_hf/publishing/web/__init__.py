@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY
-from fer_hf.inference.onnx_network import MODEL_FILE
+from fer_hf.inference.networks import MODEL_FILE
 from fer_hf.inference.preprocessing import (
     CONFIG_FILE,
     read_json,

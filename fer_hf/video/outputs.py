@@ -1,0 +1,146 @@
+"""What an analysis leaves on disk: the annotated video, the table of faces, and its plot."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from av.video.frame import VideoFrame
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from fer_hf.evaluation.reports.plots import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
+from fer_hf.faces.reading import FaceReading
+from fer_hf.video.frames import Frame, VideoFile
+
+CLOCK = Fraction(1, 90_000)
+"""Unit of its times in seconds: MPEG's, in which frames of the usual rates are whole."""
+
+SCORE_PREFIX = "score_"
+"""Before the names of the labels in the names of columns, so that no label is called `frame`."""
+
+PAPER = "#f7f9fb"
+
+_LONGEST_STEP = 2.5
+"""Detections more than this many usual steps apart are not joined: the face was not seen."""
+
+
+@contextmanager
+def open_annotated_video(path: Path, video: VideoFile) -> Iterator[Callable[[Frame], None]]:
+    """Yield a function that writes frames as H.264 in MP4, at their times and without sound."""
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        options = {"preset": "veryfast", "crf": "25"}
+        stream = container.add_stream("libx264", rate=video.frame_rate, options=options)
+        stream.width, stream.height = video.size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = CLOCK
+        stream.codec_context.colorspace = video.colorspace
+
+        def write(frame: Frame) -> None:
+            picture = VideoFrame.from_ndarray(frame.yuv, format="yuv420p")
+            picture.pts, picture.time_base = round(frame.seconds / CLOCK), CLOCK
+            container.mux(stream.encode(picture))
+
+        yield write
+        container.mux(stream.encode())
+
+
+class FaceTable:
+    """A row for each detection and face.
+
+    Columns: `time_seconds`; `frame`, from 0 on; `face`, its number; `left`, `top`, `right`,
+    `bottom` in pixels of the annotated video; `detection_score`; `label` as it is shown; and the
+    smoothed score of each label.
+
+    Args:
+        label_names: Names of the labels in the order of the scores.
+    """
+
+    def __init__(self, label_names: Sequence[str]) -> None:
+        whole, real = pa.int64(), pa.float64()
+        self._schema = pa.schema(
+            [("time_seconds", real), ("frame", whole), ("face", whole)]
+            + [(name, real) for name in ("left", "top", "right", "bottom", "detection_score")]
+            + [("label", pa.string())]
+            + [(SCORE_PREFIX + name, real) for name in label_names]
+        )
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(self, frame: Frame, readings: Sequence[FaceReading]) -> None:
+        """Add the faces of one detection."""
+        rows = [
+            (
+                *(frame.seconds, frame.number, one.number, *one.face.box, one.face.score),
+                *(one.name, *one.scores.values()),
+            )
+            for one in readings
+        ]
+        if rows:
+            columns = zip(*rows, self._schema.types, strict=True)
+            arrays = [pa.array(values, kind) for *values, kind in columns]
+            self._batches.append(pa.record_batch(arrays, schema=self._schema))
+
+    def save(self, csv: Path, parquet: Path) -> pa.Table:
+        """Write the table to two files, and return it; without faces it has no rows."""
+        table = pa.Table.from_batches(self._batches, self._schema)
+        pa.csv.write_csv(table, csv)
+        pa.parquet.write_table(table, parquet)
+        return table
+
+
+def plot_most_seen_face(
+    table: pa.Table, label_names: Sequence[str], *, seconds: float, detections_per_second: float
+) -> Figure:
+    """Draw a band for each label, from 0 to 100 %, over the time of the video.
+
+    A band is dark where its label is shown, so that nothing depends on hues; where none is dark,
+    the model is not sure.
+
+    Args:
+        table: As `FaceTable.save` returns it.
+        label_names: The labels, from top to bottom.
+        seconds: Duration of the video.
+        detections_per_second: How often faces were detected.
+    """
+    counts = Counter(table["face"].to_pylist())
+    if not counts:
+        figure = build_figure(9.0, 1.6, "No face was found in this video")
+        figure.add_subplot().set_axis_off()
+        return figure
+    [(face, _)] = counts.most_common(1)
+    rows = table.filter(pa.compute.field("face") == face)
+    times, shown = rows["time_seconds"].to_numpy(), np.array(rows["label"].to_pylist())
+    gaps = np.flatnonzero(np.diff(times) > _LONGEST_STEP / detections_per_second) + 1
+    among = f", the most seen of {len(counts)}" if len(counts) > 1 else ""
+    title = f"Face {face}{among}: smoothed scores, 0–100 %, dark where shown"
+    figure = build_figure(9.0, 1.3 + 0.55 * len(label_names), title)
+    bands = figure.subplots(len(label_names), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, name in zip(bands, label_names, strict=True):
+        scores = np.insert(rows[SCORE_PREFIX + name].to_numpy(), gaps, np.nan)
+        moments = np.insert(times, gaps, np.nan)
+        is_shown = np.insert((shown == name).astype(float), gaps, 0) > 0
+        axes.fill_between(moments, scores, color=BAR, linewidth=0)
+        axes.fill_between(moments, scores, where=is_shown, color=VALIDATION, linewidth=0)
+        axes.plot(moments, scores, color=INK, linewidth=0.8)
+        axes.set_ylabel(name, color=INK, rotation=0, ha="right", va="center", fontsize=9)
+        axes.set_facecolor(PAPER)
+        axes.set_yticks([])
+        axes.spines[["left", "top", "right"]].set_visible(False)
+        axes.spines["bottom"].set_color(FAINT)
+        axes.tick_params(colors=MUTED, labelsize=8, length=0)
+    bands[-1].set(xlim=(0, max(seconds, 1 / detections_per_second)), ylim=(0, 1))
+    bands[-1].xaxis.set_major_locator(MaxNLocator(steps=[1, 1.5, 2, 3, 6, 10]))
+    bands[-1].xaxis.set_major_formatter(FuncFormatter(lambda time, _: format_time(time)))
+    return figure
+
+
+def format_time(seconds: float) -> str:
+    """Write 75.5 as 1:15.5."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}" if rest % 1 else f"{minutes:.0f}:{rest:02.0f}"
