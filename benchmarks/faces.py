@@ -23,8 +23,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from tabulate import tabulate
 
-from fer_hf.data.layouts.folders import list_pictures
-from fer_hf.data.pictures import load_picture, to_rgb
+from fer_hf.data.pictures import list_pictures, load_picture, to_rgb
 from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.faces import Face, FaceDetector, crop_face, load_detector
 from fer_hf.faces.tracking import compute_iou

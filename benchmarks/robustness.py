@@ -18,7 +18,7 @@ from transformers.utils import logging
 from fer_hf.data import load_splits
 from fer_hf.data.audit.contact_sheet import render_contact_sheet
 from fer_hf.data.drawn.faces import draw_face
-from fer_hf.data.label_matching import map_labels
+from fer_hf.data.labels import map_labels
 from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures, render_slices
 from fer_hf.evaluation.reports.provenance import name_source
 from fer_hf.evaluation.reports.robustness_plots import plot_robustness

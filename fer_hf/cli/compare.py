@@ -28,7 +28,7 @@ def main(args: Sequence[str]) -> None:
     import argparse
     from dataclasses import replace
 
-    from fer_hf.data.parts import SPLITS, split_name
+    from fer_hf.data.splits import SPLITS, split_name
     from fer_hf.training.arguments import DataArguments, StrictParser
 
     parser = StrictParser(
@@ -162,7 +162,7 @@ def _name_models(sources: Sequence[str]) -> dict[str, str]:
 
 
 def _map_labels(split: "Dataset", name: str, classifier: "ExpressionClassifier") -> Any:
-    from fer_hf.data.label_matching import map_labels
+    from fer_hf.data.labels import map_labels
 
     try:
         data_names = split.features["label"].names

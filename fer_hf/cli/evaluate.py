@@ -28,7 +28,7 @@ def main(args: Sequence[str]) -> None:
     from datasets.utils import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
-    from fer_hf.data.parts import SPLITS, split_name
+    from fer_hf.data.splits import SPLITS, split_name
     from fer_hf.evaluation.checkpoint_evaluation import (
         evaluate_checkpoint,
         save_evaluation,

@@ -22,22 +22,25 @@ from datasets.arrow_writer import ArrowWriter
 from datasets.table import MemoryMappedTable
 from filelock import FileLock
 
-from fer_hf.data.parts import SPLITS
+from fer_hf.data.splits import SPLITS
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raise it when what is written changes, so that entries of older versions are not served."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One split ready to write: pictures in batches, and the other columns whole."""
+    """One split ready to write: pictures in batches, and the other columns whole.
+
+    Attributes:
+        pictures: N encoded pictures in batches, as `IMAGE_TYPE` arrays.
+        columns: `label`, with label ids, and others as float32: shape (N,), or (N, labels).
+    """
 
     pictures: Iterator[pa.StructArray]
-    label_ids: np.ndarray
-    votes: np.ndarray | None
-    other_votes: np.ndarray | None
+    columns: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def compute_key(identity: Sequence[Path | str], options: Mapping[str, Any]) -> s
         32 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for item in (f"{FORMAT_VERSION} {json.dumps(options, sort_keys=True)}", *identity):
+    for item in (f"{FORMAT_VERSION} {json.dumps(options, sort_keys=True, default=str)}", *identity):
         digest.update(f"{_describe(item)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
 
@@ -130,25 +133,25 @@ def _write_whole(entry: Path, content: Content) -> None:
 
 
 def _write_table(path: Path, table: Table, label_names: Sequence[str]) -> None:
-    columns = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(label_names))}
-    if table.votes is not None:
-        columns["votes"] = datasets.List(datasets.Value("float32"), length=len(label_names))
-    if table.other_votes is not None:
-        columns["other_votes"] = datasets.Value("float32")
-    features = datasets.Features(columns)
+    features = datasets.Features(image=datasets.Image())
+    for name, values in table.columns.items():
+        features[name] = datasets.Value("float32")
+        if values.ndim == 2:
+            features[name] = datasets.List(features[name], length=values.shape[1])
+    features["label"] = datasets.ClassLabel(names=list(label_names))
     start = 0
     with ArrowWriter(features=features, path=str(path)) as writer:
         for pictures in table.pictures:
-            end = start + len(pictures)
-            arrays = [pictures, pa.array(table.label_ids[start:end], pa.int64())]
-            if table.votes is not None:
-                votes = pa.array(table.votes[start:end].astype(np.float32).ravel())
-                arrays.append(pa.FixedSizeListArray.from_arrays(votes, len(label_names)))
-            if table.other_votes is not None:
-                arrays.append(pa.array(table.other_votes[start:end].astype(np.float32)))
-            writer.write_table(pa.Table.from_arrays(arrays, names=list(columns)))
-            start = end
+            rows = slice(start, start + len(pictures))
+            arrays = [pictures, *(_to_arrow(values[rows]) for values in table.columns.values())]
+            writer.write_table(pa.Table.from_arrays(arrays, names=list(features)))
+            start = rows.stop
         writer.finalize()
+
+
+def _to_arrow(values: np.ndarray) -> pa.Array:
+    flat = pa.array(values.ravel())
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
 def _load(entry: Path) -> datasets.DatasetDict:

@@ -1,65 +1,67 @@
-"""From what a source says about labels to one list of names and one id for each row."""
+"""Labels: from what a source says to names and ids, and from a data set's to a model's.
+
+Labels are matched by name, because a model meets data it was not trained on: seven emotions instead
+of eight, another order, another spelling.
+"""
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from fer_hf.emotions import canonical_emotion, order_labels
 
 logger = logging.getLogger(__name__)
 
 
-def name_labels(values: Sequence[Any], label_names: Sequence[str] | None, where: str) -> list[str]:
+def name_labels(
+    values: Sequence[Any],
+    label_names: Sequence[str] | None,
+    where: str,
+    name_row: Callable[[int], str],
+) -> list[str]:
     """Turn labels, names or whole numbers, into names in canonical spelling.
 
     Args:
         values: One label a row. ``3``, ``"3"`` and ``3.0`` count as numbers if all labels do.
         label_names: The name of each number, from 0. Without it a number is its own name.
         where: The source of the labels, for messages.
+        name_row: Returns what to call a row in a message.
 
     Raises:
         ValueError: If a row has no label, or a number has no name.
     """
     texts = ["" if value is None else str(value).strip() for value in values]
     distinct = sorted(set(texts))
-    if "" in distinct or "nan" in distinct:
-        row = next(row for row, text in enumerate(texts) if text in ("", "nan"))
-        raise ValueError(f"Row {row} of {where} has no label. Give it one, or remove the row.")
-    named = label_names is not None and set(distinct) <= set(label_names)
-    if named or not all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in distinct):
+    for row, text in enumerate(texts if {"", "nan"} & set(distinct) else ()):
+        if text in ("", "nan"):
+            raise ValueError(f"{name_row(row)} has no label. Give it one, or remove the row.")
+    are_names = label_names is not None and set(distinct) <= set(label_names)
+    if are_names or not all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in distinct):
         names = {text: canonical_emotion(text) for text in distinct}
     else:
-        names = _name_numbers(distinct, label_names, where)
+        names = _name_numbers(
+            {text: int(text.split(".")[0]) for text in distinct}, label_names, where
+        )
     return [names[text] for text in texts]
 
 
 def _name_numbers(
-    texts: Sequence[str], label_names: Sequence[str] | None, where: str
+    numbers: Mapping[str, int], label_names: Sequence[str] | None, where: str
 ) -> dict[str, str]:
-    numbers = {text: int(text.split(".")[0]) for text in texts}
-    outside = sorted(
-        {
-            number
-            for number in numbers.values()
-            if number < 0 or (label_names is not None and number >= len(label_names))
-        }
-    )
-    if outside:
+    end = max(numbers.values(), default=0) + 1 if label_names is None else len(label_names)
+    if outside := sorted({number for number in numbers.values() if not 0 <= number < end}):
         found = f"Labels of {where} are numbers, among them {outside[:10]}"
         if label_names is None:
             raise ValueError(f"{found}, but labels count from 0. Remove those rows.")
         raise ValueError(
-            f"{found}, but `label_names` has {len(label_names)} names {list(label_names)} for the "
-            f"numbers 0 to {len(label_names) - 1}. Name all numbers, or remove those rows."
+            f"{found}, but `label_names` has {end} names {list(label_names)} for the numbers 0 to "
+            f"{end - 1}. Name all numbers, or remove those rows."
         )
     if label_names is None:
-        logger.warning(
-            "Labels of %s are numbers without names, so the model will call them %s. Pass "
-            "`label_names` to name them, in the order of the numbers.",
-            where,
-            [str(number) for number in sorted(set(numbers.values()))],
-        )
         return {text: str(number) for text, number in numbers.items()}
     return {text: canonical_emotion(label_names[number]) for text, number in numbers.items()}
 
@@ -115,8 +117,101 @@ def collect_label_names(
                 f"Split `{split}` has label {lacking[0]!r}, which `train` lacks ({used['train']}). "
                 "Use the same label folders in every split."
             )
+    if declared is None and all(re.fullmatch("[0-9]+", name) for name in allowed):
+        logger.warning(
+            "Labels are numbers without names, so the model will call them %s. Pass `label_names` "
+            "to name them, in the order of the numbers.",
+            allowed,
+        )
     if unused := [name for name in allowed if name not in used["train"]]:
         logger.warning("No picture of `train` is labelled %s; a model cannot learn it.", unused)
     if len(allowed) < 2:
         raise ValueError(f"Found only the label {allowed}. Classifying needs two or more.")
     return allowed
+
+
+def match_labels(data_names: Sequence[str], model_names: Sequence[str]) -> dict[str, str]:
+    """Find the model's name for each label of the data.
+
+    The same spelling comes first, then another spelling of the same emotion: `happy` is `happiness`
+    (see `emotions.canonical_emotion`).
+
+    Args:
+        data_names: Label names of the data.
+        model_names: Label names of the model.
+
+    Returns:
+        Data label to model label, in the order of the data; labels the model lacks are left out.
+
+    Raises:
+        ValueError: A data label fits several of the model's, or several fit one.
+    """
+    match: dict[str, str] = {}
+    for name in data_names:
+        same = [other for other in model_names if other == name] or [
+            other for other in model_names if canonical_emotion(other) == canonical_emotion(name)
+        ]
+        if len(same) > 1 or (same and same[0] in match.values()):
+            raise ValueError(
+                f"The data's label {name!r} does not match one label of the model's alone: the "
+                f"data has {list(data_names)}, the model {list(model_names)}. Rename the labels."
+            )
+        if same:
+            match[name] = same[0]
+    return match
+
+
+def map_labels(
+    labels: npt.ArrayLike, data_names: Sequence[str], model_names: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Turn label ids of the data into those of the model.
+
+    Args:
+        labels: Shape (N,), positions in `data_names`.
+        data_names: Label names of the data; one that no row has need not be the model's.
+        model_names: Label names of the model.
+
+    Returns:
+        Shape (N,), positions in `model_names`.
+
+    Raises:
+        ValueError: A row has a label that the model lacks, or names do not match one to one.
+    """
+    label_ids, match = np.asarray(labels), match_labels(data_names, model_names)
+    for label in np.unique(label_ids):
+        if data_names[label] not in match:
+            raise ValueError(
+                f"The data has {int((label_ids == label).sum())} pictures labelled "
+                f"{data_names[label]!r}, expected only labels that the model knows "
+                f"({list(model_names)}). Take these pictures out, or evaluate a model that knows "
+                "the label."
+            )
+    positions = [list(model_names).index(match[n]) if n in match else -1 for n in data_names]
+    return np.asarray(positions, dtype=np.int64)[label_ids]
+
+
+def map_votes(
+    votes: npt.ArrayLike, data_names: Sequence[str], model_names: Sequence[str]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Put columns of votes into the order of the model's labels.
+
+    Args:
+        votes: Counts of shape (N, len(data_names)).
+        data_names: Label names of the data.
+        model_names: Label names of the model.
+
+    Returns:
+        Counts of shape (N, len(model_names)), 0 where the data has no such label; and counts of
+        shape (N,) of the votes for labels that the model lacks.
+
+    Raises:
+        ValueError: Names do not match one to one.
+    """
+    counts, match = np.asarray(votes, dtype=np.float64), match_labels(data_names, model_names)
+    mapped, lacking = np.zeros((len(counts), len(model_names))), np.zeros(len(counts))
+    for column, name in enumerate(data_names):
+        if name in match:
+            mapped[:, list(model_names).index(match[name])] = counts[:, column]
+        else:
+            lacking += counts[:, column]
+    return mapped, lacking

@@ -1,26 +1,15 @@
-"""Opening pictures of every kind, and turning them all into RGB the same way.
+"""Picture files: which ones there are, how they are opened, and how all of them become RGB.
 
-Training, evaluation and serving go through here, so that one picture gives one score everywhere.
+Training, evaluation and serving all go through here, so that one picture gives one score
+everywhere. It needs nothing but Pillow and NumPy, because serving has nothing else.
 """
 
 import io
-import itertools
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
-import datasets
 import numpy as np
-import pyarrow as pa
-from datasets.utils import tqdm
 from PIL import Image, ImageOps
-
-from fer_hf.data.parts import BATCH_SIZE, IMAGE_TYPE
-
-_Picture = TypeVar("_Picture")
-_Result = TypeVar("_Result")
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused by their header: 0.25 GiB as RGB, Pillow's own limit."""
@@ -33,8 +22,22 @@ PICTURE_ENDINGS = frozenset(
 )
 """File endings (lower case) that are taken for pictures in a folder."""
 
-PROGRESS_FROM = 2_000
-"""From this many pictures on, checking them shows a progress bar (they take some seconds)."""
+
+def walk_pictures(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder that have a picture's ending.
+
+    Hidden files, and what lies in hidden folders, do not count.
+    """
+    for file in folder.rglob("*"):
+        if file.suffix.lower() in PICTURE_ENDINGS and not any(
+            name.startswith(".") for name in file.relative_to(folder).parts
+        ):
+            yield file
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return what `walk_pictures` yields, sorted."""
+    return sorted(walk_pictures(folder))
 
 
 def load_picture(source: str | Path | bytes) -> Image.Image:
@@ -93,76 +96,6 @@ def _scale_to_8_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((levels.clip(0, white) * (255 / white)).round().astype(np.uint8))
 
 
-def read_encoded(split: datasets.Dataset) -> Iterator[bytes]:
-    """Yield each picture of a split as its file's content, without decoding it."""
-    for stored in list_stored(split):
-        content = stored["bytes"]
-        yield Path(stored["path"]).read_bytes() if content is None else content
-
-
-def list_stored(split: datasets.Dataset) -> Iterator[dict[str, Any]]:
-    """Yield each picture as it is kept: its encoded `bytes`, or the `path` of its file, or both."""
-    pictures = split.select_columns("image").cast_column("image", datasets.Image(decode=False))
-    for batch in pictures.iter(BATCH_SIZE):
-        yield from batch["image"]
-
-
-def find_unreadable(batches: Iterable[pa.StructArray], num_pictures: int) -> dict[int, str]:
-    """Decode every picture once, in threads, as training will.
-
-    Args:
-        batches: Encoded pictures, as structs of `bytes` and `path`.
-        num_pictures: How many there are together, for the progress bar.
-
-    Returns:
-        What is wrong, by row number counted over all batches; empty if every picture can be read.
-    """
-    pictures = (encoded for batch in batches for encoded in batch.to_pylist())
-    faults = map_in_threads(_find_fault, pictures, num_pictures, "Checking pictures")
-    return {row: fault for row, fault in enumerate(faults) if fault}
-
-
-def map_in_threads(
-    function: Callable[[_Picture], _Result], pictures: Iterable[_Picture], total: int, task: str
-) -> list[_Result]:
-    """Apply a function to each picture, in whatever form, in threads.
-
-    Args:
-        function: May be called by several threads at once.
-        pictures: Held a batch at a time.
-        total: How many there are; `PROGRESS_FROM` or more show a progress bar on a terminal.
-        task: Its title.
-
-    Returns:
-        What the function returned, in order.
-    """
-    remaining = iter(pictures)
-    results: list[_Result] = []
-    quiet = True if total < PROGRESS_FROM else None
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(total=total, desc=task, unit=" pictures", disable=quiet) as bar,
-    ):
-        while batch := list(itertools.islice(remaining, BATCH_SIZE)):
-            results += threads.map(function, batch)
-            bar.update(len(batch))
-    return results
-
-
-def _find_fault(encoded: dict[str, Any] | None) -> str | None:
-    content, path = (encoded["bytes"], encoded["path"]) if encoded else (None, None)
-    source = content if content is not None else path
-    if source is None:
-        return "no picture in this row"
-    try:
-        to_rgb(load_picture(source))
-    # Decoders meet damaged files with whatever goes wrong first: OSError, SyntaxError, zlib.error,
-    # struct.error, EOFError, MemoryError and more. All mean that training would stop here.
-    except Exception as error:
-        return describe_fault(error, source)
-    return None
-
-
 def describe_fault(error: Exception, source: str | Path | bytes) -> str:
     """Say in a few words why `source`, a path or a file's content, cannot be read."""
     if isinstance(error, FileNotFoundError):
@@ -171,41 +104,3 @@ def describe_fault(error: Exception, source: str | Path | bytes) -> str:
         size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
         return "not a picture" if size else "empty file"
     return str(error) or type(error).__name__
-
-
-def encode_pictures(pixels: np.ndarray) -> pa.StructArray:
-    """Encode pictures without loss as PPM (colour) or PGM (grey): a short header, then the pixels.
-
-    No format is faster to write or to read back: PNG, even uncompressed, takes several times as
-    long (`benchmarks/loading.md`). The size is that of the array.
-
-    Args:
-        pixels: uint8 of shape (N, H, W, 3) or (N, H, W), values 0–255.
-
-    Returns:
-        N structs of `bytes` and an empty `path`.
-    """
-    num, height, width = pixels.shape[:3]
-    magic = "P6" if pixels.ndim == 4 else "P5"
-    header = np.frombuffer(f"{magic}\n{width} {height}\n255\n".encode(), np.uint8)
-    encoded = np.empty((num, header.size + pixels[0].size), np.uint8)
-    encoded[:, : header.size] = header
-    encoded[:, header.size :] = pixels.reshape(num, -1)
-    # The rows lie end to end, so Arrow can take the buffer as it is instead of N bytes objects.
-    ends = np.arange(num + 1, dtype=np.int32) * np.int32(encoded.shape[1])
-    binary = pa.Array.from_buffers(
-        pa.binary(), num, [None, pa.py_buffer(ends), pa.py_buffer(encoded)]
-    )
-    return pa.StructArray.from_arrays([binary, pa.nulls(num, pa.string())], fields=list(IMAGE_TYPE))
-
-
-def resolve_paths(pictures: pa.StructArray, folder: Path) -> pa.StructArray:
-    """Make relative paths of pictures without bytes absolute, taking them from `folder`."""
-    names, contents = pictures.field("path").to_pylist(), pictures.field("bytes")
-    paths: Iterator[str | None] = (
-        str(folder / name) if name and not content.is_valid else name
-        for name, content in zip(names, contents, strict=True)
-    )
-    return pa.StructArray.from_arrays(
-        [contents, pa.array(paths, pa.string())], fields=list(IMAGE_TYPE)
-    )

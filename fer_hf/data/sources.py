@@ -1,46 +1,43 @@
-"""Where pictures come from: recognise the layout of a source, and make the three splits of it.
-
-Each layout has a module of its own; they meet here, so that `load_splits` is all a user calls.
-"""
+"""Where pictures come from: recognise the layout of a source, and make the three splits of it."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 
 from fer_hf.data import arrow_cache
-from fer_hf.data.labels import check_label_names, collect_label_names
-from fer_hf.data.layouts.arrays import find_array_names, locate_arrays
-from fer_hf.data.layouts.ferplus import (
-    VOTE_RULES,
-    VOTES_FILE,
-    find_fer2013,
-    find_vote_tables,
-    locate_fer2013,
-    locate_ferplus,
-)
-from fer_hf.data.layouts.folders import find_label_folders, locate_folders
-from fer_hf.data.layouts.hub_datasets import is_repo_id, locate_drawn, locate_hub
-from fer_hf.data.layouts.tables import find_tables, locate_table, looks_like_table
-from fer_hf.data.parts import SPLITS, Part, Source
-from fer_hf.data.pictures import find_unreadable
-from fer_hf.data.splitting import split_rows
-from fer_hf.emotions import order_labels
+from fer_hf.data.labels import collect_label_names
+from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.layouts.arrays import ARRAYS
+from fer_hf.data.layouts.drawn_faces import DRAWN
+from fer_hf.data.layouts.ferplus import FER2013, FERPLUS
+from fer_hf.data.layouts.folders import FOLDERS
+from fer_hf.data.layouts.hub_datasets import HUB
+from fer_hf.data.layouts.tables import TABLE
+from fer_hf.data.splits import SPLITS, split_rows
+from fer_hf.data.stored_pictures import find_unreadable
 
 logger = logging.getLogger(__name__)
 
 LAYOUTS = {
-    "arrays": "one .npz, or a folder of .npy: `train_images`, `train_labels`, `test_images`, …",
-    "folders": "train/happy/1.jpg, or happy/1.jpg: one folder for each label",
-    "table": "a CSV, TSV or Parquet file, or one for each split: columns `image` and `label`",
-    "fer2013": "fer2013.csv: columns `emotion`, `pixels`, `Usage`",
-    "ferplus": "fer2013.csv with fer2013new.csv, or train.parquet, … with ten vote columns",
-    "hub": "a data set's id on the Hub, or anything else `datasets.load_dataset` can load",
-    "drawn": "the drawn faces, made on the spot: the source is the word 'drawn'",
+    layout.name: layout
+    # A source has the first layout that recognises it. A table whose columns fit comes before label
+    # folders beside it: somebody wrote it on purpose.
+    for layout in (
+        DRAWN,
+        ARRAYS,
+        FERPLUS,
+        FER2013,
+        TABLE,
+        FOLDERS,
+        HUB,
+    )
 }
-"""The layouts by name, with what each looks like."""
+"""The layouts by name, in the order in which a source is compared with them."""
 
 
 class UnreadablePicturesError(ValueError):
@@ -60,41 +57,20 @@ class UnreadablePicturesError(ValueError):
 
 
 def load_splits(
-    source: str | Path,
-    *,
-    layout: str | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    label_names: Sequence[str] | None = None,
-    votes_file: str | Path | None = None,
-    vote_rule: str = "majority",
-    num_drawn: int = 1200,
-    drawn_size: int = 128,
-    revision: str | None = None,
-    skip_unreadable: bool = False,
-    seed: int = 0,
+    source: str | Path, *, layout: str | None = None, **options: Any
 ) -> datasets.DatasetDict:
     """Load pictures and labels from any of the `LAYOUTS` as the splits train, validation and test.
 
     Every picture is decoded once to see that it can be. The result is kept in the `datasets` cache
     until the files change, so that loading again takes no time. Splits the source lacks are cut out
-    of its `train`, as `splitting.split_rows` does it.
+    of its `train`, as `splits.split_rows` does it.
 
     Args:
         source: A path, a data set's id on the Hub, or the word ``"drawn"``.
         layout: One of `LAYOUTS`; by default it is recognised.
-        image_column: The column with the pictures or their paths, for `table` and `hub`.
-        label_column: The column with the labels, for `table` and `hub`.
-        label_names: All labels there may be; for labels that are numbers, their names from 0 on.
-        votes_file: FER+'s `fer2013new.csv`, if it does not lie beside `fer2013.csv`.
-        vote_rule: Which rows of FER+ are kept: ``"majority"``, those most people agree on, as its
-            official code has it (in train, those where an emotion has the most votes); ``"all"``,
-            each with a vote for an emotion, labelled with the one that has the most.
-        num_drawn: How many faces to draw.
-        drawn_size: Their height and width in pixels.
-        revision: Branch, tag or commit of the data set on the Hub.
-        skip_unreadable: Leave out pictures that cannot be read, and log their names.
-        seed: Decides which rows go into a split that has to be made, and the drawn faces.
+        **options: `image_column`, `label_column`, `label_names`, `votes_file`, `vote_rule`,
+            `num_drawn`, `drawn_size`, `revision`, `skip_unreadable` and `seed`, as `LoadOptions`
+            describes them.
 
     Returns:
         Exactly `train`, `validation` and `test`, with the columns `image` (`Image`), `label`
@@ -104,7 +80,7 @@ def load_splits(
 
     Raises:
         ValueError: If the source is not understood, or its content is not usable; the message
-            names what was found and what to do. Of pictures that cannot be read it is an
+            names what was found and what to do. If pictures cannot be read it is an
             `UnreadablePicturesError`, which lists them all.
         FileNotFoundError: If there is no such source.
         ConnectionError: If the Hub cannot be reached.
@@ -112,101 +88,62 @@ def load_splits(
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")
-    if isinstance(label_names, str):
-        raise ValueError(f"`label_names` is the text {label_names!r}. Pass a list of names.")
-    if label_names is not None:
-        label_names = check_label_names(label_names, "`label_names`")
-    if vote_rule not in VOTE_RULES:
-        raise ValueError(f"`vote_rule` is {vote_rule!r}. Expected one of {list(VOTE_RULES)}.")
-    layout = layout or recognise_layout(source, votes_file)
-    if vote_rule != "majority" and layout != "ferplus":
-        raise ValueError(
-            f"`vote_rule` is {vote_rule!r}, but '{source}' has the layout `{layout}`, which has no "
-            "votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
-        )
+    chosen = LoadOptions(**options)
+    kind = LAYOUTS[layout or recognise_layout(source, chosen.votes_file)]
+    _check_vote_rule(chosen.vote_rule, kind, source)
     path = Path(source).expanduser().absolute()
-    if layout not in ("hub", "drawn") and not path.exists():
-        raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
-    logger.info("Loading '%s' with the layout `%s`.", source, layout)
+    if not path.exists():
+        if kind.recognise_text is None:
+            raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
+        path = Path(source)
 
     with arrow_cache.explain_full_disk():
-        match layout:
-            case "arrays":
-                found = locate_arrays(path, label_names)
-            case "folders":
-                found = locate_folders(path, label_names)
-            case "table":
-                found = locate_table(path, image_column, label_column, label_names)
-            case "fer2013":
-                found = locate_fer2013(path)
-            case "ferplus":
-                found = locate_ferplus(path, votes_file, vote_rule)
-            case "drawn":
-                found = locate_drawn(num_drawn, drawn_size, seed)
-            case _:
-                name = str(path if path.exists() else source)
-                found = locate_hub(name, revision, image_column, label_column, label_names)
-        options = {
-            "layout": layout,
-            "source": str(path if path.exists() else source),
-            "columns": [image_column, label_column],
-            "label_names": label_names,
-            "skip_unreadable": skip_unreadable,
-            "seed": seed,
-        }
-        key = arrow_cache.compute_key(found.identity, options)
-        return arrow_cache.load_or_write(
-            key, lambda: _prepare(found, label_names, skip_unreadable, seed)
+        found = kind.locate(path, chosen)
+        logger.info("Read '%s' as `%s`: labels are %s.", source, kind.name, found.labels_from)
+        key = arrow_cache.compute_key(
+            found.identity, {"layout": kind.name, "source": str(path), **asdict(chosen)}
         )
+        return arrow_cache.load_or_write(key, lambda: _prepare(found, chosen))
+
+
+def _check_vote_rule(rule: str, layout: Layout, source: str | Path) -> None:
+    if rule in layout.vote_rules:
+        return
+    known = LAYOUTS["ferplus"].vote_rules
+    raise ValueError(
+        f"`vote_rule` is {rule!r}. Expected one of {list(known)}."
+        if rule not in known
+        else f"`vote_rule` is {rule!r}, but '{source}' has the layout `{layout.name}`, which has "
+        "no votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
+    )
 
 
 def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -> str:
-    """Tell which of the `LAYOUTS` a source has.
+    """Return which of the `LAYOUTS` a source has.
 
-    A table whose columns fit comes before label folders beside it: somebody wrote it on purpose.
+    Args:
+        source: As for `load_splits`.
+        votes_file: As for `load_splits`; it makes a fer2013.csv FER+.
 
     Raises:
-        FileNotFoundError: If `source` is no path that exists, nor could be an id on the Hub.
+        FileNotFoundError: If `source` is not a path that exists, nor could be an id on the Hub.
         ValueError: If a folder or file matches no layout, with what it holds.
     """
-    path = Path(source).expanduser()
+    path, options = Path(source).expanduser(), LoadOptions(votes_file=votes_file)
     # An empty text would mean the working directory, which nobody meant.
-    if not path.exists() or source == "":
-        if str(source) == "drawn":
-            return "drawn"
-        if isinstance(source, str) and is_repo_id(source):
-            return "hub"
-        raise FileNotFoundError(
-            f"{str(source)!r} is no file or folder here, nor an id on the Hub ('name' or "
-            "'namespace/name'). Check the path."
-        )
-    if any(name.endswith("_images") for name in find_array_names(path)):
-        return "arrays"
-    if fer2013 := find_fer2013(path):
-        return "ferplus" if votes_file or (fer2013.parent / VOTES_FILE).is_file() else "fer2013"
-    if find_vote_tables(path):
-        return "ferplus"
-    if looks_like_table(path):
-        return "table"
-    if find_label_folders(path):
-        return "folders"
-    # A table without the usual columns: reading it names the ones it has.
-    if path.is_file() and find_tables(path):
-        return "table"
-    if path.is_dir() and _is_for_datasets(path):
-        return "hub"
-    raise ValueError(_describe_unknown(path))
-
-
-def _is_for_datasets(folder: Path) -> bool:
-    """Tell whether a folder is worth handing to `datasets`, whose own messages help little."""
-    # Two levels are enough, and a whole home directory given by mistake would take long.
-    files = [*folder.glob("*"), *folder.glob("*/*")]
-    names = {file.name for file in files if file.parent == folder}
-    endings = {file.suffix.lower() for file in files if file.is_file()}
-    return bool(
-        names & {"dataset_dict.json", "state.json"}
-        or endings & {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar"}
+    exists = path.exists() and source != ""
+    for layout in LAYOUTS.values():
+        if exists:
+            found = layout.recognise(path, options)
+        else:
+            found = layout.recognise_text is not None and layout.recognise_text(str(source))
+        if found:
+            return layout.name
+    if exists:
+        raise ValueError(_describe_unknown(path))
+    raise FileNotFoundError(
+        f"{str(source)!r} is not a file or folder here, nor an id on the Hub ('name' or "
+        "'namespace/name'). Check the path."
     )
 
 
@@ -218,62 +155,46 @@ def _describe_unknown(path: Path) -> str:
         )
         shown = ", ".join(inside[:10]) + (f" and {len(inside) - 10} more" if inside[10:] else "")
         found = f"'{path}' holds {shown or 'nothing'}, which is no known layout"
-    known = "; ".join(f"`{name}` ({looks})" for name, looks in LAYOUTS.items())
+    known = "; ".join(f"`{layout.name}` ({layout.looks_like})" for layout in LAYOUTS.values())
     return f"{found}. Expected one of: {known}. Arrange the files so, or pass `layout`."
 
 
-def _prepare(
-    found: Source, label_names: Sequence[str] | None, skip_unreadable: bool, seed: int
-) -> arrow_cache.Content:
-    parts = found.read()
-    rows, skipped = _check_pictures(parts, skip_unreadable)
-    labels = {split: [part.labels[row] for row in rows[split]] for split, part in parts.items()}
-    declared = label_names if label_names is not None else found.label_names
+def _prepare(source: Source, options: LoadOptions) -> arrow_cache.Content:
+    parts, skipped = _check_pictures(source.read(), options)
+    labels = {split: part.name_labels(options.label_names) for split, part in parts.items()}
+    declared = options.label_names or next(
+        (part.label_names for part in parts.values() if part.label_names), None
+    )
     names = collect_label_names(labels, declared)
     label_ids = {split: np.array([names.index(name) for name in labels[split]]) for split in labels}
-
-    # Where each split's rows come from: its own part, or, if it has none, the part `train`.
-    origins = {split: split if split in parts else "train" for split in SPLITS}
-    picked = {split: np.arange(len(label_ids[split])) for split in parts}
-    picked |= split_rows(label_ids["train"], set(parts), seed)
+    cut = split_rows(label_ids["train"], set(parts), options.seed)
     tables = {}
-    for split, origin in origins.items():
-        chosen = rows[origin][picked[split]]
-        votes = parts[origin].votes
-        if votes is not None:
-            votes = _order_votes(votes[chosen], found.label_names or names, names)
-        other_votes = parts[origin].other_votes
-        tables[split] = arrow_cache.Table(
-            parts[origin].read(chosen),
-            label_ids[origin][picked[split]],
-            votes,
-            None if other_votes is None else other_votes[chosen],
-        )
+    for split in SPLITS:
+        # A split that the source lacks comes out of its `train`.
+        origin = split if split in parts else "train"
+        rows = cut.get(split, np.arange(len(label_ids[origin])))
+        part = parts[origin].select(rows)
+        columns = {"label": label_ids[origin][rows], **part.order_votes(names)}
+        tables[split] = arrow_cache.Table(part.read(np.arange(len(rows))), columns)
     return arrow_cache.Content(names, tables, skipped)
 
 
 def _check_pictures(
-    parts: dict[str, Part], skip_unreadable: bool
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the rows of each part that can be read, and the names of those that cannot."""
-    rows = {split: np.arange(len(part.labels)) for split, part in parts.items()}
-    unreadable = []
+    parts: dict[str, Part], options: LoadOptions
+) -> tuple[dict[str, Part], list[str]]:
+    """Return the parts with the pictures that can be read, and the names of those that cannot.
+
+    Raises:
+        UnreadablePicturesError: If pictures cannot be read, and `skip_unreadable` is not set.
+    """
+    checked, unreadable = dict(parts), []
     for split, part in parts.items():
-        if part.encoded_here:
+        if part.is_checked:
             continue
-        faults = find_unreadable(part.read(rows[split]), len(rows[split]))
-        rows[split] = np.delete(rows[split], list(faults))
+        rows = np.arange(len(part.labels))
+        faults = find_unreadable(part.read(rows), len(rows))
+        checked[split] = part.select(np.delete(rows, list(faults)))
         unreadable += [f"`{split}` {part.name(row)}: {why}" for row, why in faults.items()]
-    if unreadable and not skip_unreadable:
+    if unreadable and not options.skip_unreadable:
         raise UnreadablePicturesError(unreadable)
-    return rows, unreadable
-
-
-def _order_votes(votes: np.ndarray, columns: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """Put vote columns into the order of the ids; labels without votes get zeros."""
-    known = order_labels(columns)
-    ordered = np.zeros((len(votes), len(names)), np.float32)
-    for position, name in enumerate(names):
-        if name in known:
-            ordered[:, position] = votes[:, known.index(name)]
-    return ordered
+    return checked, unreadable

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from fer_hf.data.addresses import fetch, is_address
-from fer_hf.data.layouts.folders import list_pictures
-from fer_hf.data.pictures import describe_fault, load_picture, to_rgb
+from fer_hf.data.pictures import describe_fault, list_pictures, load_picture, to_rgb
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.reading import Reading
 

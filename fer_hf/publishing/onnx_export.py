@@ -19,7 +19,7 @@ from datasets import Dataset
 from PIL import Image
 from transformers import TimmWrapperImageProcessor
 
-from fer_hf.data.label_matching import map_labels
+from fer_hf.data.labels import map_labels
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.networks import MODEL_FILE, NUM_PARAMETERS_KEY, QUANTIZED_FILE

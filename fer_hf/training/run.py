@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 
 from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprints
-from fer_hf.data.parts import SPLITS
 from fer_hf.data.sources import recognise_layout
+from fer_hf.data.splits import SPLITS
 from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_calibration
 from fer_hf.evaluation.metrics.calibration_error import compute_reliability
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores

@@ -11,7 +11,7 @@ import torch
 
 from fer_hf import cli
 from fer_hf.cli import compare
-from fer_hf.data.label_matching import map_labels
+from fer_hf.data.labels import map_labels
 from fer_hf.evaluation import scoring
 from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.evaluation.reports.run_report import load_report

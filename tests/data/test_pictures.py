@@ -1,17 +1,14 @@
 """Opening pictures and turning them into RGB."""
 
-import io
 import warnings
 import zlib
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
-from fer_hf.data import pictures
-from fer_hf.data.pictures import encode_pictures, find_unreadable, load_picture, to_rgb
+from fer_hf.data.pictures import load_picture, to_rgb
 
 
 def make_colours(mode):
@@ -101,53 +98,3 @@ def test_huge_pictures_are_refused_by_their_header(monkeypatch, side, pillow_lim
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match=r"too large to decode .* at most 89,478,485 pixels"):
             load_picture(make_header_of(side, side))
-
-
-def test_what_cannot_be_read_is_found_by_row_with_a_reason(tmp_path):
-    stream = io.BytesIO()
-    make_colours("RGB").resize((64, 64)).save(stream, "JPEG")
-    good = stream.getvalue()
-    contents = [good, good[: len(good) // 2], b"", b"hello", make_header_of(50_000, 50_000), good]
-    batch = pa.array(
-        [{"bytes": content, "path": None} for content in contents]
-        + [{"bytes": None, "path": str(tmp_path / "gone.jpg")}, {"bytes": None, "path": None}],
-        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
-    )
-    faults = find_unreadable(iter([batch[:3], batch[3:]]), len(batch))
-    assert list(faults) == [1, 2, 3, 4, 6, 7]
-    assert "truncated" in faults[1]
-    assert faults[2] == "empty file"
-    assert faults[3] == "not a picture"
-    assert "too large" in faults[4]
-    assert faults[6] == "no such file"
-    assert faults[7] == "no picture in this row"
-
-
-def test_checking_many_pictures_shows_a_progress_bar(monkeypatch):
-    asked = []
-
-    class Bar:
-        def __init__(self, **options):
-            asked.append(options["disable"])
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def update(self, _):
-            pass
-
-    monkeypatch.setattr(pictures, "tqdm", Bar)
-    find_unreadable(iter([]), 1_999)
-    find_unreadable(iter([]), 2_001)
-    assert asked == [True, None]  # None: shown on a terminal
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 7, 3), (3, 5, 7), (1, 1, 1, 3)])
-def test_encoding_loses_nothing(shape):
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    encoded = encode_pictures(pixels).to_pylist()
-    decoded = [np.asarray(load_picture(picture["bytes"])) for picture in encoded]
-    np.testing.assert_array_equal(np.stack(decoded), pixels)

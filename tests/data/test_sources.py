@@ -78,7 +78,7 @@ def test_options_that_make_no_sense_are_refused(tmp_path):
         load_splits(tmp_path, label_names="happy")
     with pytest.raises(FileNotFoundError, match=r"no file or folder '.*nowhere'. Check the path"):
         load_splits(tmp_path / "nowhere", layout="folders")
-    with pytest.raises(FileNotFoundError, match="is no file or folder here, nor an id"):
+    with pytest.raises(FileNotFoundError, match="is not a file or folder here, nor an id"):
         load_splits(tmp_path / "nowhere")
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fer_hf.data.pictures import load_picture, map_in_threads, read_encoded, to_rgb
+from fer_hf.data.pictures import load_picture, to_rgb
+from fer_hf.data.stored_pictures import map_in_threads, read_encoded
 
 Fingerprints = npt.NDArray[np.uint64]
 

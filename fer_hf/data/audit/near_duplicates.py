@@ -12,7 +12,8 @@ from datasets.utils import tqdm
 from PIL import Image
 from scipy.fft import dct
 
-from fer_hf.data.pictures import PROGRESS_FROM, to_rgb
+from fer_hf.data.pictures import to_rgb
+from fer_hf.data.stored_pictures import PROGRESS_FROM
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

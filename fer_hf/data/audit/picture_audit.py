@@ -18,7 +18,8 @@ from scipy.sparse.csgraph import connected_components
 
 from fer_hf.data.audit.fingerprints import compute_fingerprint
 from fer_hf.data.audit.near_duplicates import find_near_duplicates, make_thumbnail
-from fer_hf.data.pictures import list_stored, load_picture, map_in_threads, read_encoded, to_rgb
+from fer_hf.data.pictures import load_picture, to_rgb
+from fer_hf.data.stored_pictures import list_stored, map_in_threads, read_encoded
 
 logger = logging.getLogger(__name__)
 

@@ -5,19 +5,16 @@ disk in batches.
 """
 
 import json
-import logging
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from fer_hf.data.labels import check_label_names, name_labels
-from fer_hf.data.parts import BATCH_SIZE, Part, Source, assign_splits
-from fer_hf.data.pictures import encode_pictures
-
-logger = logging.getLogger(__name__)
+from fer_hf.data.encoding import read_array
+from fer_hf.data.labels import check_label_names
+from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.splits import assign_splits
 
 _NAMES = ("label_names", "class_names")
 
@@ -29,11 +26,13 @@ def find_array_names(path: Path) -> list[str]:
     if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return []
     with zipfile.ZipFile(path) as archive:
-        return sorted(name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy"))
+        return sorted(
+            name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")
+        )
 
 
-def locate_arrays(path: Path, label_names: Sequence[str] | None) -> Source:
-    """Recognise arrays named `<split>_images` and `<split>_labels`.
+def locate_arrays(path: Path, options: LoadOptions) -> Source:
+    """Read arrays named `<split>_images` and `<split>_labels`.
 
     Images have shape (N, H, W, 3), (N, H, W, 1) or (N, H, W), as uint8 0–255 or float 0–1; labels
     have shape (N,), (N, 1) or, one-hot, (N, C). Names of the labels may lie in an array
@@ -43,32 +42,34 @@ def locate_arrays(path: Path, label_names: Sequence[str] | None) -> Source:
         ValueError: If arrays are missing or do not fit, with the name of the array.
     """
     names = find_array_names(path)
-    images = assign_splits([name[: -len("_images")] for name in names if name.endswith("_images")])
-    if not images:
+    prefixes = assign_splits(
+        [name.removesuffix("_images") for name in names if name.endswith("_images")]
+    )
+    if not prefixes:
         raise ValueError(
             f"'{path}' holds the arrays {names}, but none called `train_images`. Name the arrays "
             "`train_images`, `train_labels`, `validation_images` and so on."
         )
-    for prefix in images.values():
+    for prefix in prefixes.values():
         if f"{prefix}_labels" not in names:
             raise ValueError(
                 f"'{path}' has `{prefix}_images` but no `{prefix}_labels` (found {names}). Add it."
             )
-    files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-    beside = _find_names_beside(path)
-    arrays = _Arrays(path)
-    if label_names is None and (stored := next((name for name in _NAMES if name in names), None)):
-        label_names = check_label_names(list(arrays.load(stored).ravel()), f"Array `{stored}`")
-    elif label_names is None and beside:
-        label_names = check_label_names(_read_names(beside), f"'{beside}'")
+    arrays, identity = _Arrays(path), sorted(path.glob("*.npy")) if path.is_dir() else [path]
+    label_names = options.label_names
+    if label_names is None:
+        if stored := next((name for name in _NAMES if name in names), None):
+            found = arrays.load(stored).ravel().tolist()
+            label_names = check_label_names(found, f"Array `{stored}`")
+        elif beside := _find_names_beside(path):
+            label_names = check_label_names(_read_names(beside), f"'{beside}'")
+            identity.append(beside)
 
     def read() -> dict[str, Part]:
-        return {
-            split: _read_part(arrays, f"{prefix}_images", f"{prefix}_labels", label_names)
-            for split, prefix in images.items()
-        }
+        return {split: _read_part(arrays, name, label_names) for split, name in prefixes.items()}
 
-    return Source([*files, *([beside] if beside else [])], read, label_names)
+    labels = ", ".join(f"`{prefix}_labels`" for prefix in prefixes.values())
+    return Source(identity, read, f"the arrays {labels}")
 
 
 class _Arrays:
@@ -95,87 +96,46 @@ class _Arrays:
                 "could run code when loaded."
             ) from error
 
-    def shape_and_type(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Read what an array's header says, without the array."""
-        if self._path.is_dir() or (self._kept and self._kept[0] == name):
-            array = self.load(name)
-            return array.shape, array.dtype
-        with zipfile.ZipFile(self._path) as archive, archive.open(f"{name}.npy") as member:
-            readers = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }
-            reader = readers.get(np.lib.format.read_magic(member))
-            if reader is None:
-                array = self.load(name)
-                return array.shape, array.dtype
-            shape, _, dtype = reader(member)
-        return shape, dtype
+    def load_pictures(self, name: str, num_labels: int) -> np.ndarray:
+        """Return an array of pictures.
+
+        Raises:
+            ValueError: If it is not one, or has another number of pictures.
+        """
+        pictures = self.load(name)
+        shape, dtype = pictures.shape, pictures.dtype
+        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape[1:]:
+            raise ValueError(
+                f"Array `{name}` has shape {shape}. Expected (N, height, width, 3) for colour or "
+                "(N, height, width) for grey: reshape or transpose it."
+            )
+        if dtype != np.uint8 and dtype.kind != "f":
+            raise ValueError(
+                f"Array `{name}` holds {dtype}. Expected uint8 from 0 to 255 or float from 0 to 1: "
+                "convert it with .astype(np.uint8)."
+            )
+        if shape[0] != num_labels:
+            raise ValueError(
+                f"Array `{name}` has {shape[0]} pictures, but "
+                f"`{name.removesuffix('_images')}_labels` has {num_labels} labels. Give every "
+                "picture one label."
+            )
+        return pictures
 
 
-def _read_part(
-    arrays: _Arrays, images: str, labels: str, label_names: Sequence[str] | None
-) -> Part:
-    names = name_labels(_read_labels(arrays.load(labels), labels), label_names, f"`{labels}`")
-    shape, dtype = arrays.shape_and_type(images)
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)) or 0 in shape[1:]:
-        raise ValueError(
-            f"Array `{images}` has shape {shape}. Expected (N, height, width, 3) for colour or "
-            "(N, height, width) for grey: reshape or transpose it."
-        )
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise ValueError(
-            f"Array `{images}` holds {dtype}. Expected uint8 from 0 to 255 or float from 0 to 1: "
-            "convert it with .astype(np.uint8)."
-        )
-    if shape[0] != len(names):
-        raise ValueError(
-            f"Array `{images}` has {shape[0]} pictures, but `{labels}` has {len(names)} labels. "
-            "Give every picture one label."
-        )
+def _read_part(arrays: _Arrays, prefix: str, label_names: Sequence[str] | None) -> Part:
+    images, where = f"{prefix}_images", f"{prefix}_labels"
+    labels = _read_labels(arrays.load(where), where)
     return Part(
-        names,
-        read=lambda rows: encode_rows(lambda: arrays.load(images), rows, images),
-        name=lambda row: f"`{images}` row {row}",
-        encoded_here=True,
+        labels,
+        read=lambda rows: read_array(
+            lambda: arrays.load_pictures(images, len(labels)), rows, images
+        ),
+        where=f"`{where}`",
+        name=lambda row: f"`{where}` row {row}",
+        label_names=label_names,
+        is_checked=True,
     )
-
-
-def encode_rows(
-    load: Callable[[], np.ndarray], rows: np.ndarray, name: str
-) -> Iterator[pa.StructArray]:
-    """Yield rows of an array of pictures, encoded without loss.
-
-    Raises:
-        ValueError: If a float picture has values outside 0 to 1, or NaN.
-    """
-    array = load()
-    for start in range(0, len(rows), BATCH_SIZE):
-        batch_rows = rows[start : start + BATCH_SIZE]
-        first, last = batch_rows[0], batch_rows[-1]
-        # A slice is a view; picking rows copies, which only cut splits need.
-        whole = last - first == len(batch_rows) - 1
-        batch = array[first : last + 1] if whole else array[batch_rows]
-        if batch.ndim == 4 and batch.shape[3] == 1:
-            batch = batch[..., 0]
-        if batch.dtype != np.uint8:
-            batch = _to_bytes(batch, batch_rows, name)
-        yield encode_pictures(batch)
-
-
-def _to_bytes(batch: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
-    # Written so that NaN, which compares false with everything, is caught too.
-    bad = ~((batch >= 0) & (batch <= 1)).reshape(len(batch), -1).all(axis=1)
-    if bad.any():
-        picture = batch[bad.argmax()]
-        found = (
-            "NaN" if np.isnan(picture).any() else f"values from {picture.min()} to {picture.max()}"
-        )
-        raise ValueError(
-            f"Array `{name}` row {rows[bad.argmax()]} has {found}. Expected floats from 0 to 1: "
-            "divide by 255, or save 0 to 255 as uint8."
-        )
-    return np.round(batch.astype(np.float32) * 255).astype(np.uint8)
 
 
 def _read_labels(labels: np.ndarray, name: str) -> list[int | str]:
@@ -224,3 +184,13 @@ def _read_names(file: Path) -> list[str]:
     if not isinstance(names, list):
         raise ValueError(f"'{file}' holds {names!r}. Expected a JSON list of label names.")
     return names
+
+
+ARRAYS = Layout(
+    "arrays",
+    "one .npz, or a folder of .npy: `train_images`, `train_labels`, `test_images`, …",
+    recognise=lambda path, options: any(
+        name.endswith("_images") for name in find_array_names(path)
+    ),
+    locate=locate_arrays,
+)

@@ -4,24 +4,22 @@ Votes: Barsoum et al., "Training Deep Networks for Facial Expression Recognition
 Label Distribution" (ICMI 2016), https://github.com/microsoft/FERPlus.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
-from datasets.utils import tqdm
+from tqdm.auto import tqdm
 
-from fer_hf.data.labels import name_labels
-from fer_hf.data.layouts.arrays import encode_rows
+from fer_hf.data.encoding import read_array, read_parquet
+from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.tables import (
     find_column,
     find_tables,
+    read_chunks,
     read_columns,
-    read_embedded,
     read_header,
-    read_rows,
 )
-from fer_hf.data.parts import Part, Source, assign_splits, split_name
+from fer_hf.data.splits import divide_rows
 from fer_hf.emotions import EMOTIONS, canonical_emotion
 
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -31,19 +29,12 @@ VOTE_COLUMNS = (
     *("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
     *("unknown", "NF"),
 )
-"""FER+'s ten choices, in its file's order; the last two are no emotion (NF: no face)."""
+"""FER+'s ten choices, in its file's order; the last two are not emotions (NF: no face)."""
 
 VOTES_FILE = "fer2013new.csv"
 """What FER+ calls its file of votes."""
 
-VOTE_RULES = ("majority", "all")
-"""Which rows are kept: those most people agree on, or each with a vote for an emotion."""
-
 _SIDE = 48
-_OTHERS = [VOTE_COLUMNS.index(name) for name in ("unknown", "NF")]
-_CANONICAL_ORDER = [
-    [canonical_emotion(name) for name in VOTE_COLUMNS].index(emotion) for emotion in EMOTIONS
-]
 
 
 def find_fer2013(path: Path) -> Path | None:
@@ -121,8 +112,8 @@ def drop_single_votes(votes: np.ndarray) -> np.ndarray:
     return np.where(votes > 1, votes, 0)
 
 
-def locate_fer2013(path: Path) -> Source:
-    """Recognise `fer2013.csv` with the columns `emotion`, `pixels` and `Usage`.
+def locate_fer2013(path: Path, options: LoadOptions) -> Source:
+    """Read `fer2013.csv` with the columns `emotion`, `pixels` and `Usage`.
 
     Raises:
         ValueError: If it is not there, or a row does not hold 48×48 values.
@@ -130,46 +121,43 @@ def locate_fer2013(path: Path) -> Source:
     file = require_fer2013(path)
 
     def read() -> dict[str, Part]:
-        columns = _read_fer2013(file)
-        labels = name_labels(columns["emotion"].tolist(), FER2013_LABELS, f"'{file}'")
-        return {
-            split: _pixel_part(file, columns["pixels"], rows, [labels[row] for row in rows])
-            for split, rows in _rows_of_splits(columns["usage"], file).items()
-        }
+        emotions, pixels, usages = _read_fer2013(file)
+        whole = replace(_pixel_part(file, pixels), labels=emotions, label_names=FER2013_LABELS)
+        return whole.divide(usages)
 
-    return Source([file], read, FER2013_LABELS)
+    return Source([file], read, "the column `emotion`")
 
 
-def locate_ferplus(path: Path, votes_file: str | Path | None, vote_rule: str) -> Source:
-    """Recognise FER+: Parquet files with ten vote columns, or `fer2013.csv` and `fer2013new.csv`.
+def locate_ferplus(path: Path, options: LoadOptions) -> Source:
+    """Read FER+: Parquet files with ten vote columns, or `fer2013.csv` and `fer2013new.csv`.
 
     Column `votes` has the counts of the eight emotions, `other_votes` those of `unknown` and `NF`.
-
-    Args:
-        path: The folder, or `fer2013.csv`.
-        votes_file: `fer2013new.csv`, if it does not lie beside `fer2013.csv`.
-        vote_rule: With ``"majority"`` validation and test keep the rows of `apply_majority_rule`,
-            train those of `apply_plurality_rule`; with ``"all"`` each split those of
-            `apply_all_rule`.
+    By the rule ``"majority"`` validation and test keep the rows of `apply_majority_rule`, train
+    those of `apply_plurality_rule`; by ``"all"`` each split keeps those of `apply_all_rule`.
 
     Raises:
         ValueError: If files are missing or do not belong together.
     """
-    tables = {} if votes_file else find_vote_tables(path)
+    rule, labels_from = options.vote_rule, f"the votes, by the rule `{options.vote_rule}`"
+    tables = {} if options.votes_file else find_vote_tables(path)
     if tables:
 
         def read_tables() -> dict[str, Part]:
-            return {
-                split: _read_votes_table(split, file, vote_rule) for split, file in tables.items()
-            }
+            return {split: _read_votes_table(file, rule, split) for split, file in tables.items()}
 
-        return Source([*tables.values(), vote_rule], read_tables, EMOTIONS)
-
+        return Source(list(tables.values()), read_tables, labels_from)
     pictures = require_fer2013(path)
-    votes = require_votes(pictures, votes_file, "votes_file")
-    return Source(
-        [pictures, votes, vote_rule], lambda: _read_pair(pictures, votes, vote_rule), EMOTIONS
-    )
+    votes_file = require_votes(pictures, options.votes_file, "votes_file")
+
+    def read_pair() -> dict[str, Part]:
+        joined = join_votes(pictures, votes_file)
+        whole = _pixel_part(pictures, joined.pixels)
+        return {
+            split: _label(whole.select(rows), joined.votes[rows], rule, split)
+            for split, rows in joined.rows.items()
+        }
+
+    return Source([pictures, votes_file], read_pair, labels_from)
 
 
 def require_fer2013(path: Path) -> Path:
@@ -181,7 +169,7 @@ def require_fer2013(path: Path) -> Path:
     file = find_fer2013(path)
     if file is None:
         raise ValueError(
-            f"'{path}' is no FER2013: expected a file 'fer2013.csv' with the columns `emotion`, "
+            f"'{path}' is not FER2013: expected a file 'fer2013.csv' with the columns `emotion`, "
             "`pixels` and `Usage`. Pass that file or its folder."
         )
     return file
@@ -239,55 +227,56 @@ def join_votes(pictures: Path, votes_file: Path) -> VotedPictures:
             f"'{votes_file}' has votes that are no numbers from 0 to 255 ({error}). Download the "
             "file again."
         ) from error
-    columns = _read_fer2013(pictures, len(votes))
-    if len(votes) != len(columns["pixels"]):
+    _, pixels, usages = _read_fer2013(pictures, len(votes))
+    if len(votes) != len(pixels):
         raise ValueError(
-            f"'{pictures}' has {len(columns['pixels'])} rows, but '{votes_file}' has {len(votes)}. "
+            f"'{pictures}' has {len(pixels)} rows, but '{votes_file}' has {len(votes)}. "
             "Their rows belong together one by one: use both files as they were published."
         )
-    differing = np.flatnonzero(columns["usage"] != np.array(table["Usage"]))
-    if differing.size:
-        row = differing[0]
-        raise ValueError(
-            f"In row {row} '{pictures}' has the usage {str(columns['usage'][row])!r}, but "
-            f"'{votes_file}' has {table['Usage'][row]!r}. Use both files as they were published."
-        )
+    for row, (ours, theirs) in enumerate(zip(usages, table["Usage"], strict=True)):
+        if ours != theirs:
+            raise ValueError(
+                f"In row {row} '{pictures}' has the usage {ours!r}, but '{votes_file}' has "
+                f"{theirs!r}. Use both files as they were published."
+            )
     picture_names = [name.strip() for name in table["Image name"]]
     named = np.array([bool(name) for name in picture_names])
-    rows_of_splits = _rows_of_splits(columns["usage"], pictures)
+    rows_of_splits = divide_rows(usages, f"'{pictures}'")
     return VotedPictures(
-        columns["pixels"],
+        pixels,
         picture_names,
         votes.astype(np.int64),
         {split: rows[named[rows]] for split, rows in rows_of_splits.items()},
     )
 
 
-def _read_fer2013(file: Path, num_rows: int | None = None) -> dict[str, np.ndarray]:
-    """Read numbers, uint8 pictures of shape (N, 48, 48) and usages; `num_rows` is for the bar."""
+def _read_fer2013(
+    file: Path, num_rows: int | None = None
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """Read label numbers, uint8 pictures (N, 48, 48) and usages; `num_rows` is for the bar."""
     names = read_header(file)
-    found = {key: find_column(names, [key]) for key in ("emotion", "pixels", "usage")}
-    positions = {key: names.index(name) for key, name in found.items() if name}
-    emotions, pictures, usages = [], [], []
-    rows = read_rows(file)
-    next(rows)
-    bar = tqdm(rows, f"Reading {file.name}", num_rows, unit=" rows", disable=None)
-    for number, row in enumerate(bar):
-        if len(row) <= max(positions.values()):
-            raise ValueError(
-                f"Row {number} of '{file}' has {len(row)} columns. Expected {names}. Download the "
-                "file again."
-            )
-        pictures.append(_parse_pixels(row[positions["pixels"]], f"Row {number} of '{file}'"))
-        emotions.append(row[positions["emotion"]])
-        usages.append(row[positions["usage"]] if "usage" in positions else "train")
+    keys = ("emotion", "pixels", "usage")
+    columns = {key: name for key in keys if (name := find_column(names, [key]))}
+    texts: dict[str, list[str]] = {"emotion": [], "usage": []}
+    pictures = []
+    with tqdm(total=num_rows, desc=f"Reading {file.name}", unit=" rows", disable=None) as bar:
+        for chunk in read_chunks(file, list(columns.values())):
+            for key, name in columns.items():
+                if (empty := chunk.index[chunk[name] == ""]).size:
+                    raise ValueError(
+                        f"Row {empty[0]} of '{file}' has no `{name}`. Expected {names} in every "
+                        "row. Download the file again."
+                    )
+                if key in texts:
+                    texts[key] += chunk[name].tolist()
+            pictures += [
+                _parse_pixels(text, f"Row {row} of '{file}'")
+                for row, text in chunk[columns["pixels"]].items()
+            ]
+            bar.update(len(chunk))
     if not pictures:
         raise ValueError(f"'{file}' has no rows. Download the file again.")
-    return {
-        "emotion": np.array(emotions),
-        "pixels": np.stack(pictures),
-        "usage": np.array(usages),
-    }
+    return texts["emotion"], np.stack(pictures), texts["usage"] or ["train"] * len(pictures)
 
 
 def _parse_pixels(text: str, where: str) -> np.ndarray:
@@ -308,64 +297,65 @@ def _parse_pixels(text: str, where: str) -> np.ndarray:
     return pixels.reshape(_SIDE, _SIDE)
 
 
-def _rows_of_splits(usages: np.ndarray, file: Path) -> dict[str, np.ndarray]:
-    names = sorted(set(usages.tolist()))
-    if unknown := [name for name in names if split_name(name) is None]:
-        raise ValueError(
-            f"'{file}' has the usages {names}, of which {unknown} are unknown. Expected Training, "
-            "PublicTest and PrivateTest."
-        )
-    return {split: np.flatnonzero(usages == name) for split, name in assign_splits(names).items()}
-
-
-def _pixel_part(
-    file: Path,
-    pixels: np.ndarray,
-    index: np.ndarray,
-    labels: list[str],
-    votes: np.ndarray | None = None,
-) -> Part:
+def _pixel_part(file: Path, pixels: np.ndarray) -> Part:
+    """Return pictures (N, 48, 48) without labels yet."""
     return Part(
-        labels,
-        read=lambda rows: encode_rows(lambda: pixels, index[rows], "pixels"),
-        name=lambda row: f"'{file}' row {index[row]}",
-        votes=None if votes is None else votes[:, _CANONICAL_ORDER],
-        other_votes=None if votes is None else votes[:, _OTHERS].sum(axis=1),
-        encoded_here=True,
+        labels=range(len(pixels)),
+        read=lambda rows: read_array(lambda: pixels, rows, "pixels"),
+        where=f"'{file}'",
+        name=lambda row: f"'{file}' row {row}",
+        is_checked=True,
     )
 
 
-def _decide(
-    split: str, votes: np.ndarray, vote_rule: str
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return the rows a split keeps, their labels, and their votes as they were given."""
-    if vote_rule == "all":
+def _read_votes_table(file: Path, rule: str, split: str) -> Part:
+    table = read_columns(file, VOTE_COLUMNS)
+    votes = np.array([table[column] for column in VOTE_COLUMNS]).T
+    whole = Part(
+        labels=range(len(votes)),
+        read=lambda rows: read_parquet(file, "image", rows),
+        where=f"'{file}'",
+        name=lambda row: f"'{file}' row {row}",
+    )
+    return _label(whole, votes, rule, split)
+
+
+def _label(part: Part, votes: np.ndarray, rule: str, split: str) -> Part:
+    """Label pictures by their votes (N, 10), and keep those that the rule keeps in that split."""
+    if rule == "all":
         decide = apply_all_rule
     else:
         decide = apply_plurality_rule if split == "train" else apply_majority_rule
     kept, winner = decide(votes)
-    rows = np.flatnonzero(kept)
-    labels = [canonical_emotion(VOTE_COLUMNS[column]) for column in winner[rows]]
-    return rows, labels, votes[rows]
-
-
-def _read_votes_table(split: str, file: Path, vote_rule: str) -> Part:
-    table = pq.read_table(file, columns=list(VOTE_COLUMNS))
-    votes = np.stack([table[column].to_numpy() for column in VOTE_COLUMNS], axis=1)
-    index, labels, kept_votes = _decide(split, votes.astype(np.int64), vote_rule)
-    return Part(
-        labels,
-        read=lambda rows: read_embedded(file, "image", index[rows]),
-        name=lambda row: f"'{file}' row {index[row]}",
-        votes=kept_votes[:, _CANONICAL_ORDER],
-        other_votes=kept_votes[:, _OTHERS].sum(axis=1),
+    emotions = VOTE_COLUMNS[: len(EMOTIONS)]
+    labelled = replace(
+        part,
+        labels=[VOTE_COLUMNS[column] for column in winner],
+        label_names=EMOTIONS,
+        votes={canonical_emotion(name): votes[:, i] for i, name in enumerate(emotions)},
+        other_votes=votes[:, len(emotions) :].sum(axis=1),
     )
+    return labelled.select(np.flatnonzero(kept))
 
 
-def _read_pair(pictures: Path, votes_file: Path, vote_rule: str) -> dict[str, Part]:
-    joined = join_votes(pictures, votes_file)
-    parts = {}
-    for split, rows in joined.rows.items():
-        kept, labels, votes = _decide(split, joined.votes[rows], vote_rule)
-        parts[split] = _pixel_part(pictures, joined.pixels, rows[kept], labels, votes)
-    return parts
+def _is_ferplus(path: Path, options: LoadOptions) -> bool:
+    file = find_fer2013(path)
+    if file is None:
+        return bool(find_vote_tables(path))
+    return bool(options.votes_file) or (file.parent / VOTES_FILE).is_file()
+
+
+FER2013 = Layout(
+    "fer2013",
+    "fer2013.csv: columns `emotion`, `pixels`, `Usage`",
+    recognise=lambda path, options: find_fer2013(path) is not None,
+    locate=locate_fer2013,
+)
+
+FERPLUS = Layout(
+    "ferplus",
+    "fer2013.csv with fer2013new.csv, or train.parquet, … with ten vote columns",
+    recognise=_is_ferplus,
+    locate=locate_ferplus,
+    vote_rules=("majority", "all"),
+)

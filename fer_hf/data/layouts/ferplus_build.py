@@ -10,9 +10,10 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets.utils import tqdm
 from PIL import Image
+from tqdm.auto import tqdm
 
+from fer_hf.data.encoding import BATCH_SIZE
 from fer_hf.data.layouts.ferplus import (
     VOTE_COLUMNS,
     VotedPictures,
@@ -20,7 +21,7 @@ from fer_hf.data.layouts.ferplus import (
     require_fer2013,
     require_votes,
 )
-from fer_hf.data.parts import BATCH_SIZE, SPLITS
+from fer_hf.data.splits import SPLITS
 
 _SCHEMA = datasets.Features(
     {

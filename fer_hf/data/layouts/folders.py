@@ -1,15 +1,14 @@
 """The `folders` layout: one folder of pictures for each label, with or without split folders above.
 
-The pictures stay where they are; the data set holds their paths.
+The pictures stay where they are; the data set stores their paths.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fer_hf.data.labels import name_labels
-from fer_hf.data.parts import Part, Source, assign_splits, read_paths
-from fer_hf.data.pictures import PICTURE_ENDINGS
+from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
+from fer_hf.data.pictures import list_pictures, walk_pictures
+from fer_hf.data.splits import assign_splits
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +32,14 @@ def find_label_folders(folder: Path) -> dict[str, list[Path]]:
     return {"train": labels} if labels and not splits else {}
 
 
-def locate_folders(folder: Path, label_names: Sequence[str] | None) -> Source:
-    """Recognise `<split>/<label>/*.jpg` or `<label>/*.jpg`, in any case of letters.
+def locate_folders(folder: Path, options: LoadOptions) -> Source:
+    """Find the pictures of `<split>/<label>/*.jpg` or `<label>/*.jpg`, in any case of letters.
 
     Label folders may have folders of their own. Hidden files, files with other endings than a
-    picture's, and files outside of label folders are left alone.
+    picture's, and files outside of label folders are ignored.
 
     Raises:
-        ValueError: If no label folder with pictures is there.
+        ValueError: If there is no label folder with pictures.
     """
     splits = find_label_folders(folder)
     if not splits:
@@ -48,28 +47,13 @@ def locate_folders(folder: Path, label_names: Sequence[str] | None) -> Source:
             f"'{folder}' has no folders of pictures, one for each label. Expected "
             "'train/happy/1.jpg' or 'happy/1.jpg'."
         )
-    pictures = {
-        split: [(label, file) for label in labels for file in list_pictures(label)]
-        for split, labels in splits.items()
-    }
-    for label in (label for labels in splits.values() for label in labels):
-        if not _holds_picture(label):
+    pictures = {}
+    for split, labels in splits.items():
+        files = {label: list_pictures(label) for label in labels}
+        for label in (label for label in labels if not files[label]):
             logger.warning("Label folder '%s' holds no picture and is left out.", label)
-
-    def read() -> dict[str, Part]:
-        return {split: _read_part(found, label_names) for split, found in pictures.items()}
-
-    files = [file for found in pictures.values() for _, file in found]
-    return Source(files, read, label_names)
-
-
-def _read_part(pictures: list[tuple[Path, Path]], label_names: Sequence[str] | None) -> Part:
-    paths = [str(file) for _, file in pictures]
-    return Part(
-        name_labels([label.name for label, _ in pictures], label_names, "the label folders"),
-        read=lambda rows: read_paths(paths, rows),
-        name=lambda row: f"'{paths[row]}'",
-    )
+        pictures[split] = [(label.name, file) for label in labels for file in files[label]]
+    return source_of_files(pictures, "the names of the label folders")
 
 
 def _visible_folders(folder: Path) -> list[Path]:
@@ -78,19 +62,13 @@ def _visible_folders(folder: Path) -> list[Path]:
     )
 
 
-def _visible_pictures(folder: Path) -> Iterator[Path]:
-    return (
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in PICTURE_ENDINGS
-        and not any(name.startswith(".") for name in file.relative_to(folder).parts)
-    )
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """List the pictures below a folder by their endings, without hidden files and folders."""
-    return sorted(_visible_pictures(folder))
-
-
 def _holds_picture(folder: Path) -> bool:
-    return any(True for _ in _visible_pictures(folder))
+    return next(walk_pictures(folder), None) is not None
+
+
+FOLDERS = Layout(
+    "folders",
+    "train/happy/1.jpg, or happy/1.jpg: one folder for each label",
+    recognise=lambda path, options: bool(find_label_folders(path)),
+    locate=locate_folders,
+)

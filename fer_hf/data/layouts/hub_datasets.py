@@ -1,12 +1,9 @@
-"""The `hub` and `drawn` layouts: whatever `datasets` itself can load, and the built-in drawn faces.
-
-Both come as `datasets.Dataset`, so that only the columns are left to understand.
-"""
+"""The `hub` layout: a data set on the Hub, or anything else that `datasets` itself can load."""
 
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import datasets
@@ -15,11 +12,11 @@ import pyarrow as pa
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from fer_hf.data.drawn import faces as drawn
-from fer_hf.data.labels import name_labels
+from fer_hf.data.encoding import BATCH_SIZE
+from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.tables import IMAGE_COLUMNS, LABEL_COLUMNS, choose_column
-from fer_hf.data.parts import BATCH_SIZE, Part, Source, assign_splits
-from fer_hf.emotions import canonical_emotion, order_labels
+from fer_hf.data.splits import assign_splits
+from fer_hf.emotions import canonical_emotion
 
 logger = logging.getLogger(__name__)
 
@@ -27,17 +24,25 @@ _CONNECT_SECONDS = 5.0
 
 
 def is_repo_id(source: str) -> bool:
-    """Tell whether `source` could be a data set's id on the Hub: `name` or `namespace/name`."""
+    """Return whether `source` could be a data set's id on the Hub: `name` or `namespace/name`."""
     return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source) is not None
 
 
-def locate_hub(
-    source: str,
-    revision: str | None,
-    image_column: str | None,
-    label_column: str | None,
-    label_names: Sequence[str] | None,
-) -> Source:
+def is_for_datasets(folder: Path, options: LoadOptions) -> bool:
+    """Return whether a folder is worth handing to `datasets`, whose own messages help little."""
+    if not folder.is_dir():
+        return False
+    # Two levels are enough, and a whole home directory given by mistake would take long.
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    names = {file.name for file in files if file.parent == folder}
+    endings = {file.suffix.lower() for file in files if file.is_file()}
+    return bool(
+        names & {"dataset_dict.json", "state.json"}
+        or endings & {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar"}
+    )
+
+
+def locate_hub(path: Path, options: LoadOptions) -> Source:
     """Load a data set of the Hub, or a folder that `datasets.load_dataset` understands.
 
     The picture column is the one of type `Image`, the label column the one of type `ClassLabel`,
@@ -48,28 +53,32 @@ def locate_hub(
         FileNotFoundError: If the Hub has no such data set.
         ConnectionError: If the Hub cannot be reached.
     """
-    loaded = _load(source, revision)
+    source = path.as_posix()
+    loaded = _load(source, options.revision)
     names = assign_splits(list(loaded))
     if left_out := [name for name in loaded if name not in names.values()]:
         logger.warning("Data set %r: splits %s are not used.", source, left_out)
-    return _describe(
-        {split: loaded[name] for split, name in names.items()} or dict(loaded),
-        repr(source),
-        [f"{split} {loaded[name]._fingerprint}" for split, name in names.items()],
-        (image_column, label_column, label_names),
+    splits = {split: loaded[name] for split, name in names.items()} or dict(loaded)
+    features = next(iter(splits.values())).features
+    image = options.image_column or _find_feature(features, datasets.Image)
+    image = choose_column(list(features), image, IMAGE_COLUMNS, "image_column", repr(source))
+    label = options.label_column or _find_feature(features, datasets.ClassLabel)
+    label = choose_column(list(features), label, LABEL_COLUMNS, "label_column", repr(source))
+    return Source(
+        [f"{split} {data._fingerprint}" for split, data in splits.items()],
+        lambda: describe_datasets(splits, repr(source), image, label),
+        f"the column `{label}`",
     )
 
 
-def locate_drawn(num_pictures: int, size: int, seed: int) -> Source:
-    """Take the drawn faces, which the project makes itself."""
-
-    def read() -> dict[str, Part]:
-        faces = drawn.load_drawn(num_pictures, size=size, seed=seed)
-        return _describe({"train": faces}, "the drawn faces", [], (None, None, None)).read()
-
-    # A change of the drawing code is a change of the pictures.
-    code = sorted(Path(drawn.__file__).parent.glob("*.py"))
-    return Source([*code, f"{num_pictures} {size} {seed}"], read)
+def describe_datasets(
+    splits: Mapping[str, datasets.Dataset], where: str, image: str, label: str
+) -> dict[str, Part]:
+    """Return the parts of splits with the columns `image` and `label`, and maybe our votes."""
+    return {
+        split: _read_part(data, f"{where} split `{split}`", image, label)
+        for split, data in splits.items()
+    }
 
 
 def _load(source: str, revision: str | None) -> datasets.DatasetDict:
@@ -108,39 +117,15 @@ def _explain(error: Exception, source: str) -> Exception:
         )
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(
-            f"{source!r} is no file or folder here, and no data set on the Hub that you can read "
+            f"{source!r} is not a file or folder here, nor a data set on the Hub that you can read "
             f"({reason}). Check the spelling; for a private one, log in with `hf auth login`."
         )
     if isinstance(error, ValueError | RuntimeError | datasets.exceptions.DatasetsError):
         return ValueError(f"`datasets` cannot load {source!r} ({reason}).")
     return ConnectionError(
-        f"{source!r} is no file or folder here, and the Hub cannot be asked for it ({reason}). "
+        f"{source!r} is not a file or folder here, and the Hub cannot be asked for it ({reason}). "
         "Check the spelling and the network, or pass a folder."
     )
-
-
-def _describe(
-    splits: dict[str, datasets.Dataset],
-    where: str,
-    identity: Sequence[str],
-    columns: tuple[str | None, str | None, Sequence[str] | None],
-) -> Source:
-    image_column, label_column, label_names = columns
-    features = next(iter(splits.values())).features
-    image = image_column or _find_feature(features, datasets.Image)
-    image = choose_column(list(features), image, IMAGE_COLUMNS, "image_column", where)
-    label = label_column or _find_feature(features, datasets.ClassLabel)
-    label = choose_column(list(features), label, LABEL_COLUMNS, "label_column", where)
-    own = features[label].names if isinstance(features[label], datasets.ClassLabel) else None
-    names = own or label_names
-
-    def read() -> dict[str, Part]:
-        return {
-            split: _read_part(data, (image, label), own, names, f"{where} split `{split}`")
-            for split, data in splits.items()
-        }
-
-    return Source(identity, read, names)
 
 
 def _find_feature(features: datasets.Features, kind: type) -> str | None:
@@ -148,37 +133,37 @@ def _find_feature(features: datasets.Features, kind: type) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _read_part(
-    data: datasets.Dataset,
-    columns: tuple[str, str],
-    own: Sequence[str] | None,
-    names: Sequence[str] | None,
-    where: str,
-) -> Part:
-    image, label = columns
+def _read_part(data: datasets.Dataset, where: str, image: str, label: str) -> Part:
+    feature = data.features[label]
+    names = feature.names if isinstance(feature, datasets.ClassLabel) else None
     pictures = data.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+    columns = data.with_format("numpy")
 
     def read(rows: np.ndarray) -> Iterator[pa.StructArray]:
         chosen = pictures if len(rows) == len(data) else pictures.select(rows)
         for batch in chosen.with_format("arrow").iter(BATCH_SIZE):
             yield batch[image].combine_chunks()
 
+    votes = {}
+    kind = data.features.get("votes")
+    # As we write it: one count for each label, in the order of the ids.
+    if names and isinstance(kind, datasets.List) and kind.length == len(names):
+        votes = dict(zip(map(canonical_emotion, names), columns["votes"][:].T, strict=True))
     return Part(
-        name_labels(data.with_format("numpy")[label][:].tolist(), names, where),
+        columns[label][:].tolist(),
         read,
+        where,
         name=lambda row: f"{where} row {row}",
-        votes=_read_votes(data, own),
-        other_votes=(
-            data.with_format("numpy")["other_votes"][:] if "other_votes" in data.features else None
-        ),
+        label_names=names,
+        votes=votes,
+        other_votes=columns["other_votes"][:] if "other_votes" in data.features else None,
     )
 
 
-def _read_votes(data: datasets.Dataset, own: Sequence[str] | None) -> np.ndarray | None:
-    """Read a `votes` column as we write it: one count for each label, in the order of the ids."""
-    feature = data.features.get("votes")
-    if own is None or not isinstance(feature, datasets.List) or feature.length != len(own):
-        return None
-    names = [canonical_emotion(name) for name in own]
-    votes = data.with_format("numpy")["votes"][:]
-    return votes[:, [names.index(name) for name in order_labels(names)]]
+HUB = Layout(
+    "hub",
+    "a data set's id on the Hub, or anything else `datasets.load_dataset` can load",
+    recognise=is_for_datasets,
+    locate=locate_hub,
+    recognise_text=is_repo_id,
+)

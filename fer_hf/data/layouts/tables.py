@@ -1,46 +1,26 @@
 """The `table` layout: CSV, TSV or Parquet with a row for each picture.
 
-Pictures are named by path or lie in the Parquet file itself; either way they are read in batches.
+Tables name pictures by path, or Parquet holds the pictures themselves; either way pictures are read
+in batches.
 """
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fer_hf.data.labels import name_labels
-from fer_hf.data.parts import (
-    BATCH_SIZE,
-    SPLITS,
-    Part,
-    Source,
-    assign_splits,
-    read_paths,
-    split_name,
-)
-from fer_hf.data.pictures import resolve_paths
+from fer_hf.data.encoding import read_parquet, read_paths
+from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.splits import assign_splits, split_name
 
 IMAGE_COLUMNS = (
-    "image",
-    "img",
-    "picture",
-    "path",
-    "pth",
-    "image_path",
-    "img_path",
-    "filepath",
-    "file_path",
-    "file",
-    "filename",
-    "file_name",
-    "image_name",
-    "subdirectory_filepath",
+    *("image", "img", "picture"),
+    *("path", "pth", "image_path", "img_path", "filepath", "file_path"),
+    *("file", "filename", "file_name", "image_name", "subdirectory_filepath"),
 )
 """Column names taken for the picture, the first one found first; `pth` is AffectNet's."""
 
@@ -51,10 +31,11 @@ SPLIT_COLUMNS = ("split", "usage", "set", "subset")
 """Column names taken for the split; `Usage` is FER2013's."""
 
 _ENDINGS = (".csv", ".tsv", ".parquet")
+_CHUNK_ROWS = 1024
 
 
 def find_tables(path: Path) -> dict[str, Path]:
-    """Map each split to its table; one table alone is `train`. Empty if there is none to choose."""
+    """Map each split to its table; one table alone is `train`. Empty if the choice is not clear."""
     if path.is_file():
         return {"train": path} if path.suffix.lower() in _ENDINGS else {}
     files = [
@@ -71,40 +52,55 @@ def find_tables(path: Path) -> dict[str, Path]:
     return {"train": files[0]} if len(files) == 1 else {}
 
 
-def read_rows(file: Path) -> Iterator[list[str]]:
-    """Yield the rows of CSV or TSV as texts, the header first; blank lines are no rows.
+def read_header(file: Path) -> list[str]:
+    """Return a table's column names, as they are in the file.
 
     Raises:
-        ValueError: If the file is not UTF-8, or no CSV.
+        ValueError: If it is not a table.
     """
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from (row for row in csv.reader(lines, delimiter=delimiter) if row)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"'{file}' cannot be read as a table ({error}). Save it as UTF-8."
-        ) from error
-
-
-def read_header(file: Path) -> list[str]:
-    """Return a table's column names, as they are in the file."""
     if file.suffix.lower() == ".parquet":
         return list(pq.read_schema(file).names)
-    return next(read_rows(file), [])
+    return list(next(read_chunks(file)).columns)
 
 
 def read_columns(file: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Read whole columns of a table: texts from CSV and TSV, typed values from Parquet."""
+    """Read whole columns of a table: texts from CSV and TSV, typed values from Parquet.
+
+    Raises:
+        ValueError: If it is not a table.
+    """
     if file.suffix.lower() == ".parquet":
         return pq.read_table(file, columns=list(columns)).to_pydict()
-    header, *rows = read_rows(file)
-    positions = {column: header.index(column) for column in columns}
-    # Short rows lack values; the checks downstream say which.
-    return {
-        column: [row[position] if position < len(row) else "" for row in rows]
-        for column, position in positions.items()
-    }
+    table = pd.concat(list(read_chunks(file, columns)))
+    return {column: table[column].tolist() for column in columns}
+
+
+def read_chunks(file: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Yield the rows of CSV or TSV in chunks, as texts; what a short row lacks is an empty text.
+
+    Raises:
+        ValueError: If the file is not UTF-8, or its rows do not fit its header.
+    """
+    try:
+        with pd.read_csv(
+            file,
+            sep="\t" if file.suffix.lower() == ".tsv" else ",",
+            usecols=None if columns is None else list(columns),
+            # Otherwise rows longer than the header would move every column by one.
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            chunksize=_CHUNK_ROWS,
+        ) as chunks:
+            for chunk in chunks:
+                yield chunk.fillna("")
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"'{file}' cannot be read as a table ({reason}). Save it as UTF-8, every row "
+            "with as many columns as the first."
+        ) from error
 
 
 def find_column(names: Sequence[str], candidates: Sequence[str]) -> str | None:
@@ -131,8 +127,11 @@ def choose_column(
     return column
 
 
-def looks_like_table(path: Path) -> bool:
-    """Tell whether there are tables here with a picture and a label column."""
+def recognise_table(path: Path, options: LoadOptions) -> bool:
+    """Return whether there are tables with a picture and a label column, or a table is all."""
+    # Of a table without the usual columns, reading it names those it has.
+    if path.is_file():
+        return bool(find_tables(path))
     try:
         headers = [read_header(file) for file in find_tables(path).values()]
     except ValueError:
@@ -143,16 +142,11 @@ def looks_like_table(path: Path) -> bool:
     )
 
 
-def locate_table(
-    path: Path,
-    image_column: str | None,
-    label_column: str | None,
-    label_names: Sequence[str] | None,
-) -> Source:
-    """Recognise a table, or a folder with a table for each split.
+def locate_tables(path: Path, options: LoadOptions) -> Source:
+    """Read the labels of a table, or of a table for each split.
 
     Relative paths count from the table's folder. Parquet may hold the encoded pictures themselves.
-    A split column divides a table that is alone; with one table a split it does not count.
+    A split column divides a table that is alone; beside others it does not count.
 
     Raises:
         ValueError: If there is no table, or it lacks a column, or a value is not understood.
@@ -163,118 +157,51 @@ def locate_table(
             f"'{path}' has no table to choose. Expected one .csv, .tsv or .parquet file, or one "
             "for each split ('train.csv', 'validation.csv', 'test.csv'), not both formats."
         )
-    tables = {
-        split: _open_table(file, image_column, label_column, divided=len(files) == 1)
-        for split, file in files.items()
-    }
-    declared = label_names
-    if declared is None:
-        declared = next((table.label_names for table in tables.values() if table.label_names), None)
-
-    def read() -> dict[str, Part]:
-        parts: dict[str, Part] = {}
-        for split, table in tables.items():
-            names = table.label_names or label_names
-            labels = name_labels(table.labels, names, f"'{table.file}'")
-            for name, index in table.split_rows(split).items():
-                parts[name] = _read_part(table, labels, index)
-        return {split: parts[split] for split in SPLITS if split in parts}
-
-    pictures = [Path(path) for table in tables.values() for path in table.paths or ()]
-    return Source([*files.values(), *pictures], read, declared)
+    parts: dict[str, Part] = {}
+    identity = list(files.values())
+    for split, file in files.items():
+        names, where = read_header(file), f"'{file}'"
+        image = choose_column(names, options.image_column, IMAGE_COLUMNS, "image_column", where)
+        label = choose_column(names, options.label_column, LABEL_COLUMNS, "label_column", where)
+        parts[split], pictures = _read_part(file.absolute(), image, label)
+        identity += pictures
+        divider = find_column(names, SPLIT_COLUMNS) if len(files) == 1 else None
+        if divider:
+            values = [str(value) for value in read_columns(file, [divider])[divider]]
+            parts = parts[split].divide(values)
+    return Source(identity, lambda: parts, f"the column `{label}`")
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The small columns of one table, and where its pictures are."""
-
-    file: Path
-    image_column: str
-    labels: list[Any]
-    label_names: list[str] | None  # what a ClassLabel column of `datasets` declares
-    splits: list[str] | None
-    paths: list[str] | None  # None: the pictures lie in the Parquet file
-
-    def split_rows(self, split: str) -> dict[str, np.ndarray]:
-        """Map each split of this table to its rows; without a split column all are `split`."""
-        if self.splits is None:
-            return {split: np.arange(len(self.labels))}
-        names = np.array(self.splits)
-        known = {value: split_name(value) for value in dict.fromkeys(self.splits)}
-        if unknown := [value for value, name in known.items() if name is None]:
-            raise ValueError(
-                f"'{self.file}' has the splits {list(known)}, of which {unknown} are none of "
-                "train, validation and test. Rename them."
-            )
-        assign_splits(list(known))
-        return {name: np.flatnonzero(names == value) for value, name in known.items() if name}
-
-
-def _open_table(
-    file: Path, image_column: str | None, label_column: str | None, *, divided: bool
-) -> _Table:
-    names = read_header(file)
-    where = f"'{file}'"
-    image = choose_column(names, image_column, IMAGE_COLUMNS, "image_column", where)
-    label = choose_column(names, label_column, LABEL_COLUMNS, "label_column", where)
-    split = find_column(names, SPLIT_COLUMNS) if divided else None
-    label_names, embedded = None, False
+def _read_part(file: Path, image: str, label: str) -> tuple[Part, list[Path]]:
+    """Return the rows of one table, and the pictures that are files of their own."""
+    where, label_names = f"'{file}'", None
     if file.suffix.lower() == ".parquet":
         schema = pq.read_schema(file)
-        embedded = not _is_text(schema.field(image).type)
         feature = datasets.Features.from_arrow_schema(schema)[label]
         label_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-    wanted = [column for column in (label, split, None if embedded else image) if column]
-    columns = read_columns(file, list(dict.fromkeys(wanted)))
-    paths = None if embedded else [str(file.parent / (path or "")) for path in columns[image]]
-    splits = [str(value) for value in columns[split]] if split else None
-    return _Table(file.absolute(), image, columns[label], label_names, splits, paths)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _read_part(table: _Table, labels: list[str], index: np.ndarray) -> Part:
-    """Describe the rows `index` of a table as a part; its row r is the table's row index[r]."""
-    paths, file = table.paths, table.file
-    read: Callable[[np.ndarray], Iterator[pa.StructArray]]
-    if paths is None:
-        read = lambda rows: read_embedded(file, table.image_column, index[rows])  # noqa: E731
-    else:
-        read = lambda rows: read_paths(paths, index[rows])  # noqa: E731
+        kind = schema.field(image).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            return Part(
+                read_columns(file, [label])[label],
+                read=lambda rows: read_parquet(file, image, rows),
+                where=where,
+                name=lambda row: f"{where} row {row}",
+                label_names=label_names,
+            ), []
+    columns = read_columns(file, [image, label])
+    paths = [str(file.parent / (path or "")) for path in columns[image]]
     return Part(
-        [labels[row] for row in index],
-        read,
-        name=lambda row: (
-            f"{f'{paths[index[row]]!r} in ' if paths else ''}'{file}' row {index[row]}"
-        ),
-    )
+        columns[label],
+        read=lambda rows: read_paths(paths, rows),
+        where=where,
+        name=lambda row: f"{paths[row]!r} in {where} row {row}",
+        label_names=label_names,
+    ), [Path(path) for path in paths]
 
 
-def read_embedded(file: Path, column: str, rows: np.ndarray) -> Iterator[pa.StructArray]:
-    """Yield pictures that lie in a Parquet file, in one pass over it.
-
-    Args:
-        file: The Parquet file.
-        column: Its column of structs of `bytes` and `path`, or of bytes.
-        rows: Ascending row numbers.
-
-    Raises:
-        ValueError: If the column holds something else.
-    """
-    start = 0
-    with pq.ParquetFile(file) as table:
-        for batch in table.iter_batches(BATCH_SIZE, columns=[column]):
-            end = start + len(batch)
-            inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, end)] - start
-            if len(inside):
-                try:
-                    pictures = datasets.Image().cast_storage(batch.column(0).take(pa.array(inside)))
-                except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
-                    raise ValueError(
-                        f"Column {column!r} of '{file}' holds {batch.column(0).type}. Expected "
-                        "paths, encoded pictures, or structs of `bytes` and `path`."
-                    ) from error
-                yield resolve_paths(pictures, file.parent)
-            start = end
+TABLE = Layout(
+    "table",
+    "a CSV, TSV or Parquet file, or one for each split: columns `image` and `label`",
+    recognise_table,
+    locate_tables,
+)

@@ -12,7 +12,7 @@ from datasets.table import embed_table_storage
 from huggingface_hub import DatasetCard, DatasetCardData
 from tabulate import tabulate
 
-from fer_hf.data.parts import BATCH_SIZE, IMAGE_TYPE
+from fer_hf.data.encoding import BATCH_SIZE, IMAGE_TYPE
 from fer_hf.publishing.hub.commits import Pushed, commit_files
 from fer_hf.publishing.hub.leaks import check_for_leaks
 from fer_hf.publishing.licensing import describe_license

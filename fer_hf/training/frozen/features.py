@@ -20,7 +20,7 @@ from torch.utils import data as torch_data
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from fer_hf.data.pictures import read_encoded
+from fer_hf.data.stored_pictures import read_encoded
 from fer_hf.models import calibrate_batchnorm, compute_features, get_head_parameters
 from fer_hf.training.augmentation import Augmentation, FaceDataset, collate
 from fer_hf.training.frozen.feature_cache import FORMAT_VERSION, get_cache_folder, load_or_compute

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprints
-from fer_hf.data.label_matching import map_labels, map_votes
+from fer_hf.data.labels import map_labels, map_votes
 from fer_hf.evaluation.metrics.calibration import fit_temperature
 from fer_hf.evaluation.metrics.evaluation import compute_metrics, evaluate_scores
 from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure

@@ -106,7 +106,7 @@ def test_wrong_files_are_refused_and_nothing_is_made(originals, tmp_path):
     write_votes(short_votes, [("Training", 6, NEUTRAL, 10), ("PublicTest", 3, HAPPY, 20)])
     for fer2013, votes_file, error, message in (
         (tmp_path / "no.csv", votes, FileNotFoundError, "no file or folder '.*no.csv'. Check"),
-        (votes, votes, ValueError, "new.csv' is no FER2013: expected a file 'fer2013.csv'"),
+        (votes, votes, ValueError, "new.csv' is not FER2013: expected a file 'fer2013.csv'"),
         (pictures, pictures, ValueError, r"but lacks \['Image name', 'neutral', .*fer2013new.csv"),
         (pictures, tmp_path / "no.csv", ValueError, r"no file of votes '.*no.csv'.*`votes`"),
         (short, None, ValueError, r"no file of votes '.*fer2013new.csv'. Download .*`votes`"),

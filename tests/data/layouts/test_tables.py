@@ -150,11 +150,15 @@ def test_columns_that_do_not_fit_are_refused_with_those_found(folder, header, op
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("faces/0.png", "", "train"), "Row 18 of '.*a.csv' has no label"),
-        (("faces/0.png",), "Row 18 of '.*a.csv' has no label"),
+        (("faces/0.png", "", "train"), "'.*a.csv' row 18 has no label"),
+        (("faces/0.png",), r"\[''\] \(the first in row 18\) are none of train, validation"),
+        (("faces/0.png", "", "train"), "'.*0.png' in '.*a.csv' row 18 has no label"),
         (("faces/99.png", "sad", "train"), "99.png' in '.*a.csv' row 18: no such file"),
         (("https://a.b/c.png", "sad", "train"), "row 18: no such file"),
-        (("faces/0.png", "sad", "extra"), r"\['extra'\] are none of train, validation and test"),
+        (
+            ("faces/0.png", "sad", "extra"),
+            r"\['extra'\] \(the first in row 18\) are none of train, validation and test",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_by_number(folder, row, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_hf.data.splitting import split_rows
+from fer_hf.data.splits import split_rows
 
 
 def count(label_ids, rows):

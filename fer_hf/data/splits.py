@@ -1,11 +1,64 @@
-"""Making the splits a source does not have: stratified, seeded, in fixed proportions."""
+"""The three splits: the names that mean them, and how those that a source lacks are made."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
+SPLITS = ("train", "validation", "test")
+
+_SPELLINGS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev", "publictest"),  # FER2013's word
+    "test": ("test", "testing", "privatetest"),  # FER2013's word
+}
+
 PROPORTIONS = {"train": 4743, "validation": 526, "test": 587}
 """Pictures of each split among 5,856; a missing split takes the same share of what is there."""
+
+
+def split_name(name: str) -> str | None:
+    """Return the split that `name` means (``"Val"`` is ``"validation"``), or None."""
+    plain = "".join(name.lower().split())
+    return next((split for split, names in _SPELLINGS.items() if plain in names), None)
+
+
+def assign_splits(names: Sequence[str]) -> dict[str, str]:
+    """Map each split to the one name among `names` that means it; other names are left out.
+
+    Raises:
+        ValueError: If two names mean one split.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        split = split_name(name)
+        if split in found:
+            raise ValueError(
+                f"Found both {found[split]!r} and {name!r}, which both mean the split `{split}`. "
+                "Keep one of them, or merge them."
+            )
+        if split is not None:
+            found[split] = name
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def divide_rows(values: Sequence[str], where: str) -> dict[str, np.ndarray]:
+    """Map each split to the rows whose value means it.
+
+    Args:
+        values: What a column says of each row's split.
+        where: The table, for messages.
+
+    Raises:
+        ValueError: If a value means no split, or two values mean the same one.
+    """
+    names = list(dict.fromkeys(values))
+    if unknown := [name for name in names if split_name(name) is None]:
+        raise ValueError(
+            f"{where} has the splits {names}, of which {unknown} (the first in row "
+            f"{list(values).index(unknown[0])}) are none of train, validation and test. Rename them."
+        )
+    column = np.array(values)
+    return {split: np.flatnonzero(column == name) for split, name in assign_splits(names).items()}
 
 
 def split_rows(label_ids: np.ndarray, given: Collection[str], seed: int) -> dict[str, np.ndarray]:

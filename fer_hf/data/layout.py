@@ -1,0 +1,190 @@
+"""What a layout is: how to recognise a source that has it, and what its reader hands over.
+
+Labels come up front because they are small; pictures come in batches because they are not.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fer_hf.data.encoding import read_paths
+from fer_hf.data.labels import check_label_names, name_labels
+from fer_hf.data.splits import divide_rows
+
+
+@dataclass(kw_only=True)
+class LoadOptions:
+    """What may be said about a source beside its layout; each layout looks at what concerns it.
+
+    Attributes:
+        image_column: The column with the pictures or their paths, for `table` and `hub`.
+        label_column: The column with the labels, for `table` and `hub`.
+        label_names: All labels there may be; for labels that are numbers, their names from 0 on.
+        votes_file: FER+'s `fer2013new.csv`, if it is not in the folder of `fer2013.csv`.
+        vote_rule: Which rows of FER+ to keep: ``"majority"``, those that most people agree on, as
+            in its official code (in train, those where an emotion has the most votes); ``"all"``,
+            each with a vote for an emotion, labelled with the one that has the most.
+        num_drawn: How many faces to draw.
+        drawn_size: Their height and width in pixels.
+        revision: Branch, tag or commit of the data set on the Hub.
+        skip_unreadable: Leave out pictures that cannot be read, and log their names.
+        seed: Decides which rows go into a split that has to be made, and the drawn faces.
+    """
+
+    image_column: str | None = None
+    label_column: str | None = None
+    label_names: Sequence[str] | None = None
+    votes_file: str | Path | None = None
+    vote_rule: str = "majority"
+    num_drawn: int = 1200
+    drawn_size: int = 128
+    revision: str | None = None
+    skip_unreadable: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse label names that are not names of their own.
+
+        Raises:
+            ValueError: `label_names` is a text, is empty, or names a label twice.
+        """
+        if isinstance(self.label_names, str):
+            raise ValueError(f"`label_names` is the text {self.label_names!r}. Pass a list.")
+        if self.label_names is not None:
+            self.label_names = check_label_names(self.label_names, "`label_names`")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Labelled pictures of a source, usually one of its splits.
+
+    Attributes:
+        labels: The label of each of the N rows as the source has it, a name or a number.
+        read: Takes ascending row numbers, yields the encoded pictures of those rows in that order,
+            as `IMAGE_TYPE` arrays of at most `BATCH_SIZE`.
+        where: What holds the labels, for messages.
+        name: Takes a row number, tells a person where that picture is.
+        label_names: All labels the source declares, the name of each number from 0 on; None if it
+            does not say.
+        votes: How many people chose each label, shape (N,), by its name; empty without votes.
+        other_votes: Votes (N,) for none of these labels, such as `unknown`; None if not known.
+        is_checked: Whether the pictures are certain to be readable, because `read` encodes numbers.
+    """
+
+    labels: Sequence[Any]
+    read: Callable[[np.ndarray], Iterator[pa.StructArray]]
+    where: str
+    name: Callable[[int], str]
+    label_names: Sequence[str] | None = None
+    votes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    other_votes: np.ndarray | None = None
+    is_checked: bool = False
+
+    def select(self, index: np.ndarray) -> "Part":
+        """Return the part with the rows `index`, in ascending order, alone."""
+        return replace(
+            self,
+            labels=[self.labels[row] for row in index],
+            read=lambda rows: self.read(index[rows]),
+            name=lambda row: self.name(index[row]),
+            votes={name: counts[index] for name, counts in self.votes.items()},
+            other_votes=None if self.other_votes is None else self.other_votes[index],
+        )
+
+    def divide(self, splits: Sequence[str]) -> "dict[str, Part]":
+        """Return the part of each split, from what a column says of each row's split.
+
+        Raises:
+            ValueError: If a value means no split, or two values mean the same one.
+        """
+        rows = divide_rows(splits, self.where)
+        return {split: self.select(index) for split, index in rows.items()}
+
+    def name_labels(self, label_names: Sequence[str] | None) -> list[str]:
+        """Return the canonical label name of each row; errors as those of `labels.name_labels`."""
+        names = self.label_names or label_names
+        return name_labels(self.labels, names, self.where, self.name)
+
+    def order_votes(self, label_names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the columns `votes` (N, labels), in the order of `label_names`, and `other_votes`.
+
+        Labels that nobody could vote for get zeros; columns that the source lacks are left out.
+        """
+        columns = {}
+        if self.votes:
+            nobody = np.zeros(len(self.labels))
+            ordered = [self.votes.get(name, nobody) for name in label_names]
+            columns["votes"] = np.stack(ordered, axis=1).astype(np.float32)
+        if self.other_votes is not None:
+            columns["other_votes"] = self.other_votes.astype(np.float32)
+        return columns
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recognised source: cheap to make, it reads the pictures only when asked.
+
+    Attributes:
+        identity: What the content depends on beside the options: paths, each of which counts with
+            its size and its time of change, or texts.
+        read: Returns a part for each split found.
+        labels_from: Where the labels come from, in a few words for people.
+    """
+
+    identity: Sequence[Path | str]
+    read: Callable[[], dict[str, Part]]
+    labels_from: str
+
+
+def source_of_files(pictures: Mapping[str, Sequence[tuple[str, Path]]], labels_from: str) -> Source:
+    """Describe a source whose pictures are files of their own.
+
+    Args:
+        pictures: The label and the file of each picture, by split; `train` alone will be divided.
+        labels_from: As for `Source`.
+    """
+
+    def read_split(labelled: Sequence[tuple[str, Path]]) -> Part:
+        paths = [str(file) for _, file in labelled]
+        return Part(
+            [label for label, _ in labelled],
+            read=lambda rows: read_paths(paths, rows),
+            where=labels_from,
+            name=lambda row: f"'{paths[row]}'",
+        )
+
+    files = [file for labelled in pictures.values() for _, file in labelled]
+    return Source(
+        files, lambda: {split: read_split(found) for split, found in pictures.items()}, labels_from
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A form in which sources come.
+
+    Attributes:
+        name: What it is called in `load_splits` and `--layout`.
+        looks_like: How its files are arranged, in a line for people.
+        recognise: Whether an existing file or folder has this layout; asked before a read, so it
+            should look at names and headers only.
+        locate: Finds the labels and pictures of a source.
+
+    Raises:
+                ValueError: If the source does not have this layout after all, or something is
+                    missing; the message names what was found and what to do.
+        recognise_text: Whether a source that is not a file or folder here, such as an id, has this
+            layout. Layouts without it need files.
+        vote_rules: The values of `LoadOptions.vote_rule` that it can follow.
+    """
+
+    name: str
+    looks_like: str
+    recognise: Callable[[Path, LoadOptions], bool]
+    locate: Callable[[Path, LoadOptions], Source]
+    recognise_text: Callable[[str], bool] | None = None
+    vote_rules: Sequence[str] = ("majority",)

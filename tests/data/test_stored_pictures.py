@@ -1,0 +1,53 @@
+"""Checking the pictures that a data set stores."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from fer_hf.data import stored_pictures
+from fer_hf.data.stored_pictures import find_unreadable
+
+
+def test_what_cannot_be_read_is_found_by_row_with_a_reason(tmp_path):
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    Image.fromarray(noise).resize((64, 64)).save(stream, "JPEG")
+    good = stream.getvalue()
+    contents = [good, good[: len(good) // 2], b"", b"hello", b"P6 50000 50000 255 ", good]
+    batch = pa.array(
+        [{"bytes": content, "path": None} for content in contents]
+        + [{"bytes": None, "path": str(tmp_path / "gone.jpg")}, {"bytes": None, "path": None}],
+        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    )
+    faults = find_unreadable(iter([batch[:3], batch[3:]]), len(batch))
+    assert list(faults) == [1, 2, 3, 4, 6, 7]
+    assert "truncated" in faults[1]
+    assert faults[2] == "empty file"
+    assert faults[3] == "not a picture"
+    assert "too large" in faults[4]
+    assert faults[6] == "no such file"
+    assert faults[7] == "no picture in this row"
+
+
+def test_checking_many_pictures_shows_a_progress_bar(monkeypatch):
+    asked = []
+
+    class Bar:
+        def __init__(self, **options):
+            asked.append(options["disable"])
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def update(self, _):
+            pass
+
+    monkeypatch.setattr(stored_pictures, "tqdm", Bar)
+    find_unreadable(iter([]), 1_999)
+    find_unreadable(iter([]), 2_001)
+    assert asked == [True, None]  # None: shown on a terminal
