@@ -55,7 +55,8 @@ def divide_rows(values: Sequence[str], where: str) -> dict[str, np.ndarray]:
     if unknown := [name for name in names if split_name(name) is None]:
         raise ValueError(
             f"{where} has the splits {names}, of which {unknown} (the first in row "
-            f"{list(values).index(unknown[0])}) are none of train, validation and test. Rename them."
+            f"{list(values).index(unknown[0])}) are none of train, validation and test. "
+            "Rename them."
         )
     column = np.array(values)
     return {split: np.flatnonzero(column == name) for split, name in assign_splits(names).items()}
