@@ -23,7 +23,7 @@ from fer_hf.evaluation.metrics.calibration_error import compute_reliability
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
-from fer_hf.evaluation.metrics.uncertainty import fit_not_sure
+from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.people.human import Yardstick, compute_constant_answer, compute_tagger
 from fer_hf.evaluation.reports.comparison import Comparison, compare_runs
 from fer_hf.evaluation.reports.comparison_table import save_comparison

@@ -21,11 +21,11 @@ from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share, estima
 from fer_hf.evaluation.metrics.not_sure import NotSure, build_prediction_sets
 from fer_hf.evaluation.metrics.predictions import Predictions
 from fer_hf.evaluation.metrics.slices import Slice
-from fer_hf.evaluation.metrics.uncertainty import (
-    Answers,
-    Coverage,
-    measure_answers,
-    measure_coverage,
+from fer_hf.evaluation.metrics.thresholds import (
+    SelectiveAccuracy,
+    SetCoverage,
+    measure_selective_accuracy,
+    measure_set_coverage,
 )
 from fer_hf.evaluation.people.human import (
     Yardstick,
@@ -102,9 +102,9 @@ class NotSureFigures:
     """
 
     coverage: float
-    answers: Answers
+    answers: SelectiveAccuracy
     answered_per_label: dict[str, Estimate]
-    sets: Coverage
+    sets: SetCoverage
 
 
 @dataclass(frozen=True)
@@ -283,9 +283,9 @@ def measure_not_sure(
     sets = build_prediction_sets(predictions.scores, not_sure.conformal_threshold)
     return NotSureFigures(
         coverage=not_sure.coverage,
-        answers=measure_answers(scores, labels, not_sure.threshold),
+        answers=measure_selective_accuracy(scores, labels, not_sure.threshold),
         answered_per_label=estimate_shares(answered, predictions.labels, label_names),
-        sets=measure_coverage(sets, labels, label_names),
+        sets=measure_set_coverage(sets, labels, label_names),
     )
 
 

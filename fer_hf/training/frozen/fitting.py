@@ -27,7 +27,7 @@ from fer_hf.evaluation.metrics.calibration import fit_temperature
 from fer_hf.evaluation.metrics.evaluation import compute_metrics, evaluate_scores
 from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
-from fer_hf.evaluation.metrics.uncertainty import fit_not_sure
+from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.people.human import compute_constant_answer
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
 from fer_hf.evaluation.reports.run_report import RunReport, save_report, write_text_atomically

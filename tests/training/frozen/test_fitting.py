@@ -11,7 +11,7 @@ from transformers import pipeline
 
 from fer_hf import cli
 from fer_hf.evaluation.metrics.predictions import compute_softmax
-from fer_hf.evaluation.metrics.uncertainty import fit_not_sure
+from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier

@@ -6,13 +6,13 @@ from scipy.special import softmax
 
 from fer_hf.evaluation.metrics.intervals import UNDEFINED, estimate_share
 from fer_hf.evaluation.metrics.not_sure import NotSure, build_prediction_sets
-from fer_hf.evaluation.metrics.uncertainty import (
-    fit_confidence_thresholds,
+from fer_hf.evaluation.metrics.thresholds import (
+    fit_confidence_threshold,
     fit_conformal_threshold,
     fit_conformal_thresholds,
     fit_not_sure,
-    measure_answers,
-    measure_coverage,
+    measure_selective_accuracy,
+    measure_set_coverage,
 )
 
 NAMES = ["happy", "sad"]
@@ -36,9 +36,14 @@ def draw(count, seed, shares=(0.6, 0.3, 0.1)):
 # Answering only what is sure
 
 
+def fit_and_measure(scores, labels, coverage):
+    threshold = fit_confidence_threshold(scores, labels, coverage)
+    return measure_selective_accuracy(scores, labels, threshold)
+
+
 def test_the_threshold_answers_the_surest_share_and_counts_what_is_right_of_it():
     scores = make_scores([0.95, 0.9, 0.2, 0.7, 0.6], [0, 1, 0, 1, 0])
-    most, few = fit_confidence_thresholds(scores, [0, 1, 0, 1, 0], [0.8, 0.4])
+    most, few = (fit_and_measure(scores, [0, 1, 0, 1, 0], share) for share in (0.8, 0.4))
     # 0.2 for the truth is 0.8 for a mistake: the third surest.
     assert most.threshold == pytest.approx(0.7)
     assert (most.coverage, most.accuracy) == (estimate_share(4, 5), estimate_share(3, 4))
@@ -48,23 +53,23 @@ def test_the_threshold_answers_the_surest_share_and_counts_what_is_right_of_it()
 
 def test_at_least_one_picture_is_answered_and_equals_are_answered_together():
     scores = make_scores([0.9, 0.8, 0.8, 0.8], [0, 0, 0, 0])
-    (one,) = fit_confidence_thresholds(scores, [0] * 4, [0.01])
+    one = fit_and_measure(scores, [0] * 4, 0.01)
     assert one.coverage == estimate_share(1, 4)
-    (equals,) = fit_confidence_thresholds(scores, [0] * 4, [0.5])
+    equals = fit_and_measure(scores, [0] * 4, 0.5)
     assert equals.coverage == estimate_share(4, 4)
 
 
 def test_a_threshold_that_nothing_reaches_has_no_accuracy():
-    answers = measure_answers([[0.6, 0.4]], [0], 0.7)
+    answers = measure_selective_accuracy([[0.6, 0.4]], [0], 0.7)
     assert answers.coverage == estimate_share(0, 1)
     assert answers.accuracy == UNDEFINED
 
 
 def test_the_share_that_is_answered_holds_for_other_pictures():
-    (fitted,) = fit_confidence_thresholds(*draw(4000, 0), [0.9])
-    measured = measure_answers(*draw(4000, 1), fitted.threshold)
+    fitted = fit_confidence_threshold(*draw(4000, 0), 0.9)
+    measured = measure_selective_accuracy(*draw(4000, 1), fitted)
     assert measured.coverage.value == pytest.approx(0.9, abs=0.02)
-    everything = measure_answers(*draw(4000, 1), 0.0)
+    everything = measure_selective_accuracy(*draw(4000, 1), 0.0)
     assert measured.accuracy.low > everything.accuracy.value
 
 
@@ -106,7 +111,7 @@ def test_sets_cover_other_pictures_as_promised_and_per_label_only_where_asked(co
     names = ["often", "less", "rare"]
 
     def measure(threshold):
-        return measure_coverage(build_prediction_sets(scores, threshold), labels, names)
+        return measure_set_coverage(build_prediction_sets(scores, threshold), labels, names)
 
     overall = measure(fit_conformal_threshold(*calibration, coverage))
     assert overall.overall.value == pytest.approx(coverage, abs=0.02)
@@ -120,11 +125,11 @@ def test_sets_cover_other_pictures_as_promised_and_per_label_only_where_asked(co
 
 def test_coverage_by_hand():
     sets = [[True, True], [True, False], [False, False], [False, True]]
-    coverage = measure_coverage(sets, [0, 1, 0, 1], [*NAMES])
+    coverage = measure_set_coverage(sets, [0, 1, 0, 1], [*NAMES])
     assert coverage.overall == estimate_share(2, 4)
     assert coverage.per_label == {"happy": estimate_share(1, 2), "sad": estimate_share(1, 2)}
     assert (coverage.mean_size, coverage.num_empty) == (1.0, 1)
-    assert measure_coverage(sets, [0] * 4, NAMES).per_label["sad"] == UNDEFINED
+    assert measure_set_coverage(sets, [0] * 4, NAMES).per_label["sad"] == UNDEFINED
 
 
 # What a checkpoint keeps
@@ -133,8 +138,8 @@ def test_coverage_by_hand():
 def test_what_is_fitted_is_what_each_part_fits_and_survives_as_plain_data():
     scores, labels = draw(500, 0)
     fitted = fit_not_sure(scores, labels)
-    (answers,) = fit_confidence_thresholds(scores, labels, [0.9])
-    assert fitted == NotSure(0.9, answers.threshold, fit_conformal_threshold(scores, labels))
+    threshold = fit_confidence_threshold(scores, labels, 0.9)
+    assert fitted == NotSure(0.9, threshold, fit_conformal_threshold(scores, labels))
     assert set(fitted.to_dict()) == {"coverage", "threshold", "conformal_threshold"}
     assert NotSure.from_dict(fitted.to_dict(), num_labels=3) == fitted
 
@@ -150,7 +155,7 @@ def test_what_is_fitted_is_what_each_part_fits_and_survives_as_plain_data():
 def test_shares_out_of_range_are_refused(coverage):
     message = "`coverage` is .*expected a share above 0 and below 1"
     with pytest.raises(ValueError, match=message):
-        fit_confidence_thresholds([[0.6, 0.4]], [0], [coverage])
+        fit_confidence_threshold([[0.6, 0.4]], [0], coverage)
     with pytest.raises(ValueError, match=message):
         fit_conformal_threshold([[0.6, 0.4]], [0], coverage)
     with pytest.raises(ValueError, match=message):
@@ -163,9 +168,9 @@ def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="expected finite numbers"):
         fit_not_sure([[np.nan, 0.4]], [0])
     with pytest.raises(ValueError, match=r"shape \(1, 2\), expected \(2, 2\)"):
-        measure_coverage([[True, False]], [0, 1], NAMES)
+        measure_set_coverage([[True, False]], [0, 1], NAMES)
     with pytest.raises(ValueError, match="at least one row"):
-        measure_coverage(np.zeros((0, 2)), [], NAMES)
+        measure_set_coverage(np.zeros((0, 2)), [], NAMES)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,9 @@ def test_the_model_in_the_box_keeps_its_promise_on_ferplus(ferplus_dir):
     splits = load_splits(str(ferplus_dir))
     fitted = fit_not_sure(*score(splits["validation"]))
     scores, labels = score(splits["test"])
-    assert 0.88 <= measure_answers(scores, labels, fitted.threshold).coverage.value <= 0.92
+    assert (
+        0.88 <= measure_selective_accuracy(scores, labels, fitted.threshold).coverage.value <= 0.92
+    )
     sets = build_prediction_sets(scores, fitted.conformal_threshold)
-    covered = measure_coverage(sets, labels, classifier.label_names)
+    covered = measure_set_coverage(sets, labels, classifier.label_names)
     assert 0.88 <= covered.overall.value <= 0.92

@@ -1,11 +1,13 @@
-"""How a model comes to know when it is not sure: thresholds are fitted here, and measured.
+"""Thresholds on scores: when to answer (selective prediction), what to name (conformal prediction).
 
-A room of its own because these are promises about pictures to come: they are fitted on pictures
-that training has not seen, and measured on others.
+They are promises about pictures to come, so they are fitted on pictures that training has not seen,
+and measured on others. Functions take scores (N, C), whose rows sum to 1, and labels (N,), integers
+in [0, C); they raise ValueError where these do not fit together (see `Predictions.check`), or where
+a coverage is not above 0 and below 1.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +20,13 @@ from fer_hf.evaluation.metrics.predictions import Floats, Predictions
 
 
 @dataclass(frozen=True)
-class Answers:
+class SelectiveAccuracy:
     """How a model does that answers only where its top score reaches a threshold.
 
     Attributes:
         threshold: The lowest top score that is answered, 0–1.
         coverage: Share of pictures that are answered.
-        accuracy: Share of right ones among the answered; undefined where none is.
+        accuracy: Share of right answers among those; undefined where there are none.
     """
 
     threshold: float
@@ -33,8 +35,8 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """How often sets of labels hold the true one.
+class SetCoverage:
+    """How often prediction sets hold the true label.
 
     Attributes:
         overall: Share of pictures whose set does.
@@ -57,72 +59,44 @@ def fit_not_sure(
 ) -> NotSure:
     """Fit what a checkpoint keeps, on pictures that training has not seen; never on test.
 
-    Args:
-        scores: (N, C), rows sum to 1, as the checkpoint gives them.
-        labels: (N,) integers in [0, C).
-        votes: (N, C) counts of people's votes, or None.
-        coverage: Above 0, below 1.
-
-    Raises:
-        ValueError: Arrays that do not fit together, or `coverage` out of its range.
+    `votes` are (N, C) counts of people's votes, or None.
     """
-    (answers,) = fit_confidence_thresholds(scores, labels, [coverage])
     crowd = None if votes is None else fit_crowd(scores, votes)
     return NotSure(
         coverage=coverage,
-        threshold=answers.threshold,
+        threshold=fit_confidence_threshold(scores, labels, coverage),
         conformal_threshold=fit_conformal_threshold(scores, labels, coverage),
         crowd_temperature=crowd[0] if crowd else None,
         crowd_offsets=crowd[1].tolist() if crowd else None,
     )
 
 
-def fit_confidence_thresholds(
-    scores: npt.ArrayLike, labels: npt.ArrayLike, coverages: Iterable[float]
-) -> list[Answers]:
-    """Find the threshold on the top score at which a share of the pictures is answered.
+def fit_confidence_threshold(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, coverage: float
+) -> float:
+    """Find the top score, 0–1, from which on a share of `coverage` of the pictures is answered.
+
+    At least one picture is. Where pictures have the same top score, it may be more than that share.
 
     Source: selective classification by the softmax response, Geifman, El-Yaniv, "Selective
     Classification for Deep Neural Networks", NeurIPS 2017, here for a coverage instead of a risk.
-
-    Args:
-        scores: (N, C), rows sum to 1.
-        labels: (N,) integers in [0, C).
-        coverages: Shares of pictures to answer, each above 0, below 1; at least one is answered.
-
-    Returns:
-        For each coverage the threshold, and what it gives on these pictures. Where pictures have
-        the same top score, more than the share may be answered.
-
-    Raises:
-        ValueError: Arrays that do not fit together, or a coverage out of its range.
     """
     predictions = Predictions.check(scores, labels)
-    surest_first = np.sort(predictions.top_scores)[::-1]
-    numbers = [round(_check_share(coverage) * len(predictions)) for coverage in coverages]
-    thresholds = [float(surest_first[max(number, 1) - 1]) for number in numbers]
-    return [measure_answers(scores, labels, threshold) for threshold in thresholds]
+    number = round(_check_share(coverage) * len(predictions))
+    return float(np.sort(predictions.top_scores)[-max(number, 1)])
 
 
-def measure_answers(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float) -> Answers:
-    """Measure a model that answers only where its top score is `threshold` or more.
-
-    Args:
-        scores: (N, C), rows sum to 1.
-        labels: (N,) integers in [0, C).
-        threshold: 0–1.
-
-    Raises:
-        ValueError: Arrays that do not fit together.
-    """
+def measure_selective_accuracy(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float
+) -> SelectiveAccuracy:
+    """Measure a model that answers only where its top score is `threshold` (0–1) or more."""
     predictions = Predictions.check(scores, labels)
     answered = predictions.top_scores >= threshold
     num_answered = int(answered.sum())
-    num_right = int((answered & predictions.is_right).sum())
-    return Answers(
+    return SelectiveAccuracy(
         threshold=threshold,
         coverage=estimate_share(num_answered, len(predictions)),
-        accuracy=estimate_share(num_right, num_answered),
+        accuracy=estimate_share(int((answered & predictions.is_right).sum()), num_answered),
     )
 
 
@@ -131,25 +105,17 @@ def fit_conformal_threshold(
 ) -> float:
     """Find the score from which on labels belong to a set that holds the true one often enough.
 
-    Of pictures like these ones, a share of `coverage` or more have their true label in the set,
-    whatever the model: split conformal prediction. That holds over all labels together; a rare one
-    can be covered far less often (see `fit_conformal_thresholds`).
+    Of pictures like these, a share of `coverage` or more have their true label in the set, whatever
+    the model: split conformal prediction. That holds over all labels together; a rare one can be
+    covered far less often (see `fit_conformal_thresholds`).
 
     Source: the least ambiguous sets of Sadinle, Lei, Wasserman, "Least Ambiguous Set-Valued
     Classifiers With Bounded Error Levels", JASA 2019, with the ⌈(n + 1)·coverage⌉-th smallest
     1 − score of the true label (Vovk et al., "Algorithmic Learning in a Random World", 2005).
 
-    Args:
-        scores: (N, C), rows sum to 1.
-        labels: (N,) integers in [0, C).
-        coverage: Above 0, below 1.
-
     Returns:
         The lowest score in a set, 0–1; 0, every label, where there are too few pictures to promise
         more: fewer than coverage / (1 − coverage).
-
-    Raises:
-        ValueError: Arrays that do not fit together, or `coverage` out of its range.
     """
     return _find_conformal_threshold(Predictions.check(scores, labels).true_scores, coverage)
 
@@ -157,30 +123,21 @@ def fit_conformal_threshold(
 def fit_conformal_thresholds(
     scores: npt.ArrayLike, labels: npt.ArrayLike, coverage: float = 0.9
 ) -> Floats:
-    """Find a threshold for each label, so that every label is covered often enough by itself.
+    """Find (C,) thresholds, so that each label by itself is covered often enough.
+
+    That of a label with too few pictures is 0: it is in every set.
 
     Source: label-conditional conformal prediction (Vovk, "Conditional validity of inductive
     conformal predictors", ACML 2012); the class-specific coverage of Sadinle et al. 2019.
-
-    Args:
-        scores: (N, C), rows sum to 1.
-        labels: (N,) integers in [0, C).
-        coverage: Above 0, below 1.
-
-    Returns:
-        (C,) lowest scores; 0 for a label with too few pictures: it is in every set.
-
-    Raises:
-        ValueError: Arrays that do not fit together, or `coverage` out of its range.
     """
     found = Predictions.check(scores, labels)
     each = [found.true_scores[found.labels == label] for label in range(found.num_labels)]
     return np.array([_find_conformal_threshold(true_scores, coverage) for true_scores in each])
 
 
-def measure_coverage(
+def measure_set_coverage(
     prediction_sets: npt.ArrayLike, labels: npt.ArrayLike, label_names: Sequence[str]
-) -> Coverage:
+) -> SetCoverage:
     """Measure how often sets hold the true label, in all and per label, with 95 % intervals.
 
     Args:
@@ -199,7 +156,7 @@ def measure_coverage(
         )
     held = sets[np.arange(len(sets)), label_ids]
     sizes = sets.sum(axis=1)
-    return Coverage(
+    return SetCoverage(
         overall=estimate_share(int(held.sum()), len(held)),
         per_label=estimate_shares(held, label_ids, label_names),
         mean_size=float(sizes.mean()),
