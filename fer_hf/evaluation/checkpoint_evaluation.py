@@ -26,8 +26,8 @@ from fer_hf.data.audit.fingerprints import (
 from fer_hf.data.labels import map_labels, map_votes, match_labels
 from fer_hf.data.pictures import to_rgb
 from fer_hf.data.stored_pictures import read_encoded
-from fer_hf.evaluation.metrics.calibration_error import compute_reliability
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
+from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.slices import Slice, compute_slices, measure_pictures
 from fer_hf.evaluation.reports.checkpoint_plots import plot_one_reliability
 from fer_hf.evaluation.reports.checkpoint_report import (

@@ -19,10 +19,10 @@ from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprin
 from fer_hf.data.sources import recognise_layout
 from fer_hf.data.splits import SPLITS
 from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_calibration
-from fer_hf.evaluation.metrics.calibration_error import compute_reliability
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
+from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.people.human import Yardstick, compute_constant_answer, compute_tagger
 from fer_hf.evaluation.reports.comparison import Comparison, compare_runs

@@ -3,12 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from fer_hf.evaluation.metrics.metric import Metric, build_mean_metric, sum_groups
+from fer_hf.evaluation.metrics.metric import Metric, sum_groups
 from fer_hf.evaluation.metrics.predictions import Floats, Predictions
 
 
 def count_confusions(predictions: Predictions, weights: Floats) -> Floats:
-    """Return the confusion matrix of each resample, (R, C, C): rows are true labels.
+    """Return the confusion matrix (R, C, C) of each resample; a row is a true label.
 
     Not scikit-learn's, which takes one resample at a time.
     """
@@ -35,16 +35,16 @@ def divide(part: npt.NDArray, whole: npt.NDArray) -> Floats:
 
 # Averages run over the labels that occur: a label without pictures has no recall, and counting it
 # as 0 would make a figure depend on which labels a split happens to lack.
-def _average_recall(predictions: Predictions, weights: Floats) -> Floats:
-    return np.nanmean(compute_recall(count_confusions(predictions, weights)), axis=1)
-
-
-def _average_f1(predictions: Predictions, weights: Floats) -> Floats:
-    return np.nanmean(compute_f1(count_confusions(predictions, weights)), axis=1)
-
-
-ACCURACY = build_mean_metric("accuracy", "accuracy", lambda p: p.is_right, short_title="acc.")
+ACCURACY = Metric("accuracy", "accuracy", "acc.", lambda predictions: predictions.is_right)
 BALANCED_ACCURACY = Metric(
-    "balanced_accuracy", "balanced accuracy", _average_recall, short_title="bal. acc."
+    "balanced_accuracy",
+    "balanced accuracy",
+    "bal. acc.",
+    resampled=lambda *given: np.nanmean(compute_recall(count_confusions(*given)), axis=1),
 )
-F1_MACRO = Metric("f1_macro", "macro F1", _average_f1, short_title="F1")
+F1_MACRO = Metric(
+    "f1_macro",
+    "macro F1",
+    "F1",
+    resampled=lambda *given: np.nanmean(compute_f1(count_confusions(*given)), axis=1),
+)

@@ -1,7 +1,11 @@
 """Scores that mean what they say: temperatures, offsets, and an adjustment for rare labels.
 
 All are linear in the logits, so that they fold into the head's last layer and every later user of
-the checkpoint, `pipeline()` too, gets calibrated scores without knowing.
+the checkpoint, `pipeline()` too, gets calibrated scores without further ado. They are fitted on
+logits (N, C) and labels (N,), integers in [0, C), of N ≥ 1 pictures that training has not seen.
+
+Source of temperature and vector scaling: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern
+Neural Networks", ICML 2017, section 4.2.
 """
 
 import logging
@@ -13,26 +17,24 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
 from fer_hf.evaluation.metrics.intervals import Z_95
+from fer_hf.evaluation.metrics.predictions import Floats, Ints, match_votes
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
 METHODS = ("temperature", "vector")
-# How far temperatures, and the odds that offsets change, may be from 1, either way: what a label
-# without pictures, or labels that are told apart without a mistake, would drive to infinity.
+# How far temperatures, and the factors by which offsets change odds, may be from 1 either way: a
+# label without pictures, or labels without a mistake between them, would drive them to infinity.
 _FURTHEST = np.log(20)
 _NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes scores calibrated: they are softmax((logits + offsets) / temperatures).
+    """Calibrated scores are softmax((logits + offsets) / temperatures).
 
     Attributes:
-        method: `temperature`, one for all labels and no offsets, or `vector`.
-        temperatures: One for each label, above 0; above 1 the scores were too sure.
+        method: `temperature`, the same for all labels and no offsets, or `vector`.
+        temperatures: One for each label, 0.05–20; above 1 the scores were too sure.
         offsets: One for each label.
     """
 
@@ -46,14 +48,10 @@ class Calibration:
 
 
 def fit_calibration(logits: npt.ArrayLike, labels: npt.ArrayLike, method: str) -> Calibration:
-    """Fit what makes scores calibrated on pictures that training has not seen.
+    """Fit a calibration by `temperature`, `vector` or `auto`.
 
-    Args:
-        logits: (N, C), N ≥ 1.
-        labels: (N,) integers in [0, C).
-        method: `temperature`, `vector` (see `fit_vector_scaling`), or `auto`: vector scaling if
-            its NLL in five-fold cross-validation is lower by more than chance (its gain's 95 %
-            interval is above 0), else a temperature. `Calibration.method` says which it was.
+    `auto` takes vector scaling if its NLL in five-fold cross-validation is lower by more than
+    chance (its gain's 95 % interval is above 0), else a temperature.
 
     Raises:
         ValueError: `method` is none of these.
@@ -72,17 +70,7 @@ def fit_calibration(logits: npt.ArrayLike, labels: npt.ArrayLike, method: str) -
 
 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Find the temperature T > 0 at which softmax(logits / T) has the least NLL.
-
-    Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
-
-    Args:
-        logits: (N, C), N ≥ 1.
-        labels: (N,) integers in [0, C).
-
-    Returns:
-        The temperature, between 0.05 and 20; above 1 the scores were too sure.
-    """
+    """Find the temperature T, 0.05–20, at which softmax(logits / T) has the lowest NLL."""
     logits = np.asarray(logits, dtype=np.float64)
     truth = np.eye(logits.shape[1])[np.asarray(labels)]
 
@@ -95,21 +83,10 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def fit_vector_scaling(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Find the temperature and the offset of each label that give the least NLL.
+    """Find the temperatures (C,) and offsets (C,) with the lowest NLL.
 
-    Scores are softmax((logits + offsets) / temperatures): the diagonal W and the b of the source,
-    with W above 0, so that a higher logit never makes its label less likely. In each label,
-    temperature and odds stay within 1/20 and 20.
-
-    Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
-    section 4.2.
-
-    Args:
-        logits: (N, C), N ≥ 1.
-        labels: (N,) integers in [0, C).
-
-    Returns:
-        Temperatures (C,) and offsets (C,).
+    They are the diagonal W and the b of the source, with W above 0, so that a higher logit never
+    makes its label less likely. Each label's temperature and odds stay within 1/20 and 20.
     """
     logits = np.asarray(logits, dtype=np.float64)
     truth = np.eye(logits.shape[1])[np.asarray(labels)]
@@ -117,30 +94,26 @@ def fit_vector_scaling(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Fl
 
 
 def fit_crowd(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[float, Floats] | None:
-    """Find the temperature and the offsets that bring scores nearest to how people's votes spread.
+    """Find the temperature and the offsets that bring scores nearest to the spread of the votes.
 
     Calibrated scores say how likely a label is the crowd's, which is right more often than one
     voter agrees with it, and a logit adjustment has raised rare labels: nothing serves both. These
-    have the least soft cross-entropy against the votes, as `human.estimate_soft_cross_entropy`
-    counts it.
+    have the lowest soft cross-entropy against the votes (`human.estimate_soft_cross_entropy`).
 
     Args:
         scores: (N, C), rows sum to 1.
         votes: (N, C) counts in the same order; rows without a vote are left out.
 
     Returns:
-        Temperature, between 0.05 and 20, and offsets (C,) for `not_sure.soften_scores`; None if
-        nobody has voted.
+        Temperature, 0.05–20, and offsets (C,) for `not_sure.soften_scores`; None if nobody voted.
+
+    Raises:
+        ValueError: The shapes differ.
     """
-    counts = np.asarray(votes, dtype=np.float64)
-    totals = counts.sum(axis=1)
-    voted = totals > 0
-    if not voted.any():
+    clipped, shares = match_votes(scores, votes)
+    if not len(shares):
         return None
-    shares = counts[voted] / totals[voted, None]
-    # Clipped where `log_loss` clips.
-    log_scores = np.log(np.asarray(scores, dtype=np.float64).clip(np.finfo(np.float64).eps, 1.0))
-    temperatures, offsets = _minimise_cross_entropy(log_scores[voted], shares, num_temperatures=1)
+    temperatures, offsets = _minimise_cross_entropy(np.log(clipped), shares, num_temperatures=1)
     return float(temperatures[0]), offsets
 
 
@@ -162,7 +135,7 @@ def compute_logit_offsets(label_shares: npt.ArrayLike, strength: float) -> Float
     shares = np.asarray(label_shares, dtype=np.float64)
     if (shares <= 0).any():
         raise ValueError(
-            f"A label has no training picture, and with it no logit adjustment: {shares.tolist()}. "
+            f"A label has no training picture, so its logit cannot be raised: {shares.tolist()}. "
             "Add pictures, or use --logit_adjustment 0."
         )
     offsets = -strength * np.log(shares)
@@ -172,7 +145,7 @@ def compute_logit_offsets(label_shares: npt.ArrayLike, strength: float) -> Float
 def _minimise_cross_entropy(
     logits: Floats, targets: Floats, num_temperatures: int
 ) -> tuple[Floats, Floats]:
-    """Find temperatures, one or C, and offsets (C,) of logits (N, C) for targets that sum to 1."""
+    """Find temperatures, one or C, and offsets (C,) for targets (N, C) whose rows sum to 1."""
     num_labels = logits.shape[1]
 
     def compute_loss(parameters: Floats) -> tuple[float, Floats]:
@@ -199,17 +172,17 @@ def _choose_method(logits: Floats, labels: Ints) -> str:
     rows = np.arange(len(labels))
     losses = {method: np.zeros(len(labels)) for method in METHODS}
     for held_out in np.array_split(np.random.default_rng(0).permutation(rows), _NUM_FOLDS):
-        learnt = np.setdiff1d(rows, held_out)
+        others = np.setdiff1d(rows, held_out)
         for method in METHODS:
-            fitted = fit_calibration(logits[learnt], labels[learnt], method)
+            fitted = fit_calibration(logits[others], labels[others], method)
             log_scores = log_softmax(fitted.apply(logits), axis=1)
             losses[method][held_out] = -log_scores[rows, labels][held_out]
     gains = losses["temperature"] - losses["vector"]
     gain, error = gains.mean(), gains.std() / np.sqrt(len(gains))
     chosen = "vector" if gain > Z_95 * error else "temperature"
     logger.info(
-        "Calibration by %s: on held-out folds of validation, vector scaling takes the NLL from "
-        "%.4f down by %.4f ± %.4f.",
+        "Calibration by %s: on held-out folds of validation, vector scaling lowers the NLL of "
+        "%.4f by %.4f ± %.4f.",
         chosen,
         losses["temperature"].mean(),
         gain,

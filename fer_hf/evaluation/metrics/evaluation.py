@@ -18,18 +18,16 @@ from fer_hf.evaluation.metrics.accuracy import (
     compute_f1,
     count_confusions,
 )
-from fer_hf.evaluation.metrics.calibration_error import ADAPTIVE_ECE, ECE
 from fer_hf.evaluation.metrics.intervals import (
     UNDEFINED,
     Estimate,
     estimate_bootstrap,
-    estimate_normal,
     estimate_share,
     resample_counts,
 )
-from fer_hf.evaluation.metrics.metric import Metric, bootstrap
-from fer_hf.evaluation.metrics.predictions import Floats, Predictions
-from fer_hf.evaluation.metrics.proper_scores import BRIER, NLL
+from fer_hf.evaluation.metrics.metric import Metric, estimate_metrics
+from fer_hf.evaluation.metrics.predictions import Predictions
+from fer_hf.evaluation.metrics.probabilities import ADAPTIVE_ECE, BRIER, ECE, NLL
 from fer_hf.evaluation.metrics.roc_auc import ROC_AUC_MACRO, estimate_aucs
 
 METRICS: tuple[Metric, ...] = (
@@ -189,7 +187,7 @@ def evaluate_scores(
         return dict(zip(names, estimates, strict=True))
 
     return Evaluation(
-        figures=_estimate_figures(predictions, rng),
+        figures=estimate_metrics(METRICS, predictions, rng),
         num_pictures=len(predictions),
         recall_per_label=by_label(map(estimate_share, hits.tolist(), support.tolist())),
         precision_per_label=by_label(map(estimate_share, hits.tolist(), predicted.tolist())),
@@ -199,22 +197,6 @@ def evaluate_scores(
         support=dict(zip(names, support.tolist(), strict=True)),
         label_names=names,
     )
-
-
-def _estimate_figures(predictions: Predictions, rng: np.random.Generator) -> dict[str, Estimate]:
-    resampled = [metric for metric in METRICS if metric.estimate is None]
-    draws = bootstrap(resampled, [predictions], rng)[0]
-    drawn = {metric.name: values for metric, values in zip(resampled, draws, strict=True)}
-    return {metric.name: _estimate(metric, predictions, drawn) for metric in METRICS}
-
-
-def _estimate(metric: Metric, predictions: Predictions, drawn: dict[str, Floats]) -> Estimate:
-    if metric.estimate is not None:
-        return metric.estimate(predictions)
-    value, draws = metric.measure(predictions), drawn[metric.name]
-    if metric.is_biased:
-        return estimate_normal(value, float(np.nanstd(draws)), metric.highest)
-    return estimate_bootstrap(value, draws)
 
 
 def _check_label_names(label_names: Sequence[str], num_labels: int) -> list[str]:

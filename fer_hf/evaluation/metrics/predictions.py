@@ -96,6 +96,34 @@ class Predictions:
         return self.scores[np.arange(len(self)), self.labels]
 
 
+def match_votes(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return the scores and the shares of the votes of all rows that have a vote, (M, C) each.
+
+    Scores are clipped at 2.2e-16, as for the NLL, so that their logarithm is finite.
+
+    Args:
+        scores: (N, C), rows sum to 1.
+        votes: (N, C) counts in the same order of labels.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    scores, votes = np.asarray(scores, dtype=np.float64), np.asarray(votes, dtype=np.float64)
+    if scores.ndim != 2 or scores.shape != votes.shape:
+        raise ValueError(
+            f"Scores have shape {scores.shape} and votes {votes.shape}, expected a vote count for "
+            "each score. Put the votes into the order of the scores' labels."
+        )
+    total = votes.sum(axis=1)
+    voted = total > 0
+    return clip_scores(scores[voted]), votes[voted] / total[voted, None]
+
+
+def clip_scores(scores: Floats) -> Floats:
+    """Clip scores at 2.2e-16, where `sklearn.metrics.log_loss` does."""
+    return scores.clip(np.finfo(np.float64).eps, 1.0)
+
+
 def _check_rows(scores: Floats) -> None:
     if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])

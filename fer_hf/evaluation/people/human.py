@@ -1,6 +1,6 @@
 """People as a yardstick: how often one agrees with the crowd, and how near scores are to its votes.
 
-A room of its own because votes say more than the one label they are boiled down to.
+Votes say more than the one label they are boiled down to.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,9 @@ from fer_hf.evaluation.metrics.intervals import (
     UNDEFINED,
     Estimate,
     estimate_bootstrap,
-    estimate_normal,
+    estimate_mean,
 )
-
-Floats = npt.NDArray[np.float64]
+from fer_hf.evaluation.metrics.predictions import Floats, match_votes
 
 
 @dataclass(frozen=True)
@@ -81,17 +80,8 @@ def compute_tagger_recalls(
 ) -> dict[str, float | None]:
     """Compute how often the person of `compute_tagger` is right on the pictures of each label.
 
-    Args:
-        votes: Counts of shape (N, num_labels).
-        labels: The crowd's label ids of shape (N,).
-        label_names: Names in the order of the ids.
-        other_votes: Counts of votes for none of the labels, of shape (N,).
-
     Returns:
-        Label name to recall, 0–1; None for a label without pictures.
-
-    Raises:
-        ValueError: As for `compute_tagger`.
+        Label name (in the order of the ids) to recall, 0–1; None for a label without pictures.
     """
     right, label_ids = _share_right(votes, labels, other_votes), np.asarray(labels)
     return {
@@ -117,38 +107,27 @@ def estimate_soft_cross_entropy(
         votes: Counts of the same shape; votes for none of the labels have no place here.
 
     Returns:
-        The mean in nats with its normal interval over rows, and the number of rows that count. It
-        is undefined if none does.
+        The mean in nats with its normal interval over rows, undefined without a vote, and the
+        number of rows that have one.
 
     Raises:
         ValueError: The shapes differ.
     """
-    clipped, shares = _match_votes(scores, votes)
-    return _estimate_mean(-(shares * np.log(clipped)).sum(axis=1)), len(shares)
+    clipped, shares = match_votes(scores, votes)
+    return estimate_mean(-(shares * np.log(clipped)).sum(axis=1)), len(shares)
 
 
 def estimate_kl_divergence(scores: npt.ArrayLike, votes: npt.ArrayLike) -> Estimate:
-    """Estimate how far scores are from the distribution of the votes, less the votes' own entropy.
+    """Estimate the soft cross-entropy (`estimate_soft_cross_entropy`) less the votes' own entropy.
 
-    It is the mean over rows of KL(votes‖scores) = Σ share · ln(share / score), the soft
-    cross-entropy minus the entropy of the votes. A few votes are a sample of the crowd: even the
-    true shares of a whole crowd would not bring it to 0.
+    It is the mean over rows of KL(votes‖scores) = Σ share · ln(share / score). A few votes are a
+    sample of the crowd: even the true shares of a whole crowd would not bring it to 0.
 
     Source: Kullback and Leibler, "On Information and Sufficiency", Annals of Mathematical
     Statistics 1951.
-
-    Args:
-        scores: As for `estimate_soft_cross_entropy`.
-        votes: The same.
-
-    Returns:
-        The mean in nats with its normal interval over rows; undefined without a vote.
-
-    Raises:
-        ValueError: The shapes differ.
     """
-    clipped, shares = _match_votes(scores, votes)
-    return _estimate_mean(rel_entr(shares, clipped).sum(axis=1))
+    clipped, shares = match_votes(scores, votes)
+    return estimate_mean(rel_entr(shares, clipped).sum(axis=1))
 
 
 def estimate_entropy_correlation(
@@ -174,8 +153,8 @@ def estimate_entropy_correlation(
     Raises:
         ValueError: The shapes differ.
     """
-    clipped, shares = _match_votes(scores, votes)
-    # Sorted, rows that differ in the order of labels only have the very same entropy, and rank.
+    clipped, shares = match_votes(scores, votes)
+    # Sorted, rows that differ only in the order of labels have the very same entropy, and rank.
     pairs = np.stack([entr(np.sort(rows, axis=1)).sum(axis=1) for rows in (clipped, shares)])
     if len(shares) == 0 or (np.ptp(pairs, axis=1) == 0).any():
         return UNDEFINED, UNDEFINED
@@ -187,25 +166,6 @@ def estimate_entropy_correlation(
     return estimate_bootstrap(pearson, drawn[:, 0]), estimate_bootstrap(spearman, drawn[:, 1])
 
 
-def _match_votes(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return clipped scores and the shares of the votes, of the rows that have a vote."""
-    scores, votes = np.asarray(scores, dtype=float), np.asarray(votes, dtype=float)
-    if scores.ndim != 2 or scores.shape != votes.shape:
-        raise ValueError(
-            f"Scores have shape {scores.shape} and votes {votes.shape}, expected a vote count for "
-            "each score. Put the votes into the order of the scores' labels."
-        )
-    total = votes.sum(axis=1)
-    voted = total > 0
-    return scores[voted].clip(np.finfo(float).eps, 1.0), votes[voted] / total[voted, None]
-
-
-def _estimate_mean(losses: Floats) -> Estimate:
-    if len(losses) == 0:
-        return UNDEFINED
-    return estimate_normal(float(losses.mean()), float(losses.std() / np.sqrt(len(losses))))
-
-
 def _correlate(pairs: Floats) -> tuple[float, float]:
     """Return Pearson's and Spearman's correlation of two rows."""
     correlations = np.asarray(np.corrcoef(np.concatenate([pairs, rankdata(pairs, axis=1)])))
@@ -214,7 +174,7 @@ def _correlate(pairs: Floats) -> tuple[float, float]:
 
 def _share_right(
     votes: npt.ArrayLike, labels: npt.ArrayLike, other_votes: npt.ArrayLike | float
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return the share of each picture's votes that are for its label, shape (N,)."""
     votes, labels = np.asarray(votes, dtype=float), np.asarray(labels)
     total = votes.sum(axis=1) + np.asarray(other_votes)

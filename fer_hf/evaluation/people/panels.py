@@ -1,7 +1,6 @@
 """Panels of people: how many taggers, voting together, the model is worth.
 
-A room of its own beside `human`, which knows one tagger: a panel takes counting, and is judged by
-those who are not on it.
+Unlike the one tagger of `human`, a panel is judged by those who are not on it.
 """
 
 from collections.abc import Sequence
@@ -13,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import comb
 
+from fer_hf.evaluation.metrics.accuracy import divide
 from fer_hf.evaluation.metrics.intervals import (
     Estimate,
     estimate_bootstrap,
-    estimate_normal,
+    estimate_mean,
     resample_counts,
 )
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from fer_hf.evaluation.metrics.predictions import Floats, Ints
 
 PANEL_SIZES = (1, 2, 3, 5, 9)
 # What is known of FER+'s test split, 0.851 nats for nine people, is met with this weight, and for
@@ -131,15 +129,15 @@ def compare_with_panels(
         np.column_stack([votes, others, scores.argmax(axis=1)]), axis=0, return_counts=True
     )
     is_answer = cells[:, -1:] == np.arange(len(label_names))
-    tables, kept = [], []
+    tables = {}
     for size in sizes:
         judged, right = compute_panel_agreement(cells[:, :-1], size)[..., :-1]
         if judged.any():
-            kept.append(size)
-            tables.append([judged, right, judged * is_answer])
-    if not kept:
+            tables[size] = [judged, right, judged * is_answer]
+    if not tables:
         return None
-    table = np.moveaxis(np.array(tables), 2, 0)  # (cells, sizes, 3, labels)
+    kept, table = list(tables), np.moveaxis(np.array([*tables.values()]), 2, 0)
+    # (cells, sizes, 3, labels): judged, right by the panel, right by the model.
     draws = resample_counts(pictures, np.random.default_rng(seed))
     totals = np.tensordot(pictures, table, axes=1)
     figures, drawn = _compute_figures(totals), _compute_figures(np.tensordot(draws, table, axes=1))
@@ -249,7 +247,7 @@ def estimate_panel_soft_cross_entropy(
         costs = -np.log(answers.clip(np.finfo(float).eps))
         by_count = np.vstack([np.zeros(len(priors)), held / total * (chances @ costs)])
         losses[rows] = np.take_along_axis(by_count, counts[rows], axis=0).sum(axis=1)
-    return estimate_normal(float(losses.mean()), float(losses.std() / np.sqrt(len(losses))))
+    return estimate_mean(losses)
 
 
 def _enumerate_panels(counts: Ints, size: int) -> Floats:
@@ -281,23 +279,18 @@ def _compute_figures(totals: Floats) -> Floats:
     Returns:
         Shape (..., 2, 2 + C): accuracy, balanced accuracy and recalls of the panel and the model.
     """
-    judged, right = totals[..., :1, :], totals[..., 1:, :]
-    occurs = judged > 0
-    with np.errstate(invalid="ignore"):  # 0/0 is the recall of a label that is never the majority's
-        recalls = right / judged
-        accuracy = right.sum(axis=-1) / judged.sum(axis=-1)
-        balanced = np.where(occurs, recalls, 0).sum(axis=-1) / occurs.sum(axis=-1)
+    right = totals[..., 1:, :]
+    judged = np.broadcast_to(totals[..., :1, :], right.shape)
+    recalls = divide(right, judged)  # NaN for a label that is never the majority's
+    accuracy = divide(right.sum(axis=-1), judged.sum(axis=-1))
+    balanced = divide(np.nansum(recalls, axis=-1), (judged > 0).sum(axis=-1))
     return np.concatenate([accuracy[..., None], balanced[..., None], recalls], axis=-1)
 
 
 def _estimate_agreement(figures: Floats, drawn: Floats, label_names: Sequence[str]) -> Agreement:
     """Build the agreement of (2 + C,) figures, with intervals from (R, 2 + C) resamples."""
-    estimates = [
-        estimate_bootstrap(float(value), draws)
-        for value, draws in zip(figures, drawn.T, strict=True)
-    ]
-    recalls = dict(zip(label_names, estimates[2:], strict=True))
-    return Agreement(estimates[0], estimates[1], recalls)
+    accuracy, balanced, *recalls = map(estimate_bootstrap, figures.tolist(), drawn.T)
+    return Agreement(accuracy, balanced, dict(zip(label_names, recalls, strict=True)))
 
 
 def _check_counts(votes: npt.ArrayLike) -> Ints:

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from fer_hf.evaluation.metrics.calibration_error import Reliability
+from fer_hf.evaluation.metrics.probabilities import Reliability
 from fer_hf.evaluation.reports.plots import (
     MUTED,
     build_figure,

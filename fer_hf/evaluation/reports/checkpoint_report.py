@@ -15,11 +15,11 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from fer_hf.evaluation.metrics.calibration_error import Reliability
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share, estimate_shares
 from fer_hf.evaluation.metrics.not_sure import NotSure, build_prediction_sets
 from fer_hf.evaluation.metrics.predictions import Predictions
+from fer_hf.evaluation.metrics.probabilities import Reliability
 from fer_hf.evaluation.metrics.slices import Slice
 from fer_hf.evaluation.metrics.thresholds import (
     SelectiveAccuracy,

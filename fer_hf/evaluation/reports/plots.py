@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fer_hf.evaluation.metrics.calibration_error import Reliability
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate
+from fer_hf.evaluation.metrics.probabilities import Reliability
 
 History = Sequence[Mapping[str, float | None]]
 

@@ -12,9 +12,9 @@ from fer_hf.evaluation.metrics.calibration import (
     fit_temperature,
     fit_vector_scaling,
 )
-from fer_hf.evaluation.metrics.calibration_error import compute_ece, compute_reliability
 from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.evaluation.metrics.not_sure import soften_scores
+from fer_hf.evaluation.metrics.probabilities import compute_ece, compute_reliability
 from fer_hf.evaluation.people.human import estimate_soft_cross_entropy
 from fer_hf.evaluation.reports.plots import plot_reliability
 from fer_hf.models import fold_into_head, load_model

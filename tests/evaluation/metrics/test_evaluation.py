@@ -9,10 +9,6 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 import fer_hf
-from fer_hf.evaluation.metrics.calibration_error import (
-    compute_ece,
-    compute_reliability,
-)
 from fer_hf.evaluation.metrics.evaluation import Evaluation, compute_metrics, evaluate_scores
 from fer_hf.evaluation.metrics.intervals import (
     UNDEFINED,
@@ -21,6 +17,10 @@ from fer_hf.evaluation.metrics.intervals import (
     resample_counts,
 )
 from fer_hf.evaluation.metrics.predictions import compute_softmax
+from fer_hf.evaluation.metrics.probabilities import (
+    compute_ece,
+    compute_reliability,
+)
 from fer_hf.evaluation.metrics.trainer_metrics import ExpressionMetrics, compute_trainer_metrics
 from fer_hf.evaluation.reports.run_report import load_report
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_hf.evaluation.metrics.calibration_error import compute_reliability
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.intervals import UNDEFINED, Estimate, estimate_share
 from fer_hf.evaluation.metrics.not_sure import NotSure, soften_scores
+from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.slices import Slice
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,

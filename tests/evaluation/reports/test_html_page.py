@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fer_hf.data.drawn.faces import draw_face
-from fer_hf.evaluation.metrics.calibration_error import compute_reliability
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.intervals import Estimate
 from fer_hf.evaluation.metrics.not_sure import NotSure
+from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.slices import Slice
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,

@@ -1,13 +1,14 @@
-"""Calibration error, and the reliability diagram that shows it."""
+"""What scores are worth as probabilities: NLL, Brier score, calibration error, reliability."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics.metric import Metric, sum_groups
-from fer_hf.evaluation.metrics.predictions import Floats, Ints, Predictions
+from fer_hf.evaluation.metrics.predictions import Floats, Ints, Predictions, clip_scores
 
 NUM_BINS = 15
 
@@ -60,68 +61,84 @@ def compute_ece(
         ValueError: The arrays do not fit together (see `evaluate_scores`).
     """
     predictions = Predictions.check(scores, labels)
-    bins = _find_bins(predictions.top_scores, num_bins, adaptive=adaptive)
-    return float(_average_gap(predictions, np.ones((1, len(predictions))), bins)[0])
+    once = np.ones((1, len(predictions)))
+    return float(_resample_ece(predictions, once, num_bins, adaptive=adaptive)[0])
 
 
 def compute_reliability(
     scores: npt.ArrayLike, labels: npt.ArrayLike, num_bins: int = NUM_BINS
 ) -> Reliability:
-    """Compute what `plots.plot_reliability` draws: accuracy in each bin of `compute_ece`.
+    """Compute the data of a reliability diagram: accuracy in each bin of `compute_ece`.
 
-    Args:
-        scores: (N, C), rows sum to 1.
-        labels: (N,) integers in [0, C).
-        num_bins: At least 1.
-
-    Raises:
-        ValueError: The arrays do not fit together (see `evaluate_scores`).
+    Args and errors are those of `compute_ece`.
     """
     predictions = Predictions.check(scores, labels)
-    once = np.ones((1, len(predictions)))
-    bins = _find_bins(predictions.top_scores, num_bins, adaptive=False)
+    bins = _find_bins(predictions.top_scores, num_bins)
     counts, tops, hits = (
-        sum_groups(once, bins, num_bins, values)[0]
-        for values in (1.0, predictions.top_scores, predictions.is_right)
+        np.bincount(bins, weights=weights, minlength=num_bins).tolist()
+        for weights in (None, predictions.top_scores, predictions.is_right)
     )
     return Reliability(
-        counts=counts.astype(int).tolist(),
-        confidences=[float(t / n) if n else None for t, n in zip(tops, counts, strict=True)],
-        accuracies=[estimate_share(int(h), int(n)) for h, n in zip(hits, counts, strict=True)],
-        ece=float(_average_gap(predictions, once, bins)[0]),
+        counts=counts,
+        confidences=[top / n if n else None for top, n in zip(tops, counts, strict=True)],
+        accuracies=[estimate_share(int(h), n) for h, n in zip(hits, counts, strict=True)],
+        ece=compute_ece(scores, labels, num_bins),
     )
 
 
-def _find_bins(top_scores: Floats, num_bins: int, *, adaptive: bool) -> Ints:
+def _find_bins(top_scores: Floats, num_bins: int, *, adaptive: bool = False) -> Ints:
     edges = np.linspace(0, 1, num_bins + 1)[1:-1]
     if adaptive:
         edges = np.quantile(top_scores, edges, method="inverted_cdf")
     return np.digitize(top_scores, edges, right=True)
 
 
-def _average_gap(predictions: Predictions, weights: Floats, bins: Ints) -> Floats:
+def _resample_ece(
+    predictions: Predictions, weights: Floats, num_bins: int = NUM_BINS, *, adaptive: bool
+) -> Floats:
+    bins = _find_bins(predictions.top_scores, num_bins, adaptive=adaptive)
     gaps = predictions.is_right - predictions.top_scores
-    sums = sum_groups(weights, bins, int(bins.max()) + 1, gaps)
-    return np.abs(sums).sum(axis=1) / weights.sum(axis=1)
+    return np.abs(sum_groups(weights, bins, num_bins, gaps)).sum(axis=1) / weights.sum(axis=1)
 
 
-def _compute_error(predictions: Predictions, weights: Floats, *, adaptive: bool) -> Floats:
-    bins = _find_bins(predictions.top_scores, NUM_BINS, adaptive=adaptive)
-    return _average_gap(predictions, weights, bins)
+def _compute_losses(predictions: Predictions) -> Floats:
+    """Return −ln(score of the right label); a sure mistake costs 36 nats, as in scikit-learn."""
+    return -np.log(clip_scores(predictions.true_scores))
 
 
+def _compute_distances(predictions: Predictions) -> Floats:
+    """Return the squared distance from the truth, summed over labels: 0.5 for two even chances.
+
+    Source: Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
+    Review 1950.
+    """
+    truth = np.eye(predictions.num_labels)[predictions.labels]
+    return np.square(predictions.scores - truth).sum(axis=1)
+
+
+NLL = Metric("nll", "NLL, nats", "NLL", _compute_losses, highest=np.inf, higher_is_better=False)
+BRIER = Metric(
+    "brier",
+    "Brier score",
+    "Brier",
+    _compute_distances,
+    highest=2.0,
+    higher_is_better=False,
+    is_secondary=True,
+)
 ECE = Metric(
     "ece",
     "calibration error (ECE, 15 bins)",
-    lambda predictions, weights: _compute_error(predictions, weights, adaptive=False),
-    short_title="ECE",
+    "ECE",
+    resampled=partial(_resample_ece, adaptive=False),
     higher_is_better=False,
     is_biased=True,
 )
 ADAPTIVE_ECE = Metric(
     "adaptive_ece",
     "adaptive ECE",
-    lambda predictions, weights: _compute_error(predictions, weights, adaptive=True),
+    "ad. ECE",
+    resampled=partial(_resample_ece, adaptive=True),
     higher_is_better=False,
     is_secondary=True,
     is_biased=True,
