@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from fer_hf.data.drawn.canvas import OVERSAMPLE, UNTINTED, Pose, mix
-from fer_hf.data.drawn.painter import ActionUnits, Person, paint_face
+from fer_hf.data.drawn.painter import ActionUnits, paint_face
+from fer_hf.data.drawn.person import Person
 
 # Raise it with every change to the drawings, so that `datasets` does not serve the old ones.
 DRAWING_VERSION = 3
 
-# For each emotion the sets of action units it is shown with; one of them is drawn by lot.
+# For each emotion the sets of action units it is shown with; one of them is drawn at random.
 EMOTION_ACTION_UNITS: dict[str, tuple[tuple[int, ...], ...]] = {
     "anger": ((4, 5, 7, 24), (4, 5, 7, 17, 23), (4, 5, 7, 23, 25)),
     "contempt": ((12, 14),),  # on one side of the face only

@@ -1,55 +1,27 @@
-"""The hand behind the drawn faces: paints one person with one expression, from hair to glasses.
+"""The hand behind the drawn faces: paints one person with one expression.
 
-It is a room of its own because it knows only anatomy: what each action unit does to which line of
-the face. Who is painted, with which units and in which light, is decided
-in `fer_hf.data.drawn.faces`.
-All coordinates are the face units of `fer_hf.data.drawn.canvas`, written for the right half of the
+It is only about anatomy: what each action unit does to which line of the face. Who is painted, with
+which units and in which light, is decided in `fer_hf.data.drawn.faces`. All coordinates are the face units of `fer_hf.data.drawn.canvas`, written for the right half of the
 picture and mirrored for the left.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from fer_hf.data.drawn.canvas import Array, Canvas, Pose, curve, mix, surface
+from fer_hf.data.drawn.canvas import Array, Canvas, Pose, curve, mix
+from fer_hf.data.drawn.person import (
+    SIDES,
+    Person,
+    paint_back_hair,
+    paint_beard,
+    paint_covering,
+    paint_front_hair,
+    paint_glasses,
+)
 
 # Strength (0 to about 1.3) of each action unit on the left and right of the picture.
 ActionUnits = dict[int, Array]
-
-# Index into a pair of strengths, and the sign of x on that side.
-SIDES = ((0, -1), (1, 1))
-
-
-@dataclass(frozen=True)
-class Person:
-    """What stays the same whatever the face does: colours are RGB in 0..255, lengths face units."""
-
-    skin: Array
-    hair: Array
-    iris: Array
-    lips: Array
-    clothes: Array
-    age: float  # 0..1
-    width: float  # of the head, 1 is average
-    jaw: float
-    chin: float
-    eye_gap: float  # from the middle of the face to the middle of an eye
-    eye_size: float  # 1 is average
-    brow_width: float
-    nose_width: float
-    nose_length: float
-    lip_fullness: float  # 1 is average
-    hair_volume: float
-    hair_length: float  # y of the tips
-    hairline: float  # y of the hairline; from -0.35 down a fringe covers the brows
-    hair_part: float  # -1..1, the side of the parting
-    curl: float
-    is_bald: bool
-    beard: float  # 0..1, opacity
-    glasses: str  # "none", "clear" or "dark"
-    covering: str  # "none", "mask", "scarf", "hand" or "bar"
 
 
 def paint_face(
@@ -80,12 +52,11 @@ class _Painter:
         self.canvas, self.person, self.units = canvas, person, units
         self.mean = {unit: float(pair.mean()) for unit, pair in units.items()}
         self.half = [{unit: float(pair[i]) for unit, pair in units.items()} for i, _ in SIDES]
-        self.shadow = person.skin * (0.60, 0.48, 0.46)
         self.drop = 0.09 * self.mean[26] + 0.17 * self.mean[27]
 
     def paint(self, gaze: Array) -> None:
         if not self.person.is_bald:
-            self._back_hair()
+            paint_back_hair(self.canvas, self.person)
         self._body()
         self._head()
         self._folds()
@@ -94,35 +65,17 @@ class _Painter:
             self._eye(self.half[index], side, gaze)
             self._brow(self.half[index], side)
         if self.person.beard > 0:
-            self._beard()
+            paint_beard(self.canvas, self.person, self._outline())
         self._mouth()
         if not self.person.is_bald:
-            self._front_hair()
+            paint_front_hair(self.canvas, self.person)
         if self.person.glasses != "none":
-            self._glasses()
-        self._covering()
-
-    def _shade(self, strength: float) -> Array:
-        return mix(self.person.skin, self.shadow, strength)
+            paint_glasses(self.canvas, self.person)
+        paint_covering(self.canvas, self.person)
 
     def _crease(self, points: ArrayLike, strength: float, width: float = 0.022) -> None:
         if strength > 0.04:
-            self.canvas.stroke(points, width, self._shade(strength), taper=1)
-
-    def _back_hair(self) -> None:
-        volume, length = self.person.hair_volume, self.person.hair_length
-        crown = [
-            (0, -1 - volume),
-            (0.45, -0.92 - volume),
-            (0.72 + volume, -0.5),
-            (0.76 + volume, 0),
-        ]
-        tips = [(0.74 + 1.3 * volume, max(0.6 * length, 0.1)), (0.62 + volume, length)]
-        right = np.array([*crown, *tips, (0.2, length + 0.02)])
-        outline = curve(np.concatenate([right, right[:0:-1] * (-1, 1)]), closed=True)
-        waves = np.sin(23 * np.linspace(0, 2 * np.pi, len(outline))[:, None]) ** 2
-        outline *= 1 + self.person.curl * waves
-        self.canvas.fill(outline, self.person.hair * 0.72, depth=-0.15)
+            self.canvas.stroke(points, width, self.person.shade(strength), taper=1)
 
     def _body(self) -> None:
         clothes, chin = self.person.clothes, 1.2 + 0.6 * self.drop
@@ -134,7 +87,7 @@ class _Painter:
         self.canvas.stroke(collar, 0.09, clothes * 0.8, depth=0)
         neck += [(-x, y) for x, y in neck[-2::-1]]
         self.canvas.fill(curve(neck), self.person.skin * 0.92, depth=0)
-        self.canvas.fill(curve(under), self._shade(0.55), depth=0.12)
+        self.canvas.fill(curve(under), self.person.shade(0.55), depth=0.12)
 
     def _outline(self) -> Array:
         top = [(0, -1), (0.4, -0.93), (0.67, -0.62), (0.745, -0.15), (0.715, 0.25)]
@@ -149,7 +102,7 @@ class _Painter:
             ear = np.array([(0.7, -0.14), (0.84, -0.17), (0.87, 0), (0.82, 0.2), (0.71, 0.25)])
             shell = np.array([(0.76, -0.08), (0.82, -0.08), (0.82, 0.04), (0.77, 0.14)])
             canvas.fill(curve(ear * (side, 1)), self.person.skin * 0.95, depth=-0.05)
-            canvas.stroke(shell * (side, 1), 0.03, self._shade(0.6), depth=-0.05)
+            canvas.stroke(shell * (side, 1), 0.03, self.person.shade(0.6), depth=-0.05)
         canvas.fill(outline, self.person.skin, depth=0.45 * np.clip(outline[:, 1], 0, 1))
         for index, side in SIDES:
             lift = 0.04 * (self.half[index][12] + self.half[index][6])
@@ -207,12 +160,14 @@ class _Painter:
             scale, base = (side * self.person.nose_width * widening, 1), (0, tip)
             wing = [(0.75, -0.1), (1, -0.02), (0.85, 0.045), (0.45, 0.05)]
             hole = [(0.25, 0.045), (0.5, 0.02), (0.72, 0.045), (0.5, 0.06)]
-            self.canvas.stroke(np.array(wing) * scale + base, 0.03, self._shade(0.75), depth=0.85)
+            self.canvas.stroke(
+                np.array(wing) * scale + base, 0.03, self.person.shade(0.75), depth=0.85
+            )
             nostril = curve(np.array(hole) * scale + base, closed=True)
-            self.canvas.fill(nostril, self.shadow * 0.6, depth=0.87)
+            self.canvas.fill(nostril, self.person.shadow * 0.6, depth=0.87)
             self.canvas.tint((side * 0.1, 0.1), (0.035, 0.16), (184, 175, 172))
         under = [(-0.06, tip + 0.055), (0, tip + 0.075), (0.06, tip + 0.055)]
-        self.canvas.stroke(under, 0.024, self._shade(0.6), depth=0.95)
+        self.canvas.stroke(under, 0.024, self.person.shade(0.6), depth=0.95)
         self.canvas.tint((0, 0.1), (0.035, 0.2), (224, 222, 220))
         self.canvas.tint((0, tip - 0.02), (0.06, 0.05), (228, 224, 222))
 
@@ -239,7 +194,7 @@ class _Painter:
                 (iris - 0.027, 0.019, (255, 255, 255)),
             ],
         )
-        self.canvas.stroke(lower_lid[2:-1:2], 0.016, self._shade(0.8))
+        self.canvas.stroke(lower_lid[2:-1:2], 0.016, self.person.shade(0.8))
         lashes = mix(person.hair, (30, 18, 16), 0.8)
         self.canvas.stroke(upper_lid[::2] - (0, 0.004), 0.034, lashes, taper=0.7)
         lid_fold = upper_lid[1:-1:2] - (0, 0.035 + 0.02 * person.age - 0.02 * au[4])
@@ -297,71 +252,3 @@ class _Painter:
         band(upper, teeth, (243, 238, 228))
         self.canvas.stroke(np.stack([x, upper], 1)[::2], 0.02, lips * 0.5, taper=0.6)
         self.canvas.tint((0, bottom[8] - 0.03 * fullness), (0.1, 0.02), (222, 214, 212))
-
-    def _beard(self) -> None:
-        outline = self._outline()
-        jaw = outline[outline[:, 1] > 0.12]
-        cheek = [(0.6, 0.3), (0.42, 0.5), (0.3, 0.47), (0.2, 0.42), (0, 0.44)]
-        inner = curve([(-x, y) for x, y in cheek] + cheek[-2::-1])
-        depth = np.concatenate([0.45 * np.clip(jaw[:, 1], 0, 1), surface(inner)])
-        colour = mix(self.person.skin, self.person.hair, self.person.beard)
-        self.canvas.fill(np.concatenate([jaw, inner]), colour, depth)
-
-    def _front_hair(self) -> None:
-        hair, volume = self.person.hair, self.person.hair_volume
-        line, part = self.person.hairline, self.person.hair_part
-        over = [(-0.77, 0), (-0.74 - 0.5 * volume, -0.45), (-0.47, -0.9 - 0.7 * volume)]
-        over += [(0, -1 - volume)] + [(-x, y) for x, y in over[::-1]]
-        under = [(0.68, -0.15), (0.62, -0.42), (0.42, line - 0.06 + 0.1 * part)]
-        under += [(0.3 * part, line - 0.12), (-0.42, line - 0.06 - 0.1 * part)]
-        under += [(-0.62, -0.42), (-0.68, -0.15)]
-        above, below = curve(over), curve(under)
-        edge = np.concatenate([above, below])
-        edge *= 1 + 0.7 * self.person.curl * np.sin(1.3 * np.arange(len(edge))[:, None]) ** 2
-        self.canvas.fill(edge, hair, np.concatenate([np.zeros(len(above)), surface(below)]))
-        shine = mix(hair, (255, 240, 220), 0.16)
-        for step, aside in enumerate(np.linspace(-0.83, 0.83, 6)):
-            root, crown = line - 0.16 + 0.06 * aside**2, -0.98 - 0.5 * volume + 0.3 * aside**2
-            middle = (0.15 * part + 0.56 * aside, (root + crown) / 2)
-            strand = [(0.2 * part + 0.42 * aside, root), middle, (0.1 * part + 0.62 * aside, crown)]
-            self.canvas.stroke(strand, 0.035, shine if step % 2 else hair * 0.8, taper=1, depth=0.3)
-
-    def _glasses(self) -> None:
-        gap, frame = self.person.eye_gap, np.array((40, 34, 36))
-        angle = np.linspace(0, 2 * np.pi, 25)[:, None]
-        circle = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-        rounded_square = np.sign(circle) * np.abs(circle) ** 0.75
-        for _, side in SIDES:
-            rim = (rounded_square * (0.215, 0.17) + (gap, 0.03)) * (side, 1)
-            temple = np.array([(gap + 0.21, -0.02), (0.66, -0.05), (0.78, -0.02)]) * (side, 1)
-            if self.person.glasses == "dark":
-                self.canvas.fill(rim, frame * 0.8)
-            self.canvas.stroke(rim, 0.032, frame, taper=0)
-            self.canvas.stroke(temple, 0.035, frame, taper=0)
-        self.canvas.stroke([(0.21 - gap, 0), (0, -0.03), (gap - 0.21, 0)], 0.03, frame, taper=0)
-
-    def _covering(self) -> None:
-        canvas, kind, clothes = self.canvas, self.person.covering, self.person.clothes
-        side = 1 if self.person.hair_part > 0 else -1
-        if kind == "mask":
-            half = [(0.3, 0.2), (0.7, 0.15), (0.6, 0.7), (0.25, 0.98)]
-            cloth = [(0, 0.14), *half, *((-x, y) for x, y in half[::-1])]
-            canvas.fill(curve(cloth, closed=True), (176, 206, 214))
-            for y in (0.36, 0.5, 0.64):
-                pleat = [(-0.55, y - 0.02), (0, y + 0.02), (0.55, y - 0.02)]
-                canvas.stroke(pleat, 0.02, (146, 178, 188))
-        elif kind == "scarf":
-            half = [(0.4, 0.66), (0.95, 0.62), (1, 1.3)]
-            wrap = [(0, 0.7), *half, (0, 1.5), *((-x, y) for x, y in half[::-1])]
-            canvas.fill(curve(wrap, closed=True), clothes * 0.75, depth=0.3)
-            for y in (0.82, 1, 1.18):
-                pleat = [(-0.9, y - 0.06), (0, y + 0.04), (0.9, y - 0.06)]
-                canvas.stroke(pleat, 0.04, clothes * 0.6, depth=0.3)
-        elif kind == "hand":
-            for y, reach in zip((0.5, 0.65, 0.8, 0.95), (0.43, 0.38, 0.38, 0.43), strict=True):
-                finger = np.array([(1.15, y + 0.5), (0.75, y + 0.12), (reach, y)]) * (side, 1)
-                canvas.stroke(finger, 0.175, self._shade(0.45), taper=0.12, depth=0.5)
-                canvas.stroke(finger, 0.15, self.person.skin * 1.03, taper=0.12, depth=0.5)
-        elif kind == "bar":
-            bar = np.array([(-1.6, 0.3), (1.6, 0.1), (1.6, 0.32), (-1.6, 0.52)]) * (side, 1)
-            canvas.fill(bar, (70, 72, 80), depth=0.4)
