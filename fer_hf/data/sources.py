@@ -1,5 +1,6 @@
 """Where pictures come from: recognise the layout of a source, and make the three splits of it."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,6 +23,8 @@ from fer_hf.data.splits import SPLITS, split_rows
 from fer_hf.data.stored_pictures import find_unreadable
 
 logger = logging.getLogger(__name__)
+
+_SKIPPED = "skipped.json"
 
 LAYOUTS = {
     layout.name: layout
@@ -96,26 +99,28 @@ def load_splits(
         if kind.recognise_text is None:
             raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
         path = Path(source)
-
-    with arrow_cache.explain_full_disk():
+    with arrow_cache.explaining_full_disk():
         found = kind.locate(path, chosen)
-        logger.info("Read '%s' as `%s`: labels are %s.", source, kind.name, found.labels_from)
-        key = arrow_cache.compute_key(
-            found.identity, {"layout": kind.name, "source": str(path), **asdict(chosen)}
-        )
-        return arrow_cache.load_or_write(key, lambda: _prepare(found, chosen))
+        logger.info("Read '%s' as `%s`; labels: %s.", source, kind.name, found.labels_from)
+        described = {"layout": kind.name, "source": str(path), **asdict(chosen)}
+        key = arrow_cache.compute_key(found.identity, described)
+        entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, found, chosen))
+    if skipped := json.loads((entry / _SKIPPED).read_text(encoding="utf-8")):
+        logger.warning("Left out %d unreadable pictures: %s", len(skipped), "; ".join(skipped))
+    return datasets.DatasetDict(
+        {split: arrow_cache.load_split(entry / f"{split}.arrow") for split in SPLITS}
+    )
 
 
 def _check_vote_rule(rule: str, layout: Layout, source: str | Path) -> None:
-    if rule in layout.vote_rules:
-        return
-    known = LAYOUTS["ferplus"].vote_rules
-    raise ValueError(
-        f"`vote_rule` is {rule!r}. Expected one of {list(known)}."
-        if rule not in known
-        else f"`vote_rule` is {rule!r}, but '{source}' has the layout `{layout.name}`, which has "
-        "no votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
-    )
+    rules = LAYOUTS["ferplus"].vote_rules
+    if rule not in rules:
+        raise ValueError(f"`vote_rule` is {rule!r}. Expected one of {list(rules)}.")
+    if rule not in layout.vote_rules:
+        raise ValueError(
+            f"`vote_rule` is {rule!r}, but '{source}' has the layout `{layout.name}`, which has no "
+            "votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
+        )
 
 
 def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -> str:
@@ -133,11 +138,9 @@ def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -
     # An empty text would mean the working directory, which nobody meant.
     exists = path.exists() and source != ""
     for layout in LAYOUTS.values():
-        if exists:
-            found = layout.recognise(path, options)
-        else:
-            found = layout.recognise_text is not None and layout.recognise_text(str(source))
-        if found:
+        if exists and layout.recognise(path, options):
+            return layout.name
+        if not exists and layout.recognise_text and layout.recognise_text(str(source)):
             return layout.name
     if exists:
         raise ValueError(_describe_unknown(path))
@@ -159,24 +162,23 @@ def _describe_unknown(path: Path) -> str:
     return f"{found}. Expected one of: {known}. Arrange the files so, or pass `layout`."
 
 
-def _prepare(source: Source, options: LoadOptions) -> arrow_cache.Content:
+def _write(folder: Path, source: Source, options: LoadOptions) -> None:
+    """Write the three splits of a source into the folder of a cache entry."""
     parts, skipped = _check_pictures(source.read(), options)
     labels = {split: part.name_labels(options.label_names) for split, part in parts.items()}
-    declared = options.label_names or next(
-        (part.label_names for part in parts.values() if part.label_names), None
-    )
-    names = collect_label_names(labels, declared)
+    declared = [part.label_names for part in parts.values() if part.label_names]
+    names = collect_label_names(labels, options.label_names or next(iter(declared), None))
     label_ids = {split: np.array([names.index(name) for name in labels[split]]) for split in labels}
     cut = split_rows(label_ids["train"], set(parts), options.seed)
-    tables = {}
     for split in SPLITS:
         # A split that the source lacks comes out of its `train`.
         origin = split if split in parts else "train"
         rows = cut.get(split, np.arange(len(label_ids[origin])))
         part = parts[origin].select(rows)
         columns = {"label": label_ids[origin][rows], **part.order_votes(names)}
-        tables[split] = arrow_cache.Table(part.read(np.arange(len(rows))), columns)
-    return arrow_cache.Content(names, tables, skipped)
+        pictures = part.read(np.arange(len(rows)))
+        arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
+    (folder / _SKIPPED).write_text(json.dumps(skipped), encoding="utf-8")
 
 
 def _check_pictures(

@@ -46,7 +46,7 @@ def test_the_key_changes_with_content_and_options(tmp_path):
 
 def test_the_second_load_reads_the_entry_and_has_the_same_fingerprints(home, source, monkeypatch):
     first = load_splits(source)
-    monkeypatch.setattr(sources, "_prepare", None)  # must not be called
+    monkeypatch.setattr(sources, "_write", None)  # must not be called
     again = load_splits(source)
     for split in first:
         assert again[split]._fingerprint == first[split]._fingerprint

@@ -1,8 +1,9 @@
 """The hand behind the drawn faces: paints one person with one expression.
 
 It is only about anatomy: what each action unit does to which line of the face. Who is painted, with
-which units and in which light, is decided in `fer_hf.data.drawn.faces`. All coordinates are the face units of `fer_hf.data.drawn.canvas`, written for the right half of the
-picture and mirrored for the left.
+which units and in which light, is decided in `fer_hf.data.drawn.faces`. All coordinates are the
+face units of `fer_hf.data.drawn.canvas`, written for the right half of the picture and mirrored for
+the left.
 """
 
 import numpy as np

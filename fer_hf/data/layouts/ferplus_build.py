@@ -67,10 +67,8 @@ def build_ferplus(fer2013: Path, votes: Path | None, output_dir: Path) -> dict[s
 
     output_dir.mkdir(parents=True, exist_ok=True)
     try:
-        total = sum(counts.values())
-        with tqdm(total=total, desc="Writing pictures", unit=" pictures", disable=None) as bar:
-            for split, half in halves.items():
-                _write_split(half, joined, joined.rows[split], bar)
+        for split, half in halves.items():
+            _write_split(half, joined, joined.rows[split])
         # `train` comes last: a folder without it is refused, one with it alone would be split anew.
         for split in reversed(SPLITS):
             halves[split].rename(output_dir / f"{split}.parquet")
@@ -93,22 +91,17 @@ def _refuse_what_is_there(output_dir: Path, allowed: set[str]) -> None:
         )
 
 
-def _write_split(path: Path, joined: VotedPictures, rows: np.ndarray, bar: tqdm) -> None:
-    with pq.ParquetWriter(path, _SCHEMA, compression="none") as writer:
-        for start in range(0, len(rows), BATCH_SIZE):
-            batch = rows[start : start + BATCH_SIZE]
-            names = [joined.names[row] for row in batch]
-            images = [
-                {"bytes": _encode_png(joined.pixels[row]), "path": name}
-                for row, name in zip(batch, names, strict=True)
-            ]
-            votes = joined.votes[batch].astype(np.uint8)
-            columns = [images, names, *votes.T]
-            arrays = [
-                pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)
-            ]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA))
-            bar.update(len(batch))
+def _write_split(path: Path, joined: VotedPictures, rows: np.ndarray) -> None:
+    columns = {
+        "image": [
+            {"bytes": _encode_png(joined.pixels[row]), "path": joined.names[row]}
+            for row in tqdm(rows, f"Writing {path.stem}", unit=" pictures", disable=None)
+        ],
+        "name": [joined.names[row] for row in rows],
+        **dict(zip(VOTE_COLUMNS, joined.votes[rows].T.astype(np.uint8), strict=True)),
+    }
+    table = pa.Table.from_pydict(columns, schema=_SCHEMA)
+    pq.write_table(table, path, row_group_size=BATCH_SIZE, compression="none")
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:
