@@ -1,7 +1,7 @@
-"""Suspicious labels, by confident learning: where a model is sure of another label.
+"""Label issues by confident learning: where a model is sure of another label.
 
-A room of its own because it needs nothing but labels and scores, whatever gave them; but the scores
-must come from models that had not seen the picture, or they repeat its label.
+It needs nothing but labels and scores, whatever gave them; but the scores must come from models
+that had not seen the picture, or they repeat its label.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from fer_hf.evaluation.metrics.predictions import Ints, Predictions
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """Which labels are suspicious.
+    """Labels that are likely to be wrong.
 
     Attributes:
-        rows: Shape (M,), the most suspicious first.
-        suggested: Shape (M,), the label that the scores speak for.
+        rows: (M,), the clearest issue first.
+        suggested: (M,), the label that the scores suggest instead.
     """
 
     rows: Ints
@@ -30,9 +30,8 @@ def find_label_issues(scores: npt.ArrayLike, labels: npt.ArrayLike) -> LabelIssu
 
     A picture's likely label is the one with the highest score among those that reach their
     threshold; the threshold of a label is its mean score on the pictures that bear it, so that a
-    model that is never sure of fear is not asked to be. Where the likely label is another one than
-    the given, and scores higher, the given one is suspicious. The wider the gap between the two
-    scores, the more.
+    model that is never sure of fear is not asked to be. A given label is an issue where another one
+    is likely and scores higher; the wider the gap between the two scores, the clearer.
 
     Source: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
     Labels", JAIR 2021 (arXiv:1911.00068): the off-diagonal of the confident joint (equations 1 and

@@ -1,7 +1,6 @@
 """When a checkpoint is not sure, as its config keeps it and as everybody who scores applies it.
 
-A room of its own beside `uncertainty`, where it is fitted, because a prediction need not wait for
-what fitting imports.
+It is fitted in `thresholds`; here numpy is enough, so that a prediction need not wait for more.
 """
 
 import math
@@ -20,12 +19,11 @@ class NotSure:
     """When a checkpoint is not sure, as its `config.json` keeps it.
 
     Attributes:
-        coverage: Share of pictures that are to be answered, and of sets that are to hold the true
-            label, 0–1.
+        coverage: Target share of pictures to answer, and of sets that hold the true label, 0–1.
         threshold: Below this top score the model is not sure.
         conformal_threshold: A label with this score or more is in the picture's set.
-        crowd_temperature: With `crowd_offsets`, what softens the scores to the spread of people's
-            votes (see `calibration.fit_crowd`); None where nobody has voted.
+        crowd_temperature: Softens the scores to the spread of people's votes, together with
+            `crowd_offsets` (see `calibration.fit_crowd`); None where nobody has voted.
         crowd_offsets: One for each label; None leaves them out.
     """
 
@@ -41,14 +39,10 @@ class NotSure:
 
     @classmethod
     def from_dict(cls, data: Any, num_labels: int) -> "NotSure":
-        """Rebuild from what `to_dict` returned.
-
-        Args:
-            data: What it returned.
-            num_labels: How many labels the checkpoint tells apart.
+        """Rebuild from what `to_dict` returned, for a checkpoint with `num_labels` labels.
 
         Raises:
-            ValueError: It is not that.
+            ValueError: It is something else.
         """
         try:
             not_sure = cls(**data)
@@ -72,16 +66,13 @@ class NotSure:
 def build_prediction_sets(
     scores: npt.ArrayLike, thresholds: npt.ArrayLike
 ) -> npt.NDArray[np.bool_]:
-    """Say which labels are in the set of each picture.
+    """Return which labels are in the prediction set of each picture, (N, C).
 
     A set may be empty: no label is as likely there as true ones usually are.
 
     Args:
         scores: (N, C), rows sum to 1.
         thresholds: One for all labels, or (C,).
-
-    Returns:
-        (N, C), True where a label is in the set.
     """
     return np.asarray(scores) >= np.asarray(thresholds)
 
@@ -97,6 +88,6 @@ def soften_scores(
         offsets: One for all labels, or (C,).
     """
     values = np.asarray(scores, dtype=np.float64) * np.exp(offsets)
-    # Beside the row's highest score not all others can vanish, however low the temperature.
+    # Divided by the row's highest score, which stays 1 however low the temperature.
     powers = (values / values.max(axis=-1, keepdims=True)) ** (1 / temperature)
     return powers / powers.sum(axis=-1, keepdims=True)

@@ -151,45 +151,38 @@ def compare_scores(
             of pictures differ, or scores and labels do not fit together (see `evaluate_scores`).
     """
     check_models([model.model for model in models])
-    _check_sizes(models)
+    sizes = {model.model: len(model.labels) for model in models}
+    if len(set(sizes.values())) > 1 or min(sizes.values()) < 2:
+        raise ValueError(
+            f"Found pictures {sizes}, expected the same two or more for each model. "
+            "Score the same split with all of them."
+        )
     evaluations = {model.model: _evaluate(model) for model in models}
-    names = list(evaluations)
-    predictions = [Predictions.check(model.scores, model.labels) for model in models]
+    found = {model.model: Predictions.check(model.scores, model.labels) for model in models}
+    ranked = sorted(
+        found, key=lambda name: (-found[name].is_right.sum(), evaluations[name].nll.value)
+    )
+    predictions = [found[name] for name in ranked]
+    right = [model.is_right for model in predictions]
     metrics = [metric for metric in METRICS if not metric.is_secondary and not metric.is_biased]
     values = np.array([[metric.measure(model) for metric in metrics] for model in predictions])
     draws = bootstrap(metrics, predictions, np.random.default_rng(seed), NUM_RESAMPLES)
 
-    ranked = sorted(
-        range(len(models)),
-        key=lambda i: (-predictions[i].is_right.sum(), evaluations[names[i]].nll.value),
-    )
-    pairs = list(combinations(ranked, 2))
-    counts = [_count_only_right(predictions[i], predictions[j]) for i, j in pairs]
-    p_values = [compute_mcnemar(*found) for found in counts]
-    differences = [
-        Difference(
-            dict(
-                zip(
-                    [metric.name for metric in metrics],
-                    map(estimate_bootstrap, (values[i] - values[j]).tolist(), draws[i] - draws[j]),
-                    strict=True,
-                )
-            ),
-            names[i],
-            names[j],
-            *found,
-            p_value,
-            adjusted,
-        )
-        for (i, j), found, p_value, adjusted in zip(
-            pairs, counts, p_values, adjust_p_values(p_values), strict=True
-        )
+    pairs = list(combinations(range(len(ranked)), 2))
+    only = [
+        (int((right[i] & ~right[j]).sum()), int((right[j] & ~right[i]).sum())) for i, j in pairs
     ]
-    return {names[i]: evaluations[names[i]] for i in ranked}, differences
+    p_values = [compute_mcnemar(*counts) for counts in only]
+    differences = []
+    for (i, j), counts, *p in zip(pairs, only, p_values, adjust_p_values(p_values), strict=True):
+        gaps = zip(metrics, values[i] - values[j], draws[i] - draws[j], strict=True)
+        figures = {m.name: estimate_bootstrap(float(gap), drawn) for m, gap, drawn in gaps}
+        differences.append(Difference(figures, ranked[i], ranked[j], *counts, *p))
+    return {name: evaluations[name] for name in ranked}, differences
 
 
 def compute_mcnemar(only_first_right: int, only_second_right: int) -> float:
-    """Compute McNemar's mid-p value: how likely counts as unequal as these are by chance.
+    """Compute McNemar's mid-p value, in (0, 1]: how likely counts as unequal are by chance.
 
     If neither model is better, each of the n pictures on which just one is right is a fair coin.
     With k the smaller count and X ~ B(n, ½), the two-sided value is 2 P(X ≤ k) − P(X = k): what was
@@ -198,13 +191,6 @@ def compute_mcnemar(only_first_right: int, only_second_right: int) -> float:
     Source: McNemar, "Note on the sampling error of the difference between correlated proportions or
     percentages", Psychometrika 1947; mid-p: Fagerland, Lydersen, Laake, "The McNemar test for
     binary matched-pairs data", BMC Medical Research Methodology 2013.
-
-    Args:
-        only_first_right: Number of pictures on which only the first model is right.
-        only_second_right: Number of pictures on which only the second one is.
-
-    Returns:
-        The p value in (0, 1]; 1 for equal counts.
     """
     total, fewer = only_first_right + only_second_right, min(only_first_right, only_second_right)
     return float(2 * binom.cdf(fewer, total, 0.5) - binom.pmf(fewer, total, 0.5))
@@ -217,19 +203,11 @@ def adjust_p_values(p_values: Sequence[float]) -> list[float]:
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 1979.
-
-    Args:
-        p_values: m values in [0, 1].
-
-    Returns:
-        m values in [0, 1], in the same order.
     """
     values = np.asarray(p_values, dtype=np.float64)
     order = values.argsort()
-    factors = np.arange(len(values), 0, -1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(values[order] * factors).clip(max=1)
-    return adjusted.tolist()
+    adjusted = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1)
+    return adjusted[order.argsort()].tolist()
 
 
 def check_models(names: Sequence[str]) -> None:
@@ -247,22 +225,8 @@ def check_models(names: Sequence[str]) -> None:
         )
 
 
-def _check_sizes(models: Sequence[ModelScores]) -> None:
-    sizes = {model.model: len(model.labels) for model in models}
-    if len(set(sizes.values())) > 1 or min(sizes.values()) < 2:
-        raise ValueError(
-            f"Found pictures {sizes}, expected the same two or more for each model. "
-            "Score the same split with all of them."
-        )
-
-
 def _evaluate(model: ModelScores) -> Evaluation:
     try:
         return evaluate_scores(model.scores, model.labels, model.label_names)
     except ValueError as error:
         raise ValueError(f"Model `{model.model}`: {error}") from error
-
-
-def _count_only_right(first: Predictions, second: Predictions) -> tuple[int, int]:
-    only_first = first.is_right & ~second.is_right
-    return int(only_first.sum()), int((second.is_right & ~first.is_right).sum())

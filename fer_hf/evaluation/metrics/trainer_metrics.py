@@ -1,7 +1,7 @@
-"""The metrics as the Trainer logs them at each epoch, as a metric of the `evaluate` package.
+"""The main metrics as the Trainer logs them at each epoch, as a metric of the `evaluate` package.
 
-A room of its own because importing `evaluate` imports PyTorch and transformers: reading a report or
-comparing runs must not wait for them.
+In a module of its own, since importing `evaluate` imports PyTorch and transformers, for which
+nobody who reads a report should wait.
 """
 
 import datasets
@@ -12,11 +12,10 @@ from fer_hf.evaluation.metrics.evaluation import compute_metrics
 
 
 class ExpressionMetrics(evaluate.Metric):
-    """The five figures of a split as an `evaluate` metric that needs no network.
+    """The main figures of a split, as `compute_metrics` returns them; it needs no network.
 
     Make it with `keep_in_memory=True`, else it leaves files in the cache. `predictions` are rows of
-    scores (N, C) that sum to 1, `references` are label ids (N,); both may come in batches. The
-    result is what `fer_hf.evaluation.metrics.evaluation.compute_metrics` returns.
+    scores (N, C) that sum to 1, `references` are label ids (N,); both may come in batches.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -35,14 +34,5 @@ class ExpressionMetrics(evaluate.Metric):
 
 
 def compute_trainer_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
-    """Compute what the Trainer logs: `accuracy, balanced_accuracy, f1_macro, nll, ece`.
-
-    Args:
-        scores: (N, C), rows sum to 1; see `fer_hf.evaluation.metrics.evaluation.compute_softmax`.
-        labels: (N,) integers in [0, C).
-
-    Raises:
-        ValueError: If the arrays do not fit together (see `evaluate_scores`).
-    """
-    metric = ExpressionMetrics(keep_in_memory=True)
-    return metric.compute(predictions=scores, references=labels)
+    """Compute what the Trainer logs, as `compute_metrics` does."""
+    return ExpressionMetrics(keep_in_memory=True).compute(predictions=scores, references=labels)
