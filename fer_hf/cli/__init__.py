@@ -1,6 +1,7 @@
 """The command line: each command in a module, its errors as one line, its help as a lesson.
 
-The imports stand inside the commands: torch and transformers take seconds, `--help` must not.
+The commands import what they need when they run: torch and transformers take seconds, `--help`
+must not.
 """
 
 import argparse
@@ -8,17 +9,21 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
+
+import wrapt
 
 _EPILOG = """\
 a first tour, with no data of your own and no network:
   fer-hf data drawn --contact_sheet drawn.png    look at the faces this project draws
   fer-hf train                                   train three models on them, and compare
-  fer-hf train --data my_faces                   the same with a folder of pictures per label
+  fer-hf train --data my_faces                   the same with one folder of pictures per label
   fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
   fer-hf evaluate runs/drawn/drawn-resnetv2      how good one of them is, label by label
-  fer-hf predict face.jpg                        what the model in the box says about a picture
-  fer-hf demo                                    the same in a browser, with a webcam, too
+  fer-hf predict face.jpg                        what the bundled model says about a picture
+  fer-hf demo                                    try it in a browser, with your webcam too
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
 """
@@ -35,14 +40,14 @@ _COMMANDS = {
     "fit": "learn from a handful of pictures, in seconds",
     "sweep": "try a hundred heads on a frozen backbone",
     "data": "show what is in a source of pictures",
-    "audit": "find copies, bad pictures and suspicious labels",
-    "compare": "compare runs on the same pictures",
+    "audit": "find duplicates, unusable pictures and label issues",
+    "compare": "compare models on the same pictures, or runs by their reports",
     "evaluate": "measure a trained model on labelled pictures",
     "predict": "score pictures with a trained model",
     "demo": "open a page to try a model with pictures, a webcam and videos",
     "export": "write a model as ONNX, and as a page for browsers",
-    "card": "write the model card of a run again",
-    "push": "publish a run on the Hub, and the demo of it",
+    "card": "rewrite the model card of a run",
+    "push": "publish a run on the Hub, with a demo if you like",
     "push_data": "publish labelled pictures on the Hub",
 }
 
@@ -72,6 +77,8 @@ def run(command: str, args: Sequence[str]) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("fer_hf").setLevel(logging.INFO)
+    if "--debug" not in args:
+        _quieten_libraries()
     try:
         module = importlib.import_module(f"fer_hf.cli.{command}")
         module.main([arg for arg in args if arg != "--debug"])
@@ -87,3 +94,22 @@ def run(command: str, args: Sequence[str]) -> int:
         print(f"fer-hf: {'' if was_stopped else 'error: '}{message}", file=sys.stderr)
         return 130 if was_stopped else 2 if isinstance(error, _WRONG_CALL) else 1
     return 0
+
+
+def _quieten_libraries() -> None:
+    """Silence warnings that nobody can act on, and bars of loading a few tensors.
+
+    The hooks run when a library is imported, or at once if it has been.
+    """
+
+    def quieten_hub(hub_logging: Any) -> None:
+        hub_logging.set_verbosity_error()  # it warns twice that nothing has changed
+
+    def quieten_transformers(transformers_logging: Any) -> None:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    wrapt.register_post_import_hook(quieten_hub, "huggingface_hub.utils.logging")
+    wrapt.register_post_import_hook(quieten_transformers, "transformers.utils.logging")
+    # What is wrong with a picture is said in one line, which Pillow's words would drown.
+    warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -1,18 +1,22 @@
 """`fer-hf audit`: what is wrong with a source of pictures and its labels, in one report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from fer_hf.data.audit.picture_audit import Picture, PictureAudit
+    from fer_hf.data.audit.picture_audit import DuplicateGroup, Picture, PictureAudit
     from fer_hf.training.arguments import DataArguments
-    from fer_hf.training.frozen.label_audit import AuditReport, LabelAudit
+    from fer_hf.training.frozen.label_audit import LabelAudit
 
 _EPILOG = """\
 Rows count from 0 in the splits as they are loaded; where a source has no splits of its own, they
-are made as for training. What a model doubts is for people to judge: --strict does not count it.
+are made as for training. Label issues are for people to judge: --strict does not count them.
 
 example: fer-hf audit my_faces --output_dir audit
 example: fer-hf audit ../ferplus --no_labels --strict
@@ -25,113 +29,106 @@ def main(args: Sequence[str]) -> None:
     Raises:
         RuntimeError: `--strict` was asked for and something is wrong with the pictures.
     """
-    import argparse
-    from pathlib import Path
-
-    from transformers.utils import logging as transformers_logging
-
-    from fer_hf.models.bundled import BUNDLED_MODEL
-    from fer_hf.training.arguments import DataArguments, StrictParser
-    from fer_hf.training.frozen.label_audit import audit, save_audit
-    from fer_hf.training.run_folder import claim_output_dir
-
-    parser = StrictParser(
-        DataArguments,
-        prog="fer-hf audit",
-        description="Find unreadable, tiny and duplicate pictures, and labels a model doubts.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = build_parser(
+        "audit",
+        "Find unreadable, tiny and duplicate pictures, and labels that a model doubts.",
+        _EPILOG,
+        reads_pictures=True,
     )
-    parser.add_argument("source", help="the pictures, as for --data")
-    parser.add_argument(
+    add_shared(parser, "source")
+    add_shared(
+        parser,
         "--output_dir",
-        metavar="FOLDER",
         help="also write audit.json here, with every row, and contact sheets of what was found",
     )
     parser.add_argument(
         "--no_labels",
         action="store_true",
-        help="look for no suspicious labels (the first time, a model needs minutes for 30,000)",
+        help="do not look for label issues (the model takes minutes for 30,000 pictures, once)",
+    )
+    add_shared(
+        parser, "--model", help="the model that checks the labels (default: the bundled model)"
     )
     parser.add_argument(
-        "--model", default=BUNDLED_MODEL, help="that model (default: the model in the box)"
+        "--most", type=int, default=5, help="how many of each kind to print (default: 5)"
     )
-    parser.add_argument("--most", type=int, default=5, help="of each kind to print (default: 5)")
-    data, given = parser.parse_strictly(args)
-    data.data = given.source
-    transformers_logging.disable_progress_bar()
+    given = parse(parser, args)
+
+    from fer_hf.training.frozen.label_audit import audit, save_audit
+    from fer_hf.training.run_folder import claim_output_dir
+
     if given.output_dir:
         claim_output_dir(Path(given.output_dir), resume=False, overwrite=False)
-    splits, unreadable = _load(data)
+    splits, unreadable = _load(given.pictures)
     report = audit(
         splits,
         given.source,
         unreadable=unreadable,
         model_name_or_path=None if given.no_labels else given.model,
     )
-    _show(report, given.most)
+    _show_pictures(report.pictures, given.most)
+    if report.labels:
+        _show_labels(report.labels, given.most)
     if given.output_dir:
         print(f"\nwritten: {', '.join(map(str, save_audit(report, splits, given.output_dir)))}")
     problems = report.pictures.list_problems()
-    if data.strict and problems:
+    if given.pictures.strict and problems:
         raise RuntimeError(f"Found {', '.join(problems)}, expected none with --strict.")
 
 
-def _load(data: "DataArguments") -> "tuple[DatasetDict, list[str]]":
+def _load(pictures: "DataArguments") -> "tuple[DatasetDict, list[str]]":
     """Load what can be read; return it with what cannot, in words."""
-    from dataclasses import replace
-
     from fer_hf.data.sources import UnreadablePicturesError
 
     try:
-        return replace(data, skip_unreadable=False).load_unchecked(), []
+        return replace(pictures, skip_unreadable=False).load_unchecked(), []
     except UnreadablePicturesError as error:
-        return replace(data, skip_unreadable=True).load_unchecked(), error.pictures
-
-
-def _show(report: "AuditReport", most: int) -> None:
-    counts = report.pictures.label_counts
-    labels = list(next(iter(counts.values())))
-    rows = {label: [of[label] for of in counts.values()] for label in labels}
-    rows["total"] = [sum(of.values()) for of in counts.values()]
-    _print_table(rows, ["label", *counts])
-    _show_pictures(report.pictures, most)
-    if report.labels:
-        _show_labels(report.labels, most)
+        return replace(pictures, skip_unreadable=True).load_unchecked(), error.pictures
 
 
 def _show_pictures(found: "PictureAudit", most: int) -> None:
+    from fer_hf.data.audit.label_counts import render_label_counts
+
+    print(render_label_counts(found.label_counts))
     print("\n" + ("\n".join(found.list_problems()) or "nothing wrong with the pictures"))
     _list("unreadable", found.unreadable, most)
     tiny = [f"{_name(item.picture)}: {item.width}×{item.height}" for item in found.tiny]
     _list("tiny", tiny, most)
     if found.duplicates:
-        print()
-        rows = {
-            name: [
-                len(groups),
-                sum(len(group.pictures) for group in groups),
-                sum(group.crosses_splits for group in groups),
-                sum(group.has_conflict for group in groups),
-            ]
-            for name, exact in (("in every pixel", True), ("nearly", False))
-            if (groups := [group for group in found.duplicates if group.exact == exact])
-        }
-        headers = ["the same", "photographs", "pictures", "in several splits", "labels differ"]
-        _print_table(rows, headers)
-    copies = [
+        _show_duplicates(found.duplicates, most)
+
+
+def _show_duplicates(groups: "Sequence[DuplicateGroup]", most: int) -> None:
+    from tabulate import tabulate
+
+    print()
+    rows = []
+    for name, exact in (("in every pixel", True), ("nearly", False)):
+        chosen = [group for group in groups if group.exact == exact]
+        counts = [
+            len(chosen),
+            sum(len(group.pictures) for group in chosen),
+            sum(group.crosses_splits for group in chosen),
+            sum(group.has_conflict for group in chosen),
+        ]
+        rows += [[name, *(f"{count:,}" for count in counts)]] if chosen else []
+    headers = ["identical", "photographs", "pictures", "in several splits", "labels differ"]
+    align = ("left", *("right" for _ in headers[1:]))
+    print(tabulate(rows, headers, "simple", colalign=align, disable_numparse=True))
+    duplicates = [
         " = ".join(f"{_name(picture)} ({picture.label})" for picture in group.pictures[:4])
         + (" = …" if group.pictures[4:] else "")
-        for group in found.duplicates
+        for group in groups
     ]
-    _list("copies, those with different labels first, then those in several splits", copies, most)
+    order = "those with different labels first, then those in several splits"
+    _list(f"duplicates, {order}", duplicates, most)
 
 
 def _show_labels(found: "LabelAudit", most: int) -> None:
     accuracy = found.accuracy
     print(
-        f"\n{len(found.suspicious):,} suspicious labels, by {found.model}: "
-        f"cross-validated in {found.num_folds} folds, it agrees with {accuracy.value:.1%} "
+        f"\n{len(found.suspicious):,} label issues, according to {found.model}: cross-validated in "
+        f"{found.num_folds} folds, it agrees with {accuracy.value:.1%} "
         f"({accuracy.low:.1%}–{accuracy.high:.1%}) of the labels"
     )
     if found.unchecked:
@@ -141,15 +138,7 @@ def _show_labels(found: "LabelAudit", most: int) -> None:
         f"{item.suggested} {item.suggested_score:.2f}"
         for item in found.suspicious
     ]
-    _list("most suspicious, with the model's scores", lines, most)
-
-
-def _print_table(rows: Mapping[str, Sequence[int]], headers: Sequence[str]) -> None:
-    from tabulate import tabulate
-
-    shown = [[name, *(f"{count:,}" for count in counts)] for name, counts in rows.items()]
-    align = ("left", *("right" for _ in headers[1:]))
-    print(tabulate(shown, headers, "simple", colalign=align, disable_numparse=True))
+    _list("clearest label issues, with the model's scores", lines, most)
 
 
 def _list(title: str, lines: Sequence[str], most: int) -> None:

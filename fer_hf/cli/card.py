@@ -1,21 +1,19 @@
-"""`fer-hf card`: write the model card of a run again, with what was measured since."""
+"""`fer-hf card`: rewrite the model card of a run, with what was measured since."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+from fer_hf.cli.parsing import build_parser, parse
+
+_EPILOG = "example: fer-hf card runs/my_faces --evaluations measured/ferplus measured/photos"
 
 
 def main(args: Sequence[str]) -> None:
     """Write README.md into the run's folder."""
-    from fer_hf.evaluation.reports.checkpoint_report import load_checkpoint_report
-    from fer_hf.evaluation.reports.run_report import load_report, write_text_atomically
-    from fer_hf.publishing.model_card import CARD_NAME, leave_out_missing, render_model_card
-
-    parser = argparse.ArgumentParser(
-        prog="fer-hf card",
-        description="Write the model card of a run from its report, and from evaluations of it.",
-        epilog="example: fer-hf card runs/my_faces --evaluations measured/ferplus measured/photos",
-        allow_abbrev=False,
+    parser = build_parser(
+        "card",
+        "Write the model card of a run from its report, and from evaluations of it.",
+        _EPILOG,
     )
     parser.add_argument("run", metavar="RUN", help="output folder of a run")
     parser.add_argument(
@@ -23,10 +21,15 @@ def main(args: Sequence[str]) -> None:
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="what `fer-hf evaluate RUN --output_dir FOLDER` wrote",
+        help="folders that `fer-hf evaluate RUN --output_dir FOLDER` wrote",
     )
-    parser.add_argument("--name", help="what the snippet opens, such as you/your-fer")
-    given = parser.parse_args(args)
+    parser.add_argument("--name", help="model that the snippet opens, such as you/your-fer")
+    given = parse(parser, args)
+
+    from fer_hf.evaluation.reports.checkpoint_report import load_checkpoint_report
+    from fer_hf.evaluation.reports.run_report import load_report, write_text_atomically
+    from fer_hf.publishing.model_card import CARD_NAME, leave_out_missing, render_model_card
+
     report = load_report(given.run)
     evaluations = [load_checkpoint_report(folder) for folder in given.evaluations]
     card = render_model_card(report, evaluations, name=given.name)

@@ -1,49 +1,42 @@
 """`fer-hf demo`: open the page in which a model can be tried, on this machine."""
 
-import argparse
 from collections.abc import Sequence
 
+from fer_hf.cli.parsing import add_shared, build_parser, parse
 from fer_hf.models.bundled import BUNDLED_MODEL
 
 _EPILOG = """\
-The page works without a network. Pictures that are shown to it stay on this machine, for minutes.
-Every function of the page can also be called: see "Use via API" at its end. With
-`pip install 'fer-hf[mcp]'` and GRADIO_MCP_SERVER=True they are tools for language models, too,
-which send pictures as `data:` addresses.
+The page works without a network. The pictures you show it stay on this machine, for minutes.
+Every function of the page can also be called by programs: see "Use via API" at the bottom of the
+page. With `pip install 'fer-hf[mcp]'` and GRADIO_MCP_SERVER=True, language models can use them as
+tools and send pictures as `data:` addresses.
 
 examples:
-  fer-hf demo                                               the model in the box
-  fer-hf demo --detector yunet                              find more faces; it is fetched once
-  fer-hf demo --model runs/my_faces/*/                      your own models, to compare them, too
+  fer-hf demo                                               the bundled model
+  fer-hf demo --detector yunet                              find more faces; downloaded once
+  fer-hf demo --model runs/my_faces/*/                      your own models, and compare them
 """
 
 
 def main(args: Sequence[str]) -> None:
     """Serve the page until interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="fer-hf demo",
-        description="Open a page to try a model with pictures, a webcam and videos.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = build_parser(
+        "demo", "Open a page to try a model with pictures, a webcam and videos.", _EPILOG
     )
-    parser.add_argument(
+    add_shared(
+        parser,
         "--model",
         nargs="+",
         default=[BUNDLED_MODEL],
-        help="checkpoint folders or Hub ids; with two or more, they can be compared (default: the "
-        "model in the box)",
+        help="checkpoint folders or Hub ids; two or more can be compared (default: the bundled "
+        "model)",
     )
+    add_shared(parser, "--detector")
     parser.add_argument(
-        "--detector",
-        default="auto",
-        help="haar, yunet, or the file of YuNet (default: YuNet if it was fetched before)",
-    )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="0.0.0.0 for everybody (default: this machine alone)"
+        "--host", default="127.0.0.1", help="0.0.0.0 lets others in (default: this machine only)"
     )
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
-    given = parser.parse_args(args)
+    given = parse(parser, args)
     try:
         from fer_hf.demo import DemoKit, build_demo, launch_demo
     except ModuleNotFoundError as error:

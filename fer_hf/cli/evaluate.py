@@ -1,7 +1,14 @@
 """`fer-hf evaluate`: measure a trained model on labelled pictures, beside people who voted."""
 
+import argparse
+import re
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -12,74 +19,37 @@ _EPILOG = """\
 example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all --output_dir report
 example: fer-hf evaluate runs/mine --data ../ferplus --split test --data my_faces --split all
 
-Labels are matched by name: the data may have fewer than the model. Where the data has several
-people's votes, they are measured too. --data can be given several times, and --split once for
-all of them or once for each. The folder gets report.html, report.json and the pictures in them.
+Labels are matched by name: the data may have fewer than the model. Where several people voted on
+the data, they are measured too. --data can be given several times, and --split once for all of
+them or once for each. The folder gets report.html, report.json and the pictures in them.
 """
-_NUM_CORRUPTED = 500
 
 
 def main(args: Sequence[str]) -> None:
     """Print how good a model is on one or more splits, and write it where asked."""
-    import argparse
+    given = _parse(args)
+    names = _match_splits(given.split or ["test"], len(given.sources))
+    folders = _choose_folders(given.output_dir, given.sources, names)
+
     import logging
-    from dataclasses import replace
 
     from datasets.utils import disable_progress_bars
-    from transformers.utils import logging as transformers_logging
 
-    from fer_hf.data.splits import SPLITS, split_name
-    from fer_hf.evaluation.checkpoint_evaluation import (
-        evaluate_checkpoint,
-        save_evaluation,
-    )
+    from fer_hf.evaluation.checkpoint_evaluation import evaluate_checkpoint, save_evaluation
     from fer_hf.evaluation.reports.checkpoint_table import (
         render_checkpoint_report,
         render_side_by_side,
     )
     from fer_hf.evaluation.scoring import join_processes
     from fer_hf.inference.classifier import ExpressionClassifier
-    from fer_hf.training.arguments import DataArguments, StrictParser
 
-    parser = StrictParser(
-        DataArguments,
-        prog="fer-hf evaluate",
-        description="Measure a trained model on labelled pictures, with 95 % intervals.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="MODEL", help="checkpoint folder or Hub id")
-    parser.add_argument(
-        "--split",
-        type=lambda name: split_name(name) or name,
-        choices=[*SPLITS, "all"],
-        action="append",
-        help="which pictures; all of them where the data is new to the model (default: test)",
-    )
-    parser.add_argument(
-        "--corruptions", action="store_true", help="also measure on corrupted pictures"
-    )
-    parser.add_argument(
-        "--corruption_pictures",
-        type=int,
-        default=_NUM_CORRUPTED,
-        metavar="N",
-        help=f"on how many, chosen by lot (default: {_NUM_CORRUPTED})",
-    )
-    parser.add_argument("--output_dir", metavar="FOLDER", help="also write the report here")
-    parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
-    data, given = parser.parse_strictly(args)
-    sources = [replace(data, data=source) for source in _list_sources(args) or [data.data]]
-    names = _match_splits(given.split or ["test"], len(sources))
-    folders = _choose_folders(given.output_dir, sources, names)
     state = join_processes()
-    transformers_logging.disable_progress_bar()
     if not state.is_main_process:
         logging.getLogger("fer_hf").setLevel(logging.ERROR)
         disable_progress_bars()
     classifier = ExpressionClassifier(given.model)
     reports = []
-    for source, name, folder in zip(sources, names, folders, strict=True):
+    for source, name, folder in zip(given.sources, names, folders, strict=True):
         with state.main_process_first():
             split = source.load_split(name)
             voted = _load_voted(source, name, split)
@@ -102,13 +72,40 @@ def main(args: Sequence[str]) -> None:
         print(render_side_by_side(reports))
 
 
-def _list_sources(args: Sequence[str]) -> list[str]:
-    """Return every `--data`; the parser of settings keeps only the last."""
-    import argparse
-
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--data", action="append", default=[])
-    return parser.parse_known_args(args)[0].data
+def _parse(args: Sequence[str]) -> argparse.Namespace:
+    """Parse a call; its `.sources` are the settings of each `--data`."""
+    parser = build_parser(
+        "evaluate",
+        "Measure a trained model on labelled pictures, with 95 % intervals.",
+        _EPILOG,
+        reads_pictures=True,
+    )
+    parser.add_argument("model", metavar="MODEL", help="checkpoint folder or Hub id")
+    add_shared(
+        parser,
+        "--split",
+        action="append",
+        help="which pictures; `all` where the data is new to the model (default: test)",
+    )
+    parser.add_argument(
+        "--corruptions", action="store_true", help="also measure on corrupted pictures"
+    )
+    parser.add_argument(
+        "--corruption_pictures",
+        type=int,
+        default=500,
+        metavar="N",
+        help="on how many, chosen at random (default: 500)",
+    )
+    add_shared(parser, "--output_dir", help="also write the report here")
+    add_shared(parser, "--batch_size")
+    given = parse(parser, args)
+    # The parser of settings keeps only the last one.
+    repeated = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    repeated.add_argument("--data", action="append", default=[])
+    sources = repeated.parse_known_args(args)[0].data or [given.pictures.data]
+    given.sources = [replace(given.pictures, data=source) for source in sources]
+    return given
 
 
 def _match_splits(names: Sequence[str], num_sources: int) -> list[str]:
@@ -124,9 +121,6 @@ def _choose_folders(
     output_dir: str | None, sources: "Sequence[DataArguments]", names: Sequence[str]
 ) -> list[str | None]:
     """Return where each report goes, and refuse what is in use before minutes of scoring."""
-    import re
-    from pathlib import Path
-
     from fer_hf.evaluation.checkpoint_evaluation import check_report_folder
     from fer_hf.evaluation.reports.provenance import name_source
 
@@ -154,9 +148,6 @@ def _choose_folders(
 
 def _describe_command(args: Sequence[str], output_dir: str | None) -> str:
     """Return what was typed, without saying where things lie on this machine."""
-    import shlex
-    from pathlib import Path
-
     from fer_hf.evaluation.reports.provenance import name_source
 
     words = [word for arg in args for word in (arg.split("=", 1) if arg[:2] == "--" else [arg])]
@@ -166,12 +157,8 @@ def _describe_command(args: Sequence[str], output_dir: str | None) -> str:
 
 def _load_voted(data: "DataArguments", name: str, split: "Dataset") -> "Dataset | None":
     """Return all rows of the split that have votes, or None where the data has none."""
-    from dataclasses import replace
-
-    from fer_hf.data.sources import recognise_layout
-
     if "votes" not in split.column_names:
         return None
-    layout = data.layout or recognise_layout(data.data, data.votes_file)
-    # Of other sources with votes, no rule has left rows out.
-    return replace(data, vote_rule="all").load_split(name) if layout == "ferplus" else split
+    # No rule leaves rows out of other sources with votes.
+    is_ferplus = data.find_layout() == "ferplus"
+    return replace(data, vote_rule="all").load_split(name) if is_ferplus else split

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fer_hf.cli.parsing import add_shared, build_parser, parse
+
 _EPILOG = """\
-A folder with a folder of pictures for each label, whatever the labels are. All pictures are learnt;
-the figures are cross-validated: each picture is scored by a head that had not seen it.
+Give a folder with one folder of pictures per label, whatever the labels are. The model learns from
+all the pictures; the figures are cross-validated: each picture is scored by a head that has not
+seen it.
 
 example: fer-hf fit my_faces --output_dir runs/mine
 """
@@ -13,41 +16,31 @@ example: fer-hf fit my_faces --output_dir runs/mine
 
 def main(args: Sequence[str]) -> None:
     """Fit, print the cross-validated figures, and say how to use the checkpoint."""
-    import argparse
-
-    from tabulate import tabulate
-    from transformers.utils import logging as transformers_logging
-
-    from fer_hf.evaluation.reports.provenance import name_source
-    from fer_hf.models.bundled import BUNDLED_MODEL
-    from fer_hf.training.arguments import DataArguments, StrictParser
-    from fer_hf.training.frozen.fitting import fit
-    from fer_hf.training.run_folder import choose_folder, claim_output_dir
-
-    parser = StrictParser(
-        DataArguments,
-        prog="fer-hf fit",
-        description="Learn labels from a few pictures each, on the frozen model in the box.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = build_parser(
+        "fit",
+        "Learn labels from a few pictures each, on the frozen bundled model.",
+        _EPILOG,
+        reads_pictures=True,
     )
-    parser.add_argument("source", help="the pictures, as for --data")
-    parser.add_argument("--output_dir", metavar="FOLDER", help="default: the next free in runs/")
-    parser.add_argument(
-        "--model", default=BUNDLED_MODEL, help="backbone (default: the model in the box)"
-    )
+    add_shared(parser, "source")
+    add_shared(parser, "--output_dir")
+    add_shared(parser, "--model", help="backbone (default: the bundled model)")
     parser.add_argument(
         "--feature_views",
         type=int,
         default=2,
-        help="the picture, mirrored, augmented … (default 2)",
+        help="views of each picture: as it is, mirrored, then augmented ones (default: 2)",
     )
-    data, given = parser.parse_strictly(args)
-    data.data = given.source
-    transformers_logging.disable_progress_bar()
-    pictures = data.load_split("all")
-    name = f"{name_source(given.source)}-fit"
-    folder = Path(given.output_dir) if given.output_dir else choose_folder(name)
+    given = parse(parser, args)
+
+    from tabulate import tabulate
+
+    from fer_hf.evaluation.reports.provenance import name_source
+    from fer_hf.training.frozen.fitting import fit
+    from fer_hf.training.run_folder import choose_folder, claim_output_dir
+
+    pictures = given.pictures.load_split("all")
+    folder = Path(given.output_dir or choose_folder(f"{name_source(given.source)}-fit"))
     claim_output_dir(folder, resume=False, overwrite=False)
     report = fit(
         pictures,
@@ -63,10 +56,10 @@ def main(args: Sequence[str]) -> None:
         for label, recall in measured.recall_per_label.items()
         if recall.value is not None
     ]
-    print(tabulate(rows, ["label", "pictures", "found"], "simple", colalign=("left", "right")))
+    print(tabulate(rows, ["label", "pictures", "recall"], "simple", colalign=("left", "right")))
     print(
         f"\ncross-validated in {report.settings['num_folds']} folds: accuracy "
-        f"{accuracy.value:.3f} ({accuracy.low:.3f}–{accuracy.high:.3f}), balanced "
+        f"{accuracy.value:.3f} ({accuracy.low:.3f}–{accuracy.high:.3f}), balanced accuracy "
         f"{measured.balanced_accuracy.value:.3f}; {constant.name}: {constant.accuracy:.3f}"
     )
     print(f"\n{report.train_seconds:.0f} s. Try it: fer-hf predict PICTURE --model {folder}")

@@ -6,21 +6,22 @@ import json
 import os
 import sys
 import unicodedata
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_hf.cli.parsing import add_shared, build_parser, parse
+
 if TYPE_CHECKING:
-    from fer_hf.inference.classifier import ExpressionClassifier
     from fer_hf.inference.reading import Reading
 
 _EPILOG = """\
-Up to three pictures are shown with a bar for each label, more as a table with a row each.
-The whole picture is taken for the face, and even one without a face gets an answer. With --faces,
-faces are found first, and each is scored by itself.
-Where the model was calibrated, it says when it is not sure, and which labels it cannot rule out: in
-its 90 % set is the true label of 90 % of pictures like those it was calibrated on.
+Up to three pictures are shown with a bar for each label; more of them as a table, one row each.
+The whole picture is taken to be the face, so even a picture without one gets an answer. With
+--faces, faces are found first and scored one by one.
+A calibrated model says when it is not sure, and which labels it cannot rule out: its 90 % set holds
+the true label for 90 % of pictures like those it was calibrated on.
 
 examples:
   fer-hf predict face.jpg
@@ -54,17 +55,13 @@ def main(args: Sequence[str]) -> None:
 
 
 def _parse(args: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="fer-hf predict",
-        description="Score face pictures with a trained model. The face should fill the picture.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = build_parser(
+        "predict",
+        "Score face pictures with a trained model. The face should fill the picture.",
+        _EPILOG,
     )
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
-    parser.add_argument(
-        "--model", help="checkpoint folder or Hub id (default: the model in the box)"
-    )
+    add_shared(parser, "--model")
     parser.add_argument(
         "--backend",
         default="auto",
@@ -72,49 +69,39 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
         help="torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
         "torch (default: torch where it is installed)",
     )
-    parser.add_argument("--batch_size", type=int, default=32, help="pictures at a time")
+    add_shared(parser, "--batch_size")
     parser.add_argument(
-        "--faces", action="store_true", help="find the faces first, and score each by itself"
+        "--faces", action="store_true", help="find the faces first, and score each one by itself"
     )
-    parser.add_argument(
-        "--detector",
-        default="auto",
-        metavar="NAME",
-        help="with --faces: haar, yunet, or the file of YuNet (default: YuNet if it was fetched "
-        "before)",
-    )
+    add_shared(parser, "--detector")
     parser.add_argument(
         "--crowd",
         action="store_true",
-        help="show how the votes of many people would spread, instead of how likely a label is "
-        "theirs in the end",
+        help="show how many people's votes would be spread, instead of how likely each label is "
+        "to win the vote",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     parser.add_argument(
         "--allow_url",
         action="store_true",
-        help="fetch pictures whose http or https address is given, up to 20 MB each",
+        help="download pictures given as http or https addresses, up to 20 MB each",
     )
-    return parser.parse_args(args)
+    return parse(parser, args)
 
 
 def _predict(given: argparse.Namespace) -> None:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
+    from fer_hf.inference.classifier import ExpressionClassifier
     from fer_hf.inference.files import find_pictures, score_files
-    from fer_hf.models.bundled import BUNDLED_MODEL
 
-    # What is wrong with a picture is said in one line, which these would drown.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     files = find_pictures(given.pictures, allow_url=given.allow_url)
-    classifier = _open_classifier(given.model or BUNDLED_MODEL, given.backend)
-    not_sure = classifier.not_sure
+    classifier = ExpressionClassifier(given.model, backend=given.backend)
     if given.crowd and not classifier.knows_crowd:
         raise ValueError(
             "--crowd needs a model that was calibrated on people's votes (`crowd_temperature` in "
-            "its config), and this one was not. Leave --crowd out, or use the model in the box."
+            "its config), and this one was not. Leave --crowd out, or use the bundled model."
         )
-    set_name = "" if not_sure is None else f"{100 * not_sure.coverage:g} % set"
     if given.faces:
         from fer_hf.faces.reading import FaceReader, score_faces
 
@@ -126,14 +113,17 @@ def _predict(given: argparse.Namespace) -> None:
         )
     names = {file: _printable(file) for file in files}
     longest = max(map(len, names.values())) + (len(" face 1") if given.faces else 0)
-    file_width = max(len("picture"), min(longest, _WIDEST_NAME))
-    label_width = max(map(len, classifier.label_names))
-    as_blocks = len(files) <= _MOST_BLOCKS
+    layout = _Layout(
+        as_blocks=len(files) <= _MOST_BLOCKS,
+        name_width=max(len("picture"), min(longest, _WIDEST_NAME)),
+        label_names=classifier.label_names,
+        set_name=f"{100 * classifier.not_sure.coverage:g} % set" if classifier.not_sure else "",
+        shows_crowd=given.crowd,
+    )
     num_unreadable = 0
     with tqdm(total=len(files), unit=" pictures", disable=None, leave=False) as bar:
-        if not given.json and not as_blocks:
-            num_labels = len(classifier.label_names)
-            bar.write(_render_header(file_width, label_width, num_labels, set_name))
+        if not (given.json or layout.as_blocks):
+            bar.write(layout.render_header())
         for result in results:
             bar.update()
             if result.error is not None:
@@ -141,34 +131,55 @@ def _predict(given: argparse.Namespace) -> None:
                 error = _printable(" ".join(result.error.split()))
                 bar.write(f"fer-hf: no scores for {names[result.file]}: {error}", file=sys.stderr)
             for number, reading in enumerate(result.readings, 1):
-                name = names[result.file] + (f" face {number}" if given.faces else "")
                 if given.json:
                     bar.write(_render_json(result.file, reading, given.crowd))
                     continue
-                scores = (reading.crowd_scores if given.crowd else None) or reading.scores
-                verdict = _render_verdict(reading)
-                if as_blocks:
-                    last = f"  {set_name}: {verdict}" if verdict else ""
-                    bar.write(_render_block(name, scores, label_width, last))
-                else:
-                    bar.write(_render_row(name, scores, file_width, label_width, verdict))
+                name = names[result.file] + (f" face {number}" if given.faces else "")
+                bar.write(layout.render(name, reading))
             sys.stdout.flush()
     if num_unreadable:
         raise OSError(f"{num_unreadable} of {len(files)} pictures have no scores; see above.")
 
 
-def _open_classifier(model: str, backend: str) -> "ExpressionClassifier":
-    """Open a checkpoint or the model in the box; transformers is imported for torch only."""
-    from fer_hf.inference.classifier import ExpressionClassifier
-    from fer_hf.inference.networks import choose_backend
+@dataclass(frozen=True)
+class _Layout:
+    """How a call shows its results to people: as a block with bars each, or as a row each."""
 
-    if choose_backend(model, backend) == "torch":
-        from transformers.utils import logging as transformers_logging
+    as_blocks: bool
+    name_width: int
+    label_names: Sequence[str]
+    set_name: str
+    shows_crowd: bool
 
-        # What is wrong with a checkpoint is said in one line, too.
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-    return ExpressionClassifier(model, backend=backend)
+    def render_header(self) -> str:
+        """Return the heads of the columns, above rows."""
+        width = len(self._render_score("", 1))
+        ranks = (f"{rank:<{width}}" for rank in _RANKS[: len(self.label_names)])
+        return "  ".join([f"{'picture':<{self.name_width}}", *ranks, self.set_name]).rstrip()
+
+    def render(self, name: str, result: "Reading") -> str:
+        """Return what the model says about a picture or a face, the highest score first."""
+        scores = (result.crowd_scores if self.shows_crowd else None) or result.scores
+        ranked = sorted(scores.items(), key=lambda item: -item[1])
+        if self.as_blocks:
+            return self._render_block(name, ranked, _render_verdict(result))
+        shown = (self._render_score(label, score) for label, score in ranked[: len(_RANKS)])
+        return "  ".join([f"{name:<{self.name_width}}", *shown, _render_verdict(result)]).rstrip()
+
+    def _render_block(self, name: str, ranked: Sequence[tuple[str, float]], verdict: str) -> str:
+        lines = [name]
+        for label, score in ranked[:_MOST_BARS]:
+            bar = round(score * _BAR_WIDTH) * _bar_character()
+            lines.append(f"  {self._render_score(label, score)}  {bar}".rstrip())
+        if len(ranked) > _MOST_BARS:
+            lines.append(f"  and {len(ranked) - _MOST_BARS} more; --json has them all")
+        if verdict:
+            lines.append(f"  {self.set_name}: {verdict}")
+        return "\n".join([*lines, ""])
+
+    def _render_score(self, label: str, score: float) -> str:
+        width = max(map(len, self.label_names))
+        return f"{label:<{width}} {100 * score:5.1f} %"
 
 
 def _render_json(file: str, result: "Reading", crowd: bool) -> str:
@@ -192,40 +203,6 @@ def _render_verdict(result: "Reading") -> str:
     labels = ", ".join(result.prediction_set[:_MOST_IN_SET]) or "no label"
     more = f" and {num_more} more" if num_more > 0 else ""
     return labels + more + ("" if result.sure else " (not sure)")
-
-
-def _render_block(name: str, scores: Mapping[str, float], label_width: int, last: str) -> str:
-    """Return a picture's name, a bar for each label from the highest score on, and the verdict."""
-    ranked = _rank(scores)
-    lines = [name]
-    for label, score in ranked[:_MOST_BARS]:
-        bar = round(score * _BAR_WIDTH) * _bar_character()
-        lines.append(f"  {_render_score(label, score, label_width)}  {bar}".rstrip())
-    if len(ranked) > _MOST_BARS:
-        lines.append(f"  and {len(ranked) - _MOST_BARS} more; --json has them all")
-    return "\n".join([*lines, *([last] if last else []), ""])
-
-
-def _render_header(file_width: int, label_width: int, num_labels: int, last: str) -> str:
-    width = len(_render_score("", 1, label_width))
-    ranks = (f"{rank:<{width}}" for rank in _RANKS[:num_labels])
-    return "  ".join([f"{'picture':<{file_width}}", *ranks, last]).rstrip()
-
-
-def _render_row(
-    name: str, scores: Mapping[str, float], file_width: int, label_width: int, last: str
-) -> str:
-    best = _rank(scores)[: len(_RANKS)]
-    shown = (_render_score(label, score, label_width) for label, score in best)
-    return "  ".join([f"{name:<{file_width}}", *shown, last]).rstrip()
-
-
-def _render_score(label: str, score: float, label_width: int) -> str:
-    return f"{label:<{label_width}} {100 * score:5.1f} %"
-
-
-def _rank(scores: Mapping[str, float]) -> list[tuple[str, float]]:
-    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 def _bar_character() -> str:

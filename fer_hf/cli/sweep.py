@@ -1,17 +1,20 @@
 """`fer-hf sweep`: try a hundred heads on a frozen backbone, and say which to train."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
-    from fer_hf.training.arguments import DataArguments
     from fer_hf.training.frozen.features import FeatureDataset
     from fer_hf.training.frozen.head_sweep import SweptHead
 
 _EPILOG = """\
 Learning rate × weight decay × label weights × pooling × head, all on features that the backbone
-computes once. The figures choose; train the one you like with `train.py` and judge it on test.
+computes once. The best head is chosen on validation; train the one you like with `train.py`, and
+judge it on test.
 
 example: fer-hf sweep my_faces --model resnetv2-ferplus
 """
@@ -20,39 +23,24 @@ _BATCH_SIZE = 128
 
 def main(args: Sequence[str]) -> None:
     """Print the best heads, and write all of them with a picture."""
-    import argparse
-
-    from tabulate import tabulate
-    from transformers.utils import logging as transformers_logging
+    parser = build_parser(
+        "sweep", "Try a hundred heads on a frozen backbone.", _EPILOG, reads_pictures=True
+    )
+    add_shared(parser, "source")
+    add_shared(parser, "--model", help="backbone (default: the bundled model)")
+    parser.add_argument("--weights", default="auto", help="as for train.py")
+    parser.add_argument("--input_size", type=int, help="as for train.py")
+    for name, default in (("num_train_epochs", 10), ("dense_size", 256), ("seed", 42)):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
+    parser.add_argument("--best", type=int, default=8, help="how many heads to print (default: 8)")
+    add_shared(parser, "--output_dir")
+    given = parse(parser, args)
 
     from fer_hf.evaluation.reports.provenance import name_source
-    from fer_hf.models.bundled import BUNDLED_MODEL
-    from fer_hf.training.arguments import DataArguments, StrictParser
     from fer_hf.training.frozen.head_sweep import list_settings, sweep_heads
     from fer_hf.training.run_folder import choose_folder, claim_output_dir
 
-    parser = StrictParser(
-        DataArguments,
-        prog="fer-hf sweep",
-        description="Try a hundred heads on a frozen backbone.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("source", help="the pictures, as for --data")
-    parser.add_argument(
-        "--model", default=BUNDLED_MODEL, help="backbone (default: the model in the box)"
-    )
-    parser.add_argument("--weights", default="auto", help="as for train.py")
-    parser.add_argument("--input_size", type=int, help="as for train.py")
-    parser.add_argument("--num_train_epochs", type=int, default=10, help="default: 10")
-    parser.add_argument("--dense_size", type=int, default=256, help="default: 256")
-    parser.add_argument("--seed", type=int, default=42, help="default: 42")
-    parser.add_argument("--best", type=int, default=8, help="how many to print (default: 8)")
-    parser.add_argument("--output_dir", metavar="FOLDER", help="default: the next free in runs/")
-    data, given = parser.parse_strictly(args)
-    data.data = given.source
-    transformers_logging.disable_progress_bar()
-    train, validation, num_labels = _load(data, given)
+    train, validation, num_labels = _load(given)
     folder = Path(given.output_dir or choose_folder(f"{name_source(given.source)}-sweep"))
     claim_output_dir(folder, resume=False, overwrite=False)
     settings = list_settings()
@@ -67,21 +55,7 @@ def main(args: Sequence[str]) -> None:
         seed=given.seed,
     )
     _save(heads, folder)
-    rows = [
-        [
-            head.settings.pooling,
-            head.settings.head,
-            f"{head.settings.learning_rate:g}",
-            f"{head.settings.weight_decay:g}",
-            head.settings.class_weights,
-            f"{100 * head.validation['f1_macro']:.1f}",
-            f"{100 * head.validation['accuracy']:.1f}",
-            f"{100 * head.accuracy_gap:+.1f}",
-        ]
-        for head in heads[: given.best]
-    ]
-    names = ["pooling", "head", "learning rate", "weight decay", "class weights"]
-    print(tabulate(rows, [*names, "macro-F1", "accuracy", "gap"], disable_numparse=True))
+    print(_render_heads(heads[: given.best]))
     print(
         f"\nPercent, on validation; gap: train − validation accuracy. {len(heads)} heads in "
         f"{seconds:.0f} s; all of them are in {folder}. Train the best with\n\n  "
@@ -89,9 +63,7 @@ def main(args: Sequence[str]) -> None:
     )
 
 
-def _load(
-    data: "DataArguments", given: Any
-) -> "tuple[dict[str, FeatureDataset], dict[str, FeatureDataset], int]":
+def _load(given: Namespace) -> "tuple[dict[str, FeatureDataset], dict[str, FeatureDataset], int]":
     """Return the features of train and validation under each pooling."""
     from transformers import set_seed
 
@@ -100,7 +72,7 @@ def _load(
     from fer_hf.training.frozen.features import fit_batchnorm, load_features
     from fer_hf.training.frozen.head_sweep import average_poolings
 
-    splits = data.load()
+    splits = given.pictures.load()
     label_names = splits["train"].features["label"].names
     found: dict[str, dict[str, FeatureDataset]] = {"train": {}, "validation": {}}
     for pooling in ("avg", "max"):
@@ -153,7 +125,27 @@ def _save(heads: "Sequence[SweptHead]", folder: Path) -> None:
     write_text_atomically(folder / "sweep.json", text + "\n")
 
 
-def _render_command(given: Any, best: "SweptHead") -> str:
+def _render_heads(heads: "Sequence[SweptHead]") -> str:
+    from tabulate import tabulate
+
+    rows = [
+        [
+            head.settings.pooling,
+            head.settings.head,
+            f"{head.settings.learning_rate:g}",
+            f"{head.settings.weight_decay:g}",
+            head.settings.class_weights,
+            f"{100 * head.validation['f1_macro']:.1f}",
+            f"{100 * head.validation['accuracy']:.1f}",
+            f"{100 * head.accuracy_gap:+.1f}",
+        ]
+        for head in heads
+    ]
+    names = ["pooling", "head", "learning rate", "weight decay", "class weights"]
+    return tabulate(rows, [*names, "macro-F1", "accuracy", "gap"], disable_numparse=True)
+
+
+def _render_command(given: Namespace, best: "SweptHead") -> str:
     item = best.settings
     flags = {
         "data": given.source,

@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str]) -> None:
     """Train, print the figures, and say how to use the best model."""
-    from accelerate import PartialState
-    from transformers.utils import logging as transformers_logging
-
-    from fer_hf.evaluation.reports.comparison_table import render_comparison
     from fer_hf.training.recipes import parse_runs
-    from fer_hf.training.run import fine_tune_all
 
-    # Bars of loading a few tensors drown what people want to see; those of training stay.
-    transformers_logging.disable_progress_bar()
     _use_all_cores()
     runs = parse_runs(args)
+
+    from accelerate import PartialState
+
+    from fer_hf.evaluation.reports.comparison_table import render_comparison
+    from fer_hf.training.run import fine_tune_all
+
     if PartialState().is_main_process:
         _check_push(runs)
     folder, reports, comparison = fine_tune_all(runs)
@@ -33,14 +32,7 @@ def main(args: Sequence[str]) -> None:
     print()
     best = str(folder)
     if comparison is None:
-        (report,) = reports
-        for split, evaluation in report.evaluations.items():
-            shown = evaluation.accuracy
-            print(
-                f"{split:<10}  accuracy {shown.value:.3f} ({shown.low:.3f}–{shown.high:.3f})  "
-                f"balanced {evaluation.balanced_accuracy.value:.3f}  "
-                f"macro-F1 {evaluation.f1_macro.value:.3f}  NLL {evaluation.nll.value:.3f}"
-            )
+        _show_figures(reports[0])
     else:
         best = comparison.best
         _write_cards(runs, reports, comparison)
@@ -48,7 +40,7 @@ def main(args: Sequence[str]) -> None:
     for yardstick in reports[0].yardsticks:
         print(
             f"for comparison, on test: {yardstick.name} has accuracy {yardstick.accuracy:.3f}, "
-            f"balanced {yardstick.balanced_accuracy:.3f}"
+            f"balanced accuracy {yardstick.balanced_accuracy:.3f}"
         )
     print(f"\nEverything is in {folder}. Use the model with\n\n  {_usage_line(best)}\n")
     _push(best, runs[0])
@@ -65,20 +57,26 @@ def _check_push(runs: Sequence["RunArguments"]) -> None:
     pushed = [run for run in runs if run.training.push_when_done]
     if not pushed:
         return
-    from fer_hf.data.sources import recognise_layout
     from fer_hf.evaluation.reports.provenance import name_source
     from fer_hf.publishing.hub import check_login
-    from fer_hf.publishing.licensing import KNOWN_DATA, Ingredient, derive_license
+    from fer_hf.publishing.licensing import derive_license, describe_pictures
 
     for run in pushed:
         name = name_source(run.data.data)
-        facts = KNOWN_DATA.get(
-            run.data.layout or recognise_layout(run.data.data, run.data.votes_file)
-        )
-        license_name = facts.license if facts else run.training.data_license
-        if license_name or "/" not in name:  # else the Hub says, when the model is pushed
-            derive_license([Ingredient(name, "dataset", None, license_name)])
+        pictures = describe_pictures(run.data.find_layout(), name, run.training.data_license)
+        if pictures.license or not pictures.repo_id:  # else the Hub says, when the model is pushed
+            derive_license([pictures])
     check_login()
+
+
+def _show_figures(report: "RunReport") -> None:
+    for split, evaluation in report.evaluations.items():
+        accuracy = evaluation.accuracy
+        print(
+            f"{split:<10}  accuracy {accuracy.value:.3f} ({accuracy.low:.3f}–{accuracy.high:.3f})  "
+            f"balanced accuracy {evaluation.balanced_accuracy.value:.3f}  "
+            f"macro-F1 {evaluation.f1_macro.value:.3f}  NLL {evaluation.nll.value:.3f}"
+        )
 
 
 def _write_cards(

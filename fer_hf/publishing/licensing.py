@@ -89,17 +89,22 @@ def list_ingredients(report: RunReport, data_license: str | None = None) -> list
     Raises:
         ValueError: `data_license` contradicts what is known of the data.
     """
-    facts = KNOWN_DATA.get(str(report.settings.get("layout")))
     told = data_license or report.settings.get("data_license")
-    if facts and told not in (None, facts.license):
+    pictures = describe_pictures(str(report.settings.get("layout")), report.data, told)
+    if told not in (None, pictures.license):
         raise ValueError(
-            f"`data_license` is {told!r}, but {facts.name} is {facts.license!r}. Leave it out."
+            f"`data_license` is {told!r}, but {pictures.name} is {pictures.license!r}. Leave it "
+            "out."
         )
-    repo_id = report.data if "/" in report.data and not facts else None
-    name = facts.name if facts else report.data
-    pictures = Ingredient(name, "dataset", repo_id, facts.license if facts else told)
     backbone = _find_backbone(report)
     return [pictures, backbone] if backbone else [pictures]
+
+
+def describe_pictures(layout: str, data: str, license_name: str | None) -> Ingredient:
+    """Return pictures as an ingredient: what is known of their layout wins over what was given."""
+    if facts := KNOWN_DATA.get(layout):
+        return Ingredient(facts.name, "dataset", None, facts.license)
+    return Ingredient(data, "dataset", data if "/" in data else None, license_name)
 
 
 def derive_license(ingredients: Sequence[Ingredient], wanted: str | None = None) -> str:

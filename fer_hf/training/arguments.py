@@ -15,6 +15,7 @@ from transformers import HfArgumentParser
 
 from fer_hf.data import load_splits
 from fer_hf.data.audit.picture_audit import audit_pictures, count_repeats, drop_duplicates
+from fer_hf.data.sources import recognise_layout
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,10 @@ class DataArguments:
     )
     max_train_samples: int | None = setting(None, "Train on this many pictures only.")
     max_eval_samples: int | None = setting(None, "Validate and test on this many pictures only.")
+
+    def find_layout(self) -> str:
+        """Return the layout of the source; errors as those of `recognise_layout`."""
+        return self.layout or recognise_layout(self.data, self.votes_file)
 
     def load(self) -> DatasetDict:
         """Load the splits that these settings describe, and warn of pictures in two of them.

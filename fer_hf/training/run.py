@@ -16,7 +16,6 @@ from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 
 from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprints
-from fer_hf.data.sources import recognise_layout
 from fer_hf.data.splits import SPLITS
 from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_calibration
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
@@ -273,7 +272,7 @@ def _describe_settings(
         is_default = item.name in stock and stock[item.name] == value
         if is_plain and not is_default and item.name not in hidden:
             ours[item.name] = value
-    ours["layout"] = data.layout or recognise_layout(data.data, data.votes_file)
+    ours["layout"] = data.find_layout()
     if training.teachers:
         ours["teachers"] = [name_source(teacher) for teacher in training.teachers]
     ours["world_size"] = training.world_size

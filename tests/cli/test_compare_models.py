@@ -10,9 +10,8 @@ import safetensors.torch
 import torch
 
 from fer_hf import cli
-from fer_hf.cli import compare
 from fer_hf.data.labels import map_labels
-from fer_hf.evaluation import scoring
+from fer_hf.evaluation import model_comparison
 from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.scoring import score_split
@@ -40,7 +39,7 @@ def nowhere(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("scored pictures before refusing")
 
-    monkeypatch.setattr(scoring, "score_split", refuse)
+    monkeypatch.setattr(model_comparison, "score_split", refuse)
 
 
 def test_the_table_has_the_figures_and_costs_of_each_model(
@@ -98,27 +97,6 @@ def test_a_checkpoint_without_a_report_and_the_model_in_the_box_are_compared(
 def test_all_splits_are_joined(baseline_run, resnet_run, capsys):
     assert run(baseline_run, resnet_run, *DRAWN, "--split", "all") == 0
     assert "drawn, all: 80 pictures" in capsys.readouterr().out
-
-
-def test_models_take_turns_on_one_thread_which_are_given_back(monkeypatch):
-    calls, asked = [], []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    classifiers = {
-        name: lambda pictures, name=name: calls.append((name, pictures, list(asked)))
-        for name in "ab"
-    }
-    times = compare._measure_milliseconds(classifiers, [1, 2])
-    assert calls == [("a", [1], [1]), ("b", [1], [1]), ("a", [2], [1]), ("b", [2], [1])]
-    assert asked == [1, 7]
-    assert times.keys() == {"a", "b"}
-
-
-def test_models_are_named_by_as_much_of_their_path_as_it_takes():
-    name = compare._name_models
-    assert name(["/x/a", "you/b"]) == {"/x/a": "a", "you/b": "b"}
-    assert name(["/x/a/last", "/x/b/last"]) == {"/x/a/last": "a/last", "/x/b/last": "b/last"}
-    assert name(["/x/last", "last"]) == {"/x/last": "x/last", "last": "last"}
 
 
 # What is refused
@@ -196,7 +174,7 @@ def test_pictures_are_scored_once_by_each_model(baseline_run, resnet_run, monkey
         scored.append(split["image"][0].tobytes())
         return score_split(classifier, split, **settings)
 
-    monkeypatch.setattr(scoring, "score_split", count)
+    monkeypatch.setattr(model_comparison, "score_split", count)
     assert run(baseline_run, resnet_run, *DRAWN) == 0
     assert len(scored) == 2
     assert len(set(scored)) == 1

@@ -271,7 +271,7 @@ def test_help_is_a_lesson(capsys):
     assert "fer-hf predict face.jpg" in text
     assert "With --faces, faces are found first" in text
     assert "when it is not sure" in text
-    assert "the model in the box" in text
+    assert "the bundled model" in text
 
 
 # Pictures that cannot be read

@@ -5,18 +5,19 @@ before one.
 """
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fer_hf.data.audit.fingerprints import compute_fingerprint
+from fer_hf.data.audit.label_counts import count_labels
 from fer_hf.data.audit.near_duplicates import find_near_duplicates, make_thumbnail
 from fer_hf.data.pictures import load_picture, to_rgb
 from fer_hf.data.stored_pictures import list_stored, map_in_threads, read_encoded
@@ -118,7 +119,7 @@ def audit_pictures(splits: DatasetDict, unreadable: Sequence[str] = ()) -> Pictu
     """
     pictures, looks = list_pictures(splits), _look(splits)
     return PictureAudit(
-        label_counts={split: _count_labels(data) for split, data in splits.items()},
+        label_counts=count_labels(splits),
         unreadable=list(unreadable),
         tiny=[
             TinyPicture(picture, *look.size)
@@ -191,11 +192,6 @@ def list_pictures(splits: DatasetDict) -> list[Picture]:
             name = "/".join(Path(picture["path"]).parts[-2:]) if picture["path"] else None
             pictures.append(Picture(split, row, names[label], name))
     return pictures
-
-
-def _count_labels(data: Dataset) -> dict[str, int]:
-    counts = Counter(data["label"][:])
-    return {name: counts[label] for label, name in enumerate(data.features["label"].names)}
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,9 @@ class Pushed:
     commit: str
     is_new: bool
 
+    def __str__(self) -> str:
+        return f"{'published' if self.is_new else 'nothing has changed'}: {self.url}"
+
 
 def check_login() -> str:
     """Ask the Hub who the user is; return the name.

@@ -1,0 +1,121 @@
+"""The parsers of the commands, and the arguments that several of them take: one spelling for each.
+
+Light by itself: only a command that reads pictures imports transformers for its parser.
+"""
+
+import argparse
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fer_hf.models.bundled import BUNDLED_MODEL
+
+if TYPE_CHECKING:
+    from fer_hf.training.arguments import StrictParser
+
+_SHARED: dict[str, dict[str, Any]] = {
+    "source": {"help": "the pictures, as for --data"},
+    "repo_id": {"metavar": "REPO_ID", "help": "such as you/your-fer"},
+    "--model": {
+        "default": BUNDLED_MODEL,
+        "help": "checkpoint folder or Hub id (default: the bundled model)",
+    },
+    "--detector": {
+        "default": "auto",
+        "metavar": "NAME",
+        "help": "haar, yunet, or the path of a YuNet file (default: yunet if it has been fetched "
+        "before, otherwise haar)",
+    },
+    "--split": {
+        "metavar": "{train,validation,test,all}",
+        "help": "which pictures (default: test)",
+    },
+    "--output_dir": {
+        "metavar": "FOLDER",
+        "help": "where the results go (default: the next free folder in runs/)",
+    },
+    "--batch_size": {"type": int, "default": 32, "help": "pictures at a time (default: 32)"},
+    "--private": {"action": "store_true", "help": "make the repository private"},
+    "--revision": {"help": "branch to push to (default: main)"},
+    "--create_pr": {"action": "store_true", "help": "open a pull request instead"},
+}
+
+
+class LightParser(argparse.ArgumentParser):
+    """A parser whose refusals are errors like any other: one line, and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line; the caller decides how to end.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(message)
+
+    def parse_strictly(self, args: Sequence[str]) -> tuple[argparse.Namespace]:
+        """Return the arguments, as `StrictParser` returns them after its dataclasses."""
+        return (self.parse_args(args),)
+
+
+def build_parser(
+    command: str, description: str, epilog: str, *, reads_pictures: bool = False
+) -> "LightParser | StrictParser":
+    """Build the parser of `fer-hf COMMAND`.
+
+    Args:
+        command: Its name.
+        description: What it does, in a sentence.
+        epilog: What to know besides, and examples.
+        reads_pictures: Add a flag for each field of `DataArguments`.
+    """
+    settings: dict[str, Any] = {
+        "prog": f"fer-hf {command}",
+        "description": description,
+        "epilog": epilog,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+    if not reads_pictures:
+        return LightParser(allow_abbrev=False, **settings)
+    from fer_hf.training.arguments import DataArguments, StrictParser
+
+    return StrictParser(DataArguments, **settings)
+
+
+def add_shared(parser: "LightParser | StrictParser", name: str, **changes: Any) -> None:
+    """Add an argument that other commands take as well, with what differs in this one."""
+    settings = _SHARED[name] | changes
+    if name == "--split":
+        from fer_hf.data.splits import SPLITS, split_name
+
+        settings |= {
+            "type": lambda given: split_name(given) or given,
+            "choices": [*SPLITS, "all"],
+        }
+    parser.add_argument(name, **settings)
+
+
+def parse(parser: "LightParser | StrictParser", args: Sequence[str]) -> argparse.Namespace:
+    """Parse a call; where the command reads pictures, `.pictures` are their `DataArguments`.
+
+    Raises:
+        ValueError: A flag that does not exist, or a value that cannot be.
+    """
+    *found, given = parser.parse_strictly(args)
+    if found:
+        (given.pictures,) = found
+        if "source" in given:
+            given.pictures.data = given.source
+    return given
+
+
+@contextmanager
+def suggest_retry(command: str, args: Sequence[str], note: str = "") -> Iterator[None]:
+    """End the error of a Hub that could not be reached, or refused, with the call to repeat."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        call = shlex.join(["fer-hf", command, *args])
+        raise OSError(f"{error} {note}Try again: {call}") from error
