@@ -19,13 +19,14 @@ from fer_hf.data import load_splits
 from fer_hf.data.audit.contact_sheet import render_contact_sheet
 from fer_hf.data.drawn.faces import draw_face
 from fer_hf.data.labels import map_labels
-from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures, render_slices
+from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures
+from fer_hf.evaluation.reports.checkpoint_sections import build_robustness, build_slices
+from fer_hf.evaluation.reports.evaluation_plots import plot_robustness
 from fer_hf.evaluation.reports.provenance import name_source
-from fer_hf.evaluation.reports.robustness_plots import plot_robustness
+from fer_hf.evaluation.reports.tables import render
 from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.evaluation.robustness.measuring import (
     measure_robustness,
-    render_robustness,
     sample_rows,
 )
 from fer_hf.evaluation.scoring import score_split
@@ -86,9 +87,9 @@ def main() -> None:
     text = (
         f"Written by `python benchmarks/robustness.py`: {title}. Corrupting and scoring took "
         f"{seconds:.0f} s on one CPU thread.\n\n"
-        f"```text\n{render_robustness(robustness)}```\n\n"
+        f"```text\n{render(build_robustness(robustness))}```\n\n"
         f"Slices of all {len(split):,} pictures, as they are:\n\n"
-        f"```text\n{render_slices(slices)}```\n"
+        f"```text\n{render(build_slices(slices))}```\n"
     )
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)

@@ -1,7 +1,7 @@
 from .data.sources import load_splits as load_splits
 from .emotions import EMOTIONS as EMOTIONS
 from .evaluation.metrics.evaluation import evaluate_scores as evaluate_scores
-from .evaluation.reports.comparison import compare_runs as compare_runs
+from .evaluation.reports.run_comparison import compare_runs as compare_runs
 from .evaluation.reports.run_report import load_report as load_report
 from .faces.reading import FaceReader as FaceReader
 from .inference.classifier import ExpressionClassifier as ExpressionClassifier

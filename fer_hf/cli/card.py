@@ -27,7 +27,8 @@ def main(args: Sequence[str]) -> None:
     given = parse(parser, args)
 
     from fer_hf.evaluation.reports.checkpoint_report import load_checkpoint_report
-    from fer_hf.evaluation.reports.run_report import load_report, write_text_atomically
+    from fer_hf.evaluation.reports.report_files import write_text_atomically
+    from fer_hf.evaluation.reports.run_report import load_report
     from fer_hf.publishing.model_card import CARD_NAME, leave_out_missing, render_model_card
 
     report = load_report(given.run)

@@ -53,8 +53,11 @@ def main(args: Sequence[str]) -> None:
 
 
 def _compare_reports(given: Namespace) -> None:
-    from fer_hf.evaluation.reports.comparison import compare_runs
-    from fer_hf.evaluation.reports.comparison_table import render_comparison, save_comparison
+    from fer_hf.evaluation.reports.run_comparison import (
+        compare_runs,
+        render_comparison,
+        save_comparison,
+    )
     from fer_hf.evaluation.reports.run_report import load_report
 
     comparison = compare_runs({run: load_report(run) for run in given.models})
@@ -66,7 +69,7 @@ def _compare_reports(given: Namespace) -> None:
 def _compare_models(given: Namespace) -> None:
     from fer_hf.evaluation.metrics.paired import check_models
     from fer_hf.evaluation.model_comparison import compare_models
-    from fer_hf.evaluation.reports.paired_table import (
+    from fer_hf.evaluation.reports.paired_comparison import (
         render_paired_comparison,
         save_paired_comparison,
     )

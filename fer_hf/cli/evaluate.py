@@ -36,7 +36,7 @@ def main(args: Sequence[str]) -> None:
     from datasets.utils import disable_progress_bars
 
     from fer_hf.evaluation.checkpoint_evaluation import evaluate_checkpoint, save_evaluation
-    from fer_hf.evaluation.reports.checkpoint_table import (
+    from fer_hf.evaluation.reports.checkpoint_report import (
         render_checkpoint_report,
         render_side_by_side,
     )

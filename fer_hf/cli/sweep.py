@@ -110,8 +110,8 @@ def _save(heads: "Sequence[SweptHead]", folder: Path) -> None:
     import json
     from dataclasses import asdict
 
-    from fer_hf.evaluation.reports.plots import plot_sweep
-    from fer_hf.evaluation.reports.run_report import write_text_atomically
+    from fer_hf.evaluation.reports.report_files import write_text_atomically
+    from fer_hf.evaluation.reports.run_plots import plot_sweep
 
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for head in sorted(heads, key=lambda row: row.settings.learning_rate):

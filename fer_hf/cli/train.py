@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_hf.evaluation.reports.comparison import Comparison
+    from fer_hf.evaluation.reports.run_comparison import Comparison
     from fer_hf.evaluation.reports.run_report import RunReport
     from fer_hf.training.recipes import RunArguments
 
@@ -21,7 +21,7 @@ def main(args: Sequence[str]) -> None:
 
     from accelerate import PartialState
 
-    from fer_hf.evaluation.reports.comparison_table import render_comparison
+    from fer_hf.evaluation.reports.run_comparison import render_comparison
     from fer_hf.training.run import fine_tune_all
 
     if PartialState().is_main_process:
@@ -83,7 +83,7 @@ def _write_cards(
     runs: Sequence["RunArguments"], reports: Sequence["RunReport"], comparison: "Comparison"
 ) -> None:
     """Write the cards again, each with the comparison."""
-    from fer_hf.evaluation.reports.run_report import write_text_atomically
+    from fer_hf.evaluation.reports.report_files import write_text_atomically
     from fer_hf.publishing.model_card import CARD_NAME, render_model_card
 
     for run, report in zip(runs, reports, strict=True):

@@ -1,20 +1,16 @@
-"""The evaluation of a checkpoint: its scores, by one process or several, to a report in a folder.
-
-A room of its own because it needs what evaluation may not know: networks and pictures.
-"""
+"""The evaluation of a checkpoint: from scores, by one process or more, to a report in a folder."""
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from accelerate.utils import gather_object
 from datasets import Dataset
-from datasets.utils import tqdm
-from matplotlib.figure import Figure
 from PIL import Image
+from tqdm.auto import tqdm
 
 from fer_hf.data.audit.contact_sheet import render_contact_sheet
 from fer_hf.data.audit.fingerprints import (
@@ -26,24 +22,31 @@ from fer_hf.data.audit.fingerprints import (
 from fer_hf.data.labels import map_labels, map_votes, match_labels
 from fer_hf.data.pictures import to_rgb
 from fer_hf.data.stored_pictures import read_encoded
-from fer_hf.evaluation.metrics.evaluation import evaluate_scores
+from fer_hf.evaluation.metrics.evaluation import Evaluation, evaluate_scores
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
-from fer_hf.evaluation.metrics.slices import Slice, compute_slices, measure_pictures
-from fer_hf.evaluation.reports.checkpoint_plots import plot_one_reliability
-from fer_hf.evaluation.reports.checkpoint_report import (
-    CheckpointReport,
+from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures
+from fer_hf.evaluation.reports.checkpoint_figures import (
     CrowdComparison,
     compare_with_crowd,
     list_surest_mistakes,
-    load_checkpoint_report,
     measure_not_sure,
+)
+from fer_hf.evaluation.reports.checkpoint_report import (
+    CheckpointReport,
+    load_checkpoint_report,
     save_checkpoint_report,
 )
+from fer_hf.evaluation.reports.evaluation_plots import (
+    plot_confusion_matrix,
+    plot_reliability,
+    plot_robustness,
+)
 from fer_hf.evaluation.reports.html_page import render_page
-from fer_hf.evaluation.reports.plots import plot_confusion_matrix, plot_curves
+from fer_hf.evaluation.reports.plot_style import to_png
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
-from fer_hf.evaluation.reports.robustness_plots import plot_robustness
-from fer_hf.evaluation.reports.run_report import REPORT_NAME, load_report, write_text_atomically
+from fer_hf.evaluation.reports.report_files import REPORT_NAME, write_text_atomically
+from fer_hf.evaluation.reports.run_plots import plot_curves
+from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.evaluation.robustness.measuring import Robustness, measure_robustness, sample_rows
 from fer_hf.evaluation.scoring import Classifier, join_processes, score_share, split_rows
@@ -66,7 +69,7 @@ def evaluate_checkpoint(
     batch_size: int = 32,
     command: str = "",
 ) -> CheckpointReport:
-    """Score a split, and measure all that a report says.
+    """Score a split, and measure all that a report contains.
 
     Several processes of one launch must call it together: each scores its share of the pictures,
     every picture once, and all return the same report.
@@ -78,13 +81,13 @@ def evaluate_checkpoint(
             has voted.
         data: Where the pictures come from, for the report.
         split_name: Which split it is, for the report.
-        num_corrupted: On how many pictures corruptions are measured, chosen by lot; None leaves
+        num_corrupted: On how many pictures, chosen at random, corruptions are measured; None leaves
             them out.
         batch_size: Pictures at a time.
         command: What was typed, for the report.
 
     Raises:
-        ValueError: Labels that the model lacks, scores that are no numbers, or a value out of its
+        ValueError: Labels that the model lacks, scores that are not numbers, or a value out of its
             range.
         OSError: The checkpoint cannot be found, reached or read.
     """
@@ -92,50 +95,37 @@ def evaluate_checkpoint(
     labels = map_labels(split["label"][:], data_names, names)
     # What may be refused comes before minutes of scoring.
     corrupted = None if num_corrupted is None else sample_rows(labels, num_corrupted)
-    scores, voted_scores = _score(classifier, split, voted, batch_size)
-    evaluation = evaluate_scores(scores[0], labels, names)
-    crowd: CrowdComparison | None = None
-    not_sure = classifier.not_sure
-    if voted is not None:
-        votes, other_votes = _read_votes(split, names)
-        voted_votes, voted_others = _read_votes(voted, names)
-        crowd = compare_with_crowd(
-            evaluation,
-            labels,
-            votes,
-            other_votes,
-            voted_scores[0],
-            voted_votes,
-            all_other_votes=voted_others,
-            crowd_scores=(
-                classifier.compute_crowd_scores(voted_scores[0]) if classifier.knows_crowd else None
-            ),
-        )
+    both, voted_scores = _score(classifier, split, voted, batch_size)
+    scores, not_sure = both[0], classifier.not_sure
+    evaluation = evaluate_scores(scores, labels, names)
     return CheckpointReport(
         model=name_source(classifier.model_name_or_path),
         data=name_source(data),
         split=split_name,
         label_match=match_labels(data_names, names),
         evaluation=evaluation,
-        with_flip_averaging=evaluate_scores(scores.mean(axis=0), labels, names),
-        crowd=crowd,
+        with_flip_averaging=evaluate_scores(both.mean(axis=0), labels, names),
+        crowd=None
+        if voted is None
+        else _compare_with_crowd(classifier, evaluation, labels, split, voted, voted_scores[0]),
         versions=collect_versions(),
         num_seen=_count_seen(classifier, split),
-        reliability=compute_reliability(scores[0], labels),
-        not_sure=measure_not_sure(scores[0], labels, names, not_sure) if not_sure else None,
-        slices=_compute_slices(split, scores[0].argmax(axis=1) == labels),
-        robustness=_measure_robustness(
-            classifier, split.select(corrupted), labels[corrupted], batch_size
-        )
+        reliability=compute_reliability(scores, labels),
+        not_sure=measure_not_sure(scores, labels, names, not_sure) if not_sure else None,
+        slices={
+            name: compute_slices(scores.argmax(axis=1) == labels, values)
+            for name, values in measure_pictures(_iterate_pictures(split)).items()
+        },
+        robustness=_measure_robustness(classifier, split, labels, corrupted, batch_size)
         if corrupted
         else None,
-        mistakes=list_surest_mistakes(scores[0], labels, names),
+        mistakes=list_surest_mistakes(scores, labels, names),
         command=command,
     )
 
 
 def check_report_folder(folder: str | Path) -> None:
-    """Refuse a folder that holds anything else than an earlier report of a checkpoint.
+    """Refuse a folder that holds anything but an earlier report of a checkpoint.
 
     Raises:
         FileExistsError: It does, or it is a file.
@@ -158,10 +148,7 @@ def check_report_folder(folder: str | Path) -> None:
 
 
 def save_evaluation(
-    report: CheckpointReport,
-    split: Dataset,
-    classifier: Classifier,
-    output_dir: str | Path,
+    report: CheckpointReport, split: Dataset, classifier: Classifier, output_dir: str | Path
 ) -> Path:
     """Write the page, its plots, and last `report.json`, in place of an earlier report.
 
@@ -169,7 +156,7 @@ def save_evaluation(
         report: Of the checkpoint on the split.
         split: Where the mistakes' pictures are taken from.
         classifier: The checkpoint, for the curves of its training.
-        output_dir: As `check_report_folder` has it.
+        output_dir: A folder that `check_report_folder` accepts.
 
     Returns:
         The path of the page.
@@ -183,17 +170,17 @@ def save_evaluation(
     folder.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)
-    plots = {name: _to_png(figure) for name, figure in _draw(report, classifier).items()}
-    for name, content in plots.items():
-        (folder / f"{name}.png").write_bytes(content)
     rows = [mistake.row for mistake in report.mistakes]
     mistakes = [to_rgb(picture) for picture in split[rows]["image"]] if rows else []
+    plots = _draw(report, classifier)
+    page = render_page(report, plots, list(map(_encode_small, mistakes)))
     if mistakes:
         captions = [f"{mistake.label}: {mistake.answer}" for mistake in report.mistakes]
         title = "Surest mistakes, label: answer"
         sheet = render_contact_sheet(mistakes, captions, columns=6, cell=128, title=title)
-        sheet.save(folder / "mistakes.png")
-    page = render_page(report, plots, [_encode(picture) for picture in mistakes])
+        plots["mistakes"] = _encode(sheet)
+    for name, content in plots.items():
+        (folder / f"{name}.png").write_bytes(content)
     write_text_atomically(folder / PAGE_NAME, page)
     save_checkpoint_report(report, folder)
     return folder / PAGE_NAME
@@ -222,27 +209,46 @@ def _read_votes(split: Dataset, names: Sequence[str]) -> tuple[npt.NDArray, npt.
 
 
 def _count_seen(classifier: Classifier, split: Dataset) -> int | None:
-    """Count the pictures that were trained on; None where the checkpoint does not tell."""
+    """Count the pictures that were trained on; None where the checkpoint does not say."""
     file = classifier.find_file(SEEN_NAME)
     if file is None:
         return None
     return int(find_seen(compute_fingerprints(split), load_fingerprints(file.parent)).sum())
 
 
-def _compute_slices(split: Dataset, right: npt.NDArray[np.bool_]) -> dict[str, list[Slice]]:
-    pictures = (
-        to_rgb(picture)
-        for batch in split.select_columns("image").iter(128)
-        for picture in batch["image"]
+def _iterate_pictures(split: Dataset) -> Iterator[Image.Image]:
+    for batch in split.select_columns("image").iter(128):
+        yield from map(to_rgb, batch["image"])
+
+
+def _compare_with_crowd(
+    classifier: Classifier,
+    evaluation: Evaluation,
+    labels: npt.NDArray[np.int64],
+    split: Dataset,
+    voted: Dataset,
+    voted_scores: Scores,
+) -> CrowdComparison:
+    votes, other_votes = _read_votes(split, classifier.label_names)
+    voted_votes, voted_others = _read_votes(voted, classifier.label_names)
+    knows_crowd = classifier.knows_crowd
+    return compare_with_crowd(
+        evaluation,
+        labels,
+        votes,
+        other_votes,
+        voted_scores,
+        voted_votes,
+        all_other_votes=voted_others,
+        crowd_scores=classifier.compute_crowd_scores(voted_scores) if knows_crowd else None,
     )
-    values = measure_pictures(pictures)
-    return {name: compute_slices(right, values[name]) for name in values}
 
 
 def _measure_robustness(
     classifier: Classifier,
     split: Dataset,
     labels: npt.NDArray[np.int64],
+    rows: Sequence[int],
     batch_size: int,
 ) -> Robustness:
     """Measure corruptions; the processes of one launch share each batch."""
@@ -251,13 +257,13 @@ def _measure_robustness(
         share = [pictures[row] for row in split_rows(len(pictures))]
         return np.concatenate(gather_object([classifier(share)]))
 
-    total = len(split) * (1 + len(CORRUPTIONS) * len(STRENGTHS))
+    total = len(rows) * (1 + len(CORRUPTIONS) * len(STRENGTHS))
     with tqdm(total=total, desc="Corruptions", unit=" pictures", disable=None) as bar:
         return measure_robustness(
             classify,
             corrupt,
-            split["image"],
-            labels,
+            split.select(rows)["image"],
+            labels[rows],
             corruptions=CORRUPTIONS,
             strengths=STRENGTHS,
             batch_size=batch_size * join_processes().num_processes,
@@ -265,11 +271,12 @@ def _measure_robustness(
         )
 
 
-def _draw(report: CheckpointReport, classifier: Classifier) -> dict[str, Figure]:
-    title = f"{report.model} on {report.data}, {report.split}"
+def _draw(report: CheckpointReport, classifier: Classifier) -> dict[str, bytes]:
+    """Return the name of each plot and its PNG file."""
+    title = report.title
     figures = {"confusion_matrix": plot_confusion_matrix(report.evaluation, title)}
     if report.reliability:
-        figures["reliability"] = plot_one_reliability(report.reliability, title)
+        figures["reliability"] = plot_reliability({"": report.reliability}, title)
     if report.robustness and report.robustness.per_corruption:
         figures["corruptions"] = plot_robustness(report.robustness, title)
     # A checkpoint from elsewhere may lie beside a report of another kind, or of none.
@@ -277,19 +284,17 @@ def _draw(report: CheckpointReport, classifier: Classifier) -> dict[str, Figure]
         file = classifier.find_file(REPORT_NAME)
         if file and (run := load_report(file)).history:
             figures["curves"] = plot_curves(run.history, run.display_name)
-    return figures
-
-
-def _to_png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
+    return {name: to_png(figure) for name, figure in figures.items()}
 
 
 def _encode(picture: Image.Image) -> bytes:
-    """Encode a picture for the page, where it is shown at most so large."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _encode_small(picture: Image.Image) -> bytes:
+    """Encode a picture for the page, which shows it no larger."""
     small = picture.copy()
     small.thumbnail((240, 240))
-    stream = io.BytesIO()
-    small.save(stream, "PNG")
-    return stream.getvalue()
+    return _encode(small)

@@ -13,14 +13,14 @@ from PIL import Image
 
 from fer_hf.data.labels import map_labels
 from fer_hf.evaluation.metrics.paired import (
-    ModelCost,
     ModelScores,
-    PairedComparison,
     check_models,
     compare_scores,
 )
+from fer_hf.evaluation.reports.paired_comparison import ModelCost, PairedComparison
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
-from fer_hf.evaluation.reports.run_report import REPORT_NAME, load_report
+from fer_hf.evaluation.reports.report_files import REPORT_NAME
+from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.scoring import Classifier, score_split
 
 _NUM_TIMED_PICTURES = 30

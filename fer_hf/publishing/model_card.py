@@ -12,13 +12,9 @@ from tabulate import tabulate
 
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate, render_share
-from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport
-from fer_hf.evaluation.reports.checkpoint_table import (
-    describe_not_sure,
-    describe_seen,
-    render_worth,
-)
-from fer_hf.evaluation.reports.comparison import Comparison
+from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, describe_seen
+from fer_hf.evaluation.reports.checkpoint_sections import describe_not_sure, render_worth
+from fer_hf.evaluation.reports.run_comparison import Comparison
 from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.publishing.licensing import (
     KNOWN_DATA,

@@ -24,11 +24,11 @@ from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.people.human import Yardstick, compute_constant_answer, compute_tagger
-from fer_hf.evaluation.reports.comparison import Comparison, compare_runs
-from fer_hf.evaluation.reports.comparison_table import save_comparison
-from fer_hf.evaluation.reports.plots import plot_reliability
+from fer_hf.evaluation.reports.evaluation_plots import plot_reliability
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
-from fer_hf.evaluation.reports.run_report import REPORT_NAME, RunReport, load_report, save_report
+from fer_hf.evaluation.reports.report_files import REPORT_NAME
+from fer_hf.evaluation.reports.run_comparison import Comparison, compare_runs, save_comparison
+from fer_hf.evaluation.reports.run_report import RunReport, load_report, save_report
 from fer_hf.inference.classifier import keep_not_sure
 from fer_hf.models import (
     LoadedModel,
@@ -185,10 +185,11 @@ def _finish_head(
     scores = compute_softmax(calibration.apply(logits))
     if trainer.is_world_process_zero():
         folder = Path(str(training.output_dir))
-        before = compute_reliability(compute_softmax(logits), labels)
-        after = compute_reliability(scores, labels)
-        figure = plot_reliability(before, after, f"{folder.name}, validation")
-        figure.savefig(folder / "reliability.png")
+        panels = {
+            "before calibration": compute_reliability(compute_softmax(logits), labels),
+            "after calibration": compute_reliability(scores, labels),
+        }
+        plot_reliability(panels, f"{folder.name}, validation").savefig(folder / "reliability.png")
     votes = validation["votes"][:] if "votes" in validation.column_names else None
     not_sure = fit_not_sure(scores, labels, votes)
     if calibration.method == "temperature":

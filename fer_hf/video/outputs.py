@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from fer_hf.evaluation.reports.plots import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
+from fer_hf.evaluation.reports.plot_style import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
 from fer_hf.faces.reading import FaceReading
 from fer_hf.video.frames import Frame, VideoFile
 

@@ -13,10 +13,11 @@ from fer_hf.evaluation.people.human import Yardstick
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,
     compare_with_crowd,
+    describe_seen,
     save_checkpoint_report,
 )
-from fer_hf.evaluation.reports.checkpoint_table import describe_seen, render_worth
-from fer_hf.evaluation.reports.comparison import compare_runs
+from fer_hf.evaluation.reports.checkpoint_sections import render_worth
+from fer_hf.evaluation.reports.run_comparison import compare_runs
 from fer_hf.evaluation.reports.run_report import RunReport, save_report
 from fer_hf.publishing.model_card import leave_out_missing, prepare_card, render_model_card
 

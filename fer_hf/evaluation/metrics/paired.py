@@ -1,14 +1,13 @@
 """Models on the same pictures, compared picture by picture.
 
-Unlike in `reports.comparison`, which reads what each run once reported about itself, all models
+Unlike in `reports.run_comparison`, which reads what each run once reported about itself, all models
 answer on the same pictures here, so that what is hard about a picture cancels out and a much
 smaller difference can be told from chance.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,60 +67,6 @@ class Difference(Figures):
     def is_real(self) -> bool:
         """Whether chance does not explain the difference of accuracy: adjusted p below 0.05."""
         return self.adjusted_p_value < SIGNIFICANCE
-
-
-@dataclass(frozen=True)
-class ModelCost:
-    """What a model costs, and how much better it knows its own training pictures.
-
-    Attributes:
-        num_parameters: Parameters of the whole network.
-        file_megabytes: Size of its weights on disk in 10⁶ bytes; None where they are not here.
-        milliseconds: Median CPU time of one picture, one at a time on one thread.
-        accuracy_gap: Train minus validation accuracy of its own run; None without a report.
-        loss_gap: Validation minus train NLL of its own run, in nats; None without a report.
-    """
-
-    num_parameters: int
-    file_megabytes: float | None
-    milliseconds: float
-    accuracy_gap: float | None
-    loss_gap: float | None
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """Models on the same pictures.
-
-    Attributes:
-        data: Name of the data set.
-        split: `train`, `validation`, `test`, or `all` of them.
-        evaluations: Model to its figures, the most accurate first.
-        differences: One for each pair of models, in that order.
-        costs: Model to its cost.
-        versions: Package to its version.
-    """
-
-    data: str
-    split: str
-    evaluations: dict[str, Evaluation]
-    differences: list[Difference]
-    costs: dict[str, ModelCost]
-    versions: dict[str, str]
-
-    @property
-    def num_pictures(self) -> int:
-        """How many pictures the models were compared on."""
-        return next(iter(self.evaluations.values())).num_pictures
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data that `json` can write, None for what is undefined."""
-        return {
-            "num_pictures": self.num_pictures,
-            **asdict(self),
-            "evaluations": {name: found.to_dict() for name, found in self.evaluations.items()},
-            "differences": [difference.to_dict() for difference in self.differences],
-        }
 
 
 def compare_scores(

@@ -4,19 +4,16 @@ A room of its own beside `robustness`: there the same pictures are made worse, h
 are taken as they are, so that a slice may also differ in who it shows and what they feel.
 """
 
-import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import laplace
-from tabulate import tabulate
 
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 
-WIDTH = 90
 NUM_SLICES = 5
 # Pictures of all sizes are compared at this one, or sharpness would be size by another name.
 _SHARPNESS_SIDE = 96
@@ -96,32 +93,6 @@ def compute_slices(right: npt.ArrayLike, values: npt.ArrayLike) -> list[Slice]:
     return [
         _describe(right[groups == group], values[groups == group]) for group in np.unique(groups)
     ]
-
-
-def render_slices(slices: Mapping[str, list[Slice]]) -> str:
-    """Render the slices by each value, and say of which there are none, in at most 90 columns."""
-    rows = [
-        [
-            name if position == 0 else "",
-            f"{part.low:,.0f} – {part.high:,.0f}",
-            f"{part.num_pictures:,}",
-            f"{part.accuracy.value:.3f}",
-            f"{part.accuracy.low:.3f} – {part.accuracy.high:.3f}",
-        ]
-        for name, parts in slices.items()
-        for position, part in enumerate(parts)
-    ]
-    table = tabulate(
-        rows,
-        headers=["slice by", "from – to", "pictures", "accuracy", "95 % interval"],
-        tablefmt="simple",
-        colalign=["left", "right", "right", "right", "right"],
-        disable_numparse=True,
-    )
-    constant = [name for name, parts in slices.items() if not parts]
-    note = f"The same in all pictures, so not sliced by: {', '.join(constant)}." if constant else ""
-    blocks = [table if rows else "", textwrap.fill(note, WIDTH)]
-    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _describe(right: npt.NDArray[np.bool_], values: npt.NDArray[np.float64]) -> Slice:

@@ -1,28 +1,28 @@
 """The report of a run: what was trained, on what, and how good it is, as one JSON file.
 
-The report is the only thing that the model card and the comparison read about a run, so a run is
-still understood when its machine, its data and its network are gone.
+The model card and the comparison read nothing else about a run, so a run is still understood when
+its machine, its data and its network are gone.
 """
 
-import json
-import math
 import os
-import tempfile
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fer_hf.evaluation.metrics.evaluation import Evaluation
+from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.people.human import Yardstick
-from fer_hf.evaluation.reports.plots import plot_confusion_matrix, plot_curves
-
-REPORT_NAME = "report.json"
-FORMAT = 2
-# What format 1 called its fields and values.
-_RENAMED_FIELDS = {"backbone_knowledge": "pretrained_on", "trained_part": "fine_tuned"}
-_RENAMED_VALUES = {"nothing": "none", "everything": "all layers"}
+from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
+from fer_hf.evaluation.reports.plot_style import to_png
+from fer_hf.evaluation.reports.report_files import REPORT_NAME, Json, ReportFormat, save_json
+from fer_hf.evaluation.reports.run_plots import plot_curves
+from fer_hf.evaluation.reports.tables import (
+    Block,
+    Picture,
+    Table,
+    render_estimate,
+    render_html,
+    render_value,
+)
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,54 @@ class RunReport:
         first = getattr(self.evaluations[split], figure).value
         return first - getattr(self.evaluations[other_split], figure).value
 
+    @property
+    def gaps(self) -> dict[str, float | None]:
+        """The two gaps by the names that `report.json` gives them."""
+        return {"accuracy": self.accuracy_gap, "loss": self.loss_gap}
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what `report.json` holds: the fields, `format`, and the two `gaps`.
+        """Return what `report.json` holds: the fields, `kind`, `format`, and the two `gaps`.
 
         Raises:
-            TypeError: If `settings` or `history` hold something JSON cannot, saying where.
+            TypeError: `settings` or `history` hold something JSON cannot, saying where.
         """
-        gaps = {"accuracy": self.accuracy_gap, "loss": self.loss_gap}
-        evaluations = {split: found.to_dict() for split, found in self.evaluations.items()}
-        fields = {**asdict(self), "evaluations": evaluations}
-        return _to_json({"format": FORMAT, **fields, "gaps": gaps}, "report")
+        return RUN_FORMAT.to_json(self)
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "RunReport":
-        """Rebuild a report from what `to_dict` returned; the gaps are computed, never read.
+    def _repr_html_(self) -> str:
+        return render_html(_list_blocks(self))
 
-        Raises:
-            ValueError: If it is not a report, of another format, or lacks a field.
-        """
-        return _parse_report(data, "The dictionary")
+
+def _upgrade(data: Json) -> Json:
+    """Rename what format 1 called otherwise."""
+    if data["format"] != 1:
+        return data
+    renamed = dict(data, format=2)
+    for old, new in (("backbone_knowledge", "pretrained_on"), ("trained_part", "fine_tuned")):
+        if old in renamed:
+            value = renamed.pop(old)
+            renamed[new] = {"nothing": "none", "everything": "all layers"}.get(value, value)
+    return renamed
+
+
+RUN_FORMAT = ReportFormat(
+    RunReport,
+    kind="run",
+    number=2,
+    title="the report of a finished run",
+    advice="Give the output folder of a run, or its `report.json`.",
+    computed=("gaps",),
+    upgrade=_upgrade,
+)
+
+
+def load_report(run_dir_or_json: str | os.PathLike[str]) -> RunReport:
+    """Load the report of a run from its folder or from the JSON file itself.
+
+    Raises:
+        FileNotFoundError: There is no report.
+        ValueError: The file is not a report, of another format, or was changed by hand.
+    """
+    return RUN_FORMAT.load(run_dir_or_json)
 
 
 def save_report(report: RunReport, output_dir: str | os.PathLike[str]) -> Path:
@@ -117,10 +146,9 @@ def save_report(report: RunReport, output_dir: str | os.PathLike[str]) -> Path:
         The path of `report.json`.
 
     Raises:
-        TypeError: If `settings` hold something JSON cannot.
+        TypeError: `settings` hold something JSON cannot.
     """
-    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    folder = Path(output_dir)
+    content, folder = report.to_dict(), Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if report.history:
         plot_curves(report.history, report.display_name).savefig(folder / "curves.png")
@@ -129,104 +157,31 @@ def save_report(report: RunReport, output_dir: str | os.PathLike[str]) -> Path:
         title = f"{report.display_name}, {split}"
         figure = plot_confusion_matrix(report.evaluations[split], title)
         figure.savefig(folder / "confusion_matrix.png")
-    return write_text_atomically(folder / REPORT_NAME, text)
+    return save_json(content, folder / REPORT_NAME)
 
 
-def load_report(run_dir_or_json: str | os.PathLike[str]) -> RunReport:
-    """Load the report of a run from its folder or from the JSON file itself.
-
-    Raises:
-        FileNotFoundError: If there is no report.
-        ValueError: If the file is not a report, of another format, or lacks a field.
-    """
-    path = Path(run_dir_or_json)
-    if path.is_dir():
-        path = path / REPORT_NAME
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Found no `{path}`, expected the report of a finished run. "
-            "Give the output folder of a run, or its `report.json`."
-        )
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"`{path}` is not JSON ({error}), expected the report of a run. "
-            "Give the output folder of a run, or its `report.json`."
-        ) from error
-    return _parse_report(data, f"`{path}`")
-
-
-def write_text_atomically(path: Path, text: str) -> Path:
-    """Write `text` so that `path` holds either the old content or all of the new."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        # A temporary file is private; what it becomes should be as readable as its neighbours.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _parse_report(data: Any, source: str) -> RunReport:
-    """Build a report from parsed JSON, naming `source` in every refusal."""
-    if isinstance(data, dict) and "kind" in data:
-        raise ValueError(
-            f"{source} is a report of the kind {data['kind']!r}, expected that of a run. "
-            "Give the output folder of a run, or its `report.json`."
-        )
-    if not isinstance(data, dict) or "format" not in data or "evaluations" not in data:
-        raise ValueError(
-            f"{source} is not a fer_hf report: it lacks `format` and `evaluations`. "
-            "Give the output folder of a run, or its `report.json`."
-        )
-    if data["format"] == 1:
-        renamed = {new: data[old] for old, new in _RENAMED_FIELDS.items() if old in data}
-        values = {name: _RENAMED_VALUES.get(value, value) for name, value in renamed.items()}
-        data = {**data, **values, "format": FORMAT}
-    if data["format"] != FORMAT:
-        raise ValueError(
-            f"{source} has report format {data['format']!r}, expected {FORMAT}. "
-            "Read it with the version of fer_hf that wrote it, or run the training again."
-        )
-    names = [item.name for item in fields(RunReport)]
-    missing = [name for name in names if name not in data]
-    if missing:
-        raise ValueError(
-            f"{source} lacks {missing}, expected every field of a report. "
-            "The file was changed by hand: run the training again."
-        )
-    values = {name: data[name] for name in names}
-    try:
-        values["yardsticks"] = [Yardstick(**figures) for figures in data["yardsticks"]]
-        values["evaluations"] = {
-            split: Evaluation.from_dict(figures) for split, figures in data["evaluations"].items()
-        }
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{source} has `evaluations` or `yardsticks` that cannot be read ({error!r}), expected "
-            "what fer_hf wrote. The file was changed by hand: run the training again."
-        ) from error
-    return RunReport(**values)
-
-
-def _to_json(value: Any, where: str) -> Any:
-    """Return `value` as JSON can hold it: NaN and infinities become None, odd types are refused."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [_to_json(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, dict):
-        return {str(key): _to_json(item, f"{where}.{key}") for key, item in value.items()}
-    raise TypeError(
-        f"Found {value!r} at `{where}`, expected a number, a string, None, or lists and "
-        "dictionaries of them. Turn it into one of these, for example with `str`."
-    )
+def _list_blocks(report: RunReport) -> list[Block]:
+    """Return what a notebook shows: where the model comes from, figures by split, and curves."""
+    others = [(one.name, {**vars(one)}) for one in report.yardsticks]
+    rows = [
+        [
+            metric.title,
+            *(
+                render_estimate(found.figures.get(metric.name), is_share=metric.is_share)
+                for found in report.evaluations.values()
+            ),
+            *(render_value(figures.get(metric.name)) for _, figures in others),
+        ]
+        for metric in METRICS
+    ]
+    headers = ["figure", *report.evaluations, *(f"{name}, test" for name, _ in others)]
+    blocks: list[Block] = [
+        f"{report.display_name} on {report.data}: {report.model_name_or_path}, pretrained on "
+        f"{report.pretrained_on}, fine-tuned {report.fine_tuned}, "
+        f"{report.num_trainable_parameters:,} of {report.num_parameters:,} parameters.",
+        Table(headers, rows, "Figures of each split with 95 % intervals"),
+    ]
+    if report.history:
+        plot = to_png(plot_curves(report.history, report.display_name))
+        blocks.append(Picture(plot, "Loss and accuracy over the epochs"))
+    return blocks

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tabulate import tabulate
 
@@ -45,7 +45,7 @@ class Table:
             text = self._tabulate(
                 [[re.sub(r" \(([^()]*)\)$", r"\n\1", cell) for cell in row] for row in self.rows]
             )
-        return f"{self.caption}\n\n{text}" if self.caption else text
+        return f"{_fill(self.caption, width)}\n\n{text}" if self.caption else text
 
     def to_markdown(self) -> str:
         """Render with one line for each row, and without the caption."""
@@ -104,30 +104,40 @@ Gallery = tuple[Picture, ...]
 Block = str | Table | Picture | Gallery | Section
 
 
-def render_text(blocks: Sequence[Block], width: int = WIDTH) -> str:
-    """Render for a terminal: sentences are filled to `width`, pictures left out."""
+def render(
+    blocks: Sequence[Block],
+    layout: Literal["terminal", "markdown"] = "terminal",
+    width: int = WIDTH,
+) -> str:
+    """Render blocks without their pictures.
+
+    Args:
+        blocks: What to render.
+        layout: "terminal", in `width` columns, or "markdown", with a line for each row.
+        width: Of the terminal.
+
+    Raises:
+        ValueError: An unknown layout.
+    """
+    if layout not in ("terminal", "markdown"):
+        raise ValueError(
+            f"Found layout {layout!r}, expected 'terminal' or 'markdown'. Choose one of them."
+        )
+    is_terminal = layout == "terminal"
     parts = []
     for block in blocks:
         if isinstance(block, str):
-            parts.append(textwrap.fill(block, width, break_on_hyphens=False) + "\n")
+            parts.append(_fill(block, width) if is_terminal else block)
         elif isinstance(block, Table):
-            parts.append(block.to_text(width) + "\n")
+            parts.append(block.to_text(width) if is_terminal else block.to_markdown())
         elif isinstance(block, Section):
-            parts.append(f"{block.title.upper()}\n\n{render_text(block.blocks, width)}")
-    return "\n".join(parts)
+            heading = block.title.upper() if is_terminal else f"## {block.title}"
+            parts.append(f"{heading}\n\n{render(block.blocks, layout, width).rstrip()}")
+    return "\n\n".join(parts) + "\n"
 
 
-def render_markdown(blocks: Sequence[Block]) -> str:
-    """Render as Markdown; pictures are left out."""
-    parts = []
-    for block in blocks:
-        if isinstance(block, str):
-            parts.append(block + "\n")
-        elif isinstance(block, Table):
-            parts.append(block.to_markdown() + "\n")
-        elif isinstance(block, Section):
-            parts.append(f"## {block.title}\n\n{render_markdown(block.blocks)}")
-    return "\n".join(parts)
+def _fill(text: str, width: int) -> str:
+    return textwrap.fill(text, width, break_on_hyphens=False)
 
 
 def render_html(blocks: Sequence[Block]) -> str:
@@ -175,3 +185,15 @@ def render_value(figure: float | None, *, is_share: bool = True) -> str:
     if figure is None:
         return MISSING
     return f"{100 * figure:.1f} %" if is_share else f"{figure:.3f}"
+
+
+def render_p_value(p_value: float) -> str:
+    """Write a p value in three decimals."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def render_gaps(accuracy_gap: float | None, loss_gap: float | None) -> str:
+    """Write the gaps of a run to its training pictures: points of accuracy, and (nats)."""
+    if accuracy_gap is None or loss_gap is None:
+        return MISSING
+    return f"{100 * accuracy_gap:+z.1f} ({loss_gap:+z.2f})"

@@ -1,14 +1,13 @@
 """How much of a classifier's accuracy is left when its pictures get worse.
 
-A room of its own because it scores pictures many times over. The classifier and what corrupts a
-picture come as plain functions, so that it knows neither networks nor the room of pictures.
+The classifier and what corrupts a picture are plain functions here, so that anything that turns
+pictures into scores can be measured.
 
 The protocol is that of Hendrycks & Dietterich, "Benchmarking Neural Network Robustness to Common
 Corruptions and Perturbations", ICLR 2019 (arXiv:1903.12261). Their mean corruption error is
-relative to AlexNet's on ImageNet; here stands the accuracy itself, averaged in the same way.
+relative to AlexNet's on ImageNet; this is the accuracy itself, averaged in the same way.
 """
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,21 +16,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from sklearn.utils import resample
-from tabulate import tabulate
 
-from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.evaluation.metrics.intervals import (
     UNDEFINED,
     Estimate,
     estimate_bootstrap,
     resample_counts,
 )
+from fer_hf.evaluation.metrics.predictions import Predictions
 
 Scores = npt.NDArray[np.floating[Any]]
 Classify = Callable[[Sequence[Image.Image]], Scores]
 Corrupt = Callable[[Image.Image, str, int], Image.Image]
-
-WIDTH = 90
 
 
 @dataclass(frozen=True)
@@ -84,23 +80,18 @@ class Robustness:
         """Return plain data that `json` can write; None for what is undefined."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Robustness":
-        """Rebuild what `to_dict` returned.
+    def sort_corruptions(self) -> dict[str, CorruptedAccuracy]:
+        """Return corruption to its figures, the one that costs most accuracy first."""
+        return dict(sorted(self.per_corruption.items(), key=lambda item: sum(item[1].accuracy)))
 
-        Raises:
-            KeyError: If a figure is missing.
-            TypeError: If a field is missing or unknown.
-        """
-        per_corruption = {
-            name: CorruptedAccuracy(**_rebuild_estimates(figures))
-            for name, figures in data["per_corruption"].items()
-        }
-        return cls(**{**_rebuild_estimates(data), "per_corruption": per_corruption})
+    def compute_shades(self, accuracies: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return how deep a heat map shades accuracies: 1 if clean, 0 for 50 points less."""
+        clean = self.clean_accuracy.value or 0.0
+        return np.clip(1 - 2 * (clean - np.asarray(accuracies)), 0, 1)
 
 
 def sample_rows(labels: npt.ArrayLike, num_pictures: int, seed: int = 0) -> list[int]:
-    """Choose pictures by lot, of each label in proportion.
+    """Choose pictures at random, of each label in proportion.
 
     Args:
         labels: (N,) label ids.
@@ -163,68 +154,34 @@ def measure_robustness(
             f"Found {len(corruptions)} corruptions, {len(strengths)} strengths and batches of "
             f"{batch_size}, expected 1 or more of each. Name what to measure."
         )
+    label_ids = np.asarray(labels)
     conditions = [(name, strength) for name in corruptions for strength in strengths]
-    clean: list[Scores] = []
-    corrupted: dict[tuple[str, int], list[Scores]] = {condition: [] for condition in conditions}
+    # Whether each answer is right; the first row is that of the pictures as they are.
+    right = np.empty((1 + len(conditions), len(label_ids)))
     changing = set()
     report = on_progress or (lambda num_scored: None)
-    for start in range(0, len(pictures), batch_size):
-        batch = list(pictures[start : start + batch_size])
+    for start in range(0, len(label_ids), batch_size):
+        rows = slice(start, start + batch_size)
+        batch = list(pictures[rows])
         originals = list(map(_identify, batch))
-        clean.append(classify(batch))
+        right[0, rows] = Predictions.check(classify(batch), label_ids[rows]).is_right
         report(len(batch))
-        for name, strength in conditions:
+        for condition, (name, strength) in enumerate(conditions, start=1):
             worse = [corrupt(picture, name, strength) for picture in batch]
             if list(map(_identify, worse)) == originals:
-                corrupted[name, strength].append(clean[-1])
+                right[condition, rows] = right[0, rows]
             else:
-                corrupted[name, strength].append(classify(worse))
+                found = Predictions.check(classify(worse), label_ids[rows])
+                right[condition, rows] = found.is_right
                 changing.add(name)
             report(len(batch))
-    scores = {
-        name: [np.concatenate(corrupted[name, strength]) for strength in strengths]
-        for name in corruptions
+    per_corruption = right[1:].reshape(len(corruptions), len(strengths), -1)
+    corrupted = {
+        name: answers
+        for name, answers in zip(corruptions, per_corruption, strict=True)
         if name in changing
     }
-    return _summarise(np.concatenate(clean), scores, np.asarray(labels), corruptions, strengths)
-
-
-def render_robustness(robustness: Robustness) -> str:
-    """Render the accuracies, the corruption that costs most first, in at most 90 columns."""
-    lowest_first = sorted(
-        robustness.per_corruption.items(), key=lambda item: np.mean(item[1].accuracy)
-    )
-    blank = [""] * len(robustness.strengths)
-    means = robustness.mean_corrupted_accuracy, robustness.mean_corrupted_balanced_accuracy
-    clean = robustness.clean_accuracy, robustness.clean_balanced_accuracy
-    rows = [
-        [
-            name,
-            *(f"{accuracy:.3f}" for accuracy in figures.accuracy),
-            *_render_means(figures.mean_accuracy, figures.mean_balanced_accuracy),
-        ]
-        for name, figures in lowest_first
-    ]
-    strengths = map(str, robustness.strengths)
-    table = tabulate(
-        [
-            *rows,
-            ["mean", *blank, *_render_means(*means)],
-            ["clean", *blank, *_render_means(*clean)],
-        ],
-        headers=["corruption", *strengths, "mean", "95 % interval", "balanced"],
-        tablefmt="simple",
-        colalign=["left", *("right" for _ in blank), "right", "right", "right"],
-        disable_numparse=True,
-    )
-    notes = (
-        f"Accuracy at each strength on the same {robustness.num_pictures:,} pictures, and the mean "
-        "of the balanced accuracy."
-    )
-    if robustness.unchanged:
-        names = ", ".join(robustness.unchanged)
-        notes += f" Left out, since it changes none of these pictures: {names}."
-    return f"{table}\n\n{textwrap.fill(notes, WIDTH, break_on_hyphens=False)}\n"
+    return _summarise(right[:1], corrupted, label_ids, corruptions, strengths)
 
 
 def _identify(picture: Image.Image) -> tuple[str, tuple[int, int], bytes]:
@@ -233,61 +190,50 @@ def _identify(picture: Image.Image) -> tuple[str, tuple[int, int], bytes]:
 
 
 def _summarise(
-    clean: Scores,
-    corrupted: Mapping[str, Sequence[Scores]],
-    labels: npt.NDArray[Any],
+    clean: npt.NDArray[np.float64],
+    corrupted: Mapping[str, npt.NDArray[np.float64]],
+    label_ids: npt.NDArray[np.int64],
     corruptions: Sequence[str],
     strengths: Sequence[int],
 ) -> Robustness:
-    draws = resample_counts(np.ones(len(labels), dtype=np.int64), np.random.default_rng(0))
-    unspoilt = _measure([clean], labels, draws)
-    # All corruptions have equally many strengths, so this is the mean of their means.
-    conditions = [scores for per_strength in corrupted.values() for scores in per_strength]
-    overall = _measure(conditions, labels, draws) if conditions else None
+    is_label = label_ids[:, None] == np.unique(label_ids)
+    draws = resample_counts(np.ones(len(is_label), dtype=np.int64), np.random.default_rng(0))
+    as_they_are = _measure(clean, is_label, draws)
+    mean = UNDEFINED, UNDEFINED
+    if corrupted:
+        # All corruptions have equally many strengths, so this is the mean of their means.
+        overall = _measure(np.concatenate(list(corrupted.values())), is_label, draws)
+        mean = overall.mean_accuracy, overall.mean_balanced_accuracy
     return Robustness(
-        num_pictures=len(labels),
+        num_pictures=len(is_label),
         strengths=list(strengths),
-        clean_accuracy=unspoilt.mean_accuracy,
-        clean_balanced_accuracy=unspoilt.mean_balanced_accuracy,
-        mean_corrupted_accuracy=overall.mean_accuracy if overall else UNDEFINED,
-        mean_corrupted_balanced_accuracy=overall.mean_balanced_accuracy if overall else UNDEFINED,
+        clean_accuracy=as_they_are.mean_accuracy,
+        clean_balanced_accuracy=as_they_are.mean_balanced_accuracy,
+        mean_corrupted_accuracy=mean[0],
+        mean_corrupted_balanced_accuracy=mean[1],
         per_corruption={
-            name: _measure(scores, labels, draws) for name, scores in corrupted.items()
+            name: _measure(right, is_label, draws) for name, right in corrupted.items()
         },
         unchanged=[name for name in corruptions if name not in corrupted],
     )
 
 
 def _measure(
-    scores: Sequence[Scores], labels: npt.NDArray[Any], draws: npt.NDArray[Any]
+    right: npt.NDArray[np.float64], is_label: npt.NDArray[np.bool_], draws: npt.NDArray[np.int64]
 ) -> CorruptedAccuracy:
-    """Measure scores (N, C) of the same pictures; `draws` (R, N) count them in each resample."""
-    figures = [compute_metrics(one, labels) for one in scores]
-    accuracy = [figure["accuracy"] for figure in figures]
-    balanced_accuracy = [figure["balanced_accuracy"] for figure in figures]
+    """Measure answers (S, N) to N pictures, whose labels are one-hot rows (N, L).
+
+    `draws` (R, N) says how often each picture is in each resample.
+    """
+    accuracy = right.mean(axis=1)
+    balanced_accuracy = (right @ is_label / is_label.sum(axis=0)).mean(axis=1)
     # How often each picture is right says all that its resampling needs.
-    right = np.mean([one.argmax(axis=1) == labels for one in scores], axis=0)
-    of_label = labels[:, None] == np.unique(labels)
-    support = draws @ of_label
-    recalls = np.full(support.shape, np.nan)
-    np.divide(draws @ (of_label * right[:, None]), support, out=recalls, where=support > 0)
+    mean_right = right.mean(axis=0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a resample may lack a label
+        recalls = draws @ (is_label * mean_right[:, None]) / (draws @ is_label)
     return CorruptedAccuracy(
-        accuracy,
-        balanced_accuracy,
-        estimate_bootstrap(float(np.mean(accuracy)), draws @ right / len(labels)),
-        estimate_bootstrap(float(np.mean(balanced_accuracy)), np.nanmean(recalls, axis=1)),
+        accuracy.tolist(),
+        balanced_accuracy.tolist(),
+        estimate_bootstrap(float(accuracy.mean()), draws @ mean_right / len(mean_right)),
+        estimate_bootstrap(float(balanced_accuracy.mean()), np.nanmean(recalls, axis=1)),
     )
-
-
-def _rebuild_estimates(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: Estimate(**value) if name.startswith(("clean_", "mean_")) else value
-        for name, value in data.items()
-    }
-
-
-def _render_means(accuracy: Estimate, balanced_accuracy: Estimate) -> list[str]:
-    if accuracy.value is None:
-        return ["–", "–", "–"]
-    interval = f"{accuracy.low:.3f} – {accuracy.high:.3f}"
-    return [f"{accuracy.value:.3f}", interval, f"{balanced_accuracy.value:.3f}"]

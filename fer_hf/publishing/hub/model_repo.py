@@ -6,7 +6,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from fer_hf.data.audit.fingerprints import SEEN_NAME
-from fer_hf.evaluation.reports.run_report import REPORT_NAME, RunReport, load_report
+from fer_hf.evaluation.reports.report_files import REPORT_NAME
+from fer_hf.evaluation.reports.run_report import RunReport, load_report
 from fer_hf.publishing.hub.commits import Pushed, call_hub, commit_files
 from fer_hf.publishing.hub.leaks import check_for_leaks
 from fer_hf.publishing.licensing import Ingredient, derive_license, list_ingredients

@@ -30,7 +30,8 @@ from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.people.human import compute_constant_answer
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
-from fer_hf.evaluation.reports.run_report import RunReport, save_report, write_text_atomically
+from fer_hf.evaluation.reports.report_files import write_text_atomically
+from fer_hf.evaluation.reports.run_report import RunReport, save_report
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier, keep_not_sure
 from fer_hf.models import LoadedModel, freeze_backbone, get_head_parameters, load_model

@@ -23,7 +23,7 @@ from fer_hf.data.pictures import to_rgb
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics.label_issues import find_label_issues
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
-from fer_hf.evaluation.reports.run_report import write_text_atomically
+from fer_hf.evaluation.reports.report_files import write_text_atomically
 from fer_hf.models import load_model, supports_standalone_head
 from fer_hf.models.bundled import BUNDLED_MODEL
 from fer_hf.training.augmentation import FaceDataset

@@ -16,7 +16,7 @@ from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.evaluation.metrics.not_sure import soften_scores
 from fer_hf.evaluation.metrics.probabilities import compute_ece, compute_reliability
 from fer_hf.evaluation.people.human import estimate_soft_cross_entropy
-from fer_hf.evaluation.reports.plots import plot_reliability
+from fer_hf.evaluation.reports.evaluation_plots import plot_reliability
 from fer_hf.models import fold_into_head, load_model
 
 
@@ -179,7 +179,8 @@ def test_the_diagram_shows_both_sides_with_their_counts():
     logits, labels = draw(3.0, count=400)
     before = compute_reliability(softmax(logits, axis=1), labels)
     after = compute_reliability(softmax(logits / 3, axis=1), labels)
-    figure = plot_reliability(before, after, "A model")
+    panels = {"before calibration": before, "after calibration": after}
+    figure = plot_reliability(panels, "A model")
     left, right, left_counts, right_counts = figure.axes
     for name, axes, below, expected in (
         ("before", left, left_counts, before),

@@ -12,15 +12,15 @@ from PIL import Image
 from scipy.stats import binom, binomtest
 
 from fer_hf.evaluation.metrics.paired import (
-    ModelCost,
     ModelScores,
-    PairedComparison,
     adjust_p_values,
     compare_scores,
     compute_mcnemar,
 )
-from fer_hf.evaluation.reports.paired_table import (
-    plot_differences,
+from fer_hf.evaluation.reports.evaluation_plots import plot_differences
+from fer_hf.evaluation.reports.paired_comparison import (
+    ModelCost,
+    PairedComparison,
     render_conclusion,
     render_paired_comparison,
     save_paired_comparison,
@@ -227,11 +227,11 @@ def test_the_markdown_table_has_one_line_for_a_row(comparison):
     assert len(rows) == 2 + 5
     assert len({row.count("|") for row in rows}) == 1
     assert rows[6].startswith("| difference (p < 0.001)")
-    assert f"**{render_conclusion(comparison)}**" in text
+    assert text.endswith(f"\n\n{render_conclusion(comparison)}\n")
 
 
 def test_the_forest_plot_marks_what_is_real_by_more_than_colour(comparison):
-    (axes,) = plot_differences(comparison).axes
+    (axes,) = plot_differences(comparison.differences, comparison.title).axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [to_hex(dot.get_markerfacecolor()) != "#ffffff" for dot in dots] == [False, True, True]
     assert dots[1].get_xdata()[0] == pytest.approx(10)

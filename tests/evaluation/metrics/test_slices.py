@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures, render_slices
+from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures
+from fer_hf.evaluation.reports.checkpoint_sections import build_slices
 
 
 def test_fifths_have_their_range_their_count_and_their_accuracy():
@@ -68,11 +69,12 @@ def test_the_table_names_what_was_not_sliced():
         "brightness": compute_slices([0, 1], [10, 250]),
         "size": compute_slices([0, 1], [1] * 2),
     }
-    lines = render_slices(slices).splitlines()
-    assert lines[2].split()[:6] == ["brightness", "10", "–", "10", "1", "0.000"]
-    assert lines[3].split()[:4] == ["250", "–", "250", "1"]
-    assert lines[-1] == "The same in all pictures, so not sliced by: size."
-    assert render_slices({"size": []}).splitlines() == [lines[-1]]
+    table, note = build_slices(slices)
+    assert table.rows[0][:3] == ["brightness", "10 – 10", "1"]
+    assert table.rows[0][3].startswith("0.0 % (")
+    assert table.rows[1][:3] == ["brightness", "250 – 250", "1"]
+    assert note == "The same in all pictures, so not sliced by: size."
+    assert build_slices({"size": []}) == [note]
 
 
 def test_what_does_not_fit_is_refused():

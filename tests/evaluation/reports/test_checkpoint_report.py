@@ -1,6 +1,7 @@
 """The report of a checkpoint: people beside the model, its JSON, and its tables."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,19 +13,22 @@ from fer_hf.evaluation.metrics.intervals import UNDEFINED, Estimate, estimate_sh
 from fer_hf.evaluation.metrics.not_sure import NotSure, soften_scores
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.slices import Slice
-from fer_hf.evaluation.reports.checkpoint_report import (
-    CheckpointReport,
-    ConfusedPair,
+from fer_hf.evaluation.reports.checkpoint_figures import (
     Mistake,
     compare_with_crowd,
-    list_confused_pairs,
     list_surest_mistakes,
-    load_checkpoint_report,
     measure_not_sure,
+)
+from fer_hf.evaluation.reports.checkpoint_report import (
+    CheckpointReport,
+    load_checkpoint_report,
+    render_checkpoint_report,
+    render_side_by_side,
     save_checkpoint_report,
 )
-from fer_hf.evaluation.reports.checkpoint_table import render_checkpoint_report, render_side_by_side
+from fer_hf.evaluation.reports.checkpoint_sections import build_confusions
 from fer_hf.evaluation.reports.run_report import load_report
+from fer_hf.evaluation.reports.tables import render_estimate
 from fer_hf.evaluation.robustness.measuring import CorruptedAccuracy, Robustness
 
 NAMES = ["anger", "fear", "happy", "sad"]
@@ -146,34 +150,43 @@ def test_a_label_is_clearly_above_only_if_its_whole_interval_is():
         assert crowd.labels_clearly_above_tagger == clearly
 
 
+def read_rows(text, start, end):
+    """Return the first cell of each line between two texts to the other cells."""
+    lines = text.split(start, 1)[1].split(end, 1)[0].splitlines()
+    cells = [re.split(r"\s{2,}", line.strip()) for line in lines]
+    return {name: others for name, *others in cells}
+
+
 def test_the_tables_say_in_words_what_is_above(report):
     text = render_checkpoint_report(report)
     assert text.startswith("resnetv2 on faces, test: 120 pictures\n")
     assert max(map(len, text.splitlines())) <= 90
-    headline, panels = text.split("panel/model")
-    rows = {line.split("  ")[0]: line.split() for line in headline.splitlines()}
-    assert rows["accuracy"][1:] == ["0.500", "0.412", "–", "0.588", "0.600", "1.000"]
-    assert rows["anger"][1:3] == ["40", "1.000"]
-    assert rows["anger"][-3:] == ["0.600", "clearly", "above"]
-    assert rows["happy"][-2:] == ["0.600", "below"]
-    assert rows["sad"][-3:] == ["0.600", "clearly", "below"]
-    assert rows["fear"][1:] == ["0", "–", "–", "–", "–"]
+    rows = read_rows(text, "FIGURES", "PEOPLE")
+    assert rows["accuracy"] == ["50.0 % (41.2–58.8)", "60.0 %", "100.0 %"]
+    entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.calibrated_on_votes
+    assert rows["soft cross-entropy, nats *"][0].startswith(f"{entropy.value:.3f} (")
+    assert rows["… for votes, nats *"][0].startswith(f"{tempered.kl_divergence.value:.3f} (")
+    rows = read_rows(text, "Figures of each label", "Recall beside")
+    assert rows["anger"][:2] == ["40", "100.0 %"]
+    assert rows["fear"] == ["0", "–", "–", "–", "–"]
+    rows = read_rows(text, "Recall beside one person's", "CONFUSIONS")
+    assert rows["anger"] == ["100.0 % (91.2–100.0)", "60.0 %", "clearly above"]
+    assert rows["happy"][1:] == ["60.0 %", "below"]
+    assert rows["sad"][1:] == ["60.0 %", "clearly below"]
+    assert rows["fear"] == ["–", "–", "–"]
     assert "happiness → happy" in text
     assert "There is no picture of fear; averages leave it out." in text
     assert "above one human tagger's on 1 of 3 labels" in text
     assert "121 pictures" in text
-    entropy, tempered = report.crowd.soft_cross_entropy, report.crowd.calibrated_on_votes
-    assert f"{entropy.value:.3f}" in rows["soft cross-entropy, nats *"]
-    assert f"{tempered.kl_divergence.value:.3f}" in rows["… for votes, nats *"]
 
-    rows = {line.split("  ")[0]: line.split("  ")[1:] for line in panels.splitlines()}
-    assert "0.60/0.50" in rows["accuracy"]
+    rows = read_rows(text, "panel/model", "Panel and model")
+    assert rows["accuracy"][0] == "60/50"
     assert rows["anger"][-1] == "> 9 (> 9 – > 9)"
     assert rows["sad"][-1] == "< 1 (< 1 – < 1)"
-    assert rows["fear"][-1].strip() == "–"
-    assert f"/{entropy.value:.2f}" in "".join(rows["soft cross-entropy"])
-    assert f"/{tempered.soft_cross_entropy.value:.2f}" in "".join(rows["… for votes"])
-    assert "The model is worth less than 1 (less than 1 –" in panels
+    assert rows["fear"][-1] == "–"
+    assert rows["soft cross-entropy"][0].endswith(f"/{entropy.value:.2f}")
+    assert rows["… for votes"][0].endswith(f"/{tempered.soft_cross_entropy.value:.2f}")
+    assert "The model is worth less than 1 (less than 1 –" in text
     assert "Panel" not in render_checkpoint_report(
         replace(report, crowd=replace(report.crowd, panels=None))
     )
@@ -192,17 +205,19 @@ def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
     assert max(map(len, text.splitlines())) <= 90
     plain = " ".join(text.split())
     # All scores reach the threshold of 0.6, and only the sets of right answers hold the label.
-    assert "to be 90 % of pictures and is 100.0 % (96.9–100.0) of these" in plain
+    assert "for 90 % of pictures; here it answers 100.0 % (96.9–100.0), and 50.0 %" in plain
     assert "do for 50.0 % (41.2–58.8), with 1.00 labels on average and 0 empty" in plain
-    rows = {line.split("  ")[0]: line.split() for line in text.splitlines()}
-    labels = text.split("panel/model")[0]
-    assert [line.split()[-2:] for line in labels.splitlines() if line.startswith("happy")] == [
-        ["1.000", "0.500"]
-    ]
-    assert "Most confused: sad → anger 40 (100 % of sad), happy → sad 20 (50 % of happy)." in plain
+    rows = read_rows(text, "Recall beside", "CONFUSIONS")
+    assert rows["happy"][-2:] == ["100.0 %", "50.0 %"]
+    rows = read_rows(text, "label (pictures)", "The commonest")
+    assert rows["happy (40)"] == ["·", "·", "20 (50 %)", "20 (50 %)"]
+    rows = read_rows(text, "label → answer", "NOT SURE")
+    assert rows["sad → anger"] == ["40", "100.0 % (91.2–100.0)"]
+    assert rows["happy → sad"] == ["20", "50.0 % (35.2–64.8)"]
     assert "Seen in training: 3 of these 120 pictures, to the pixel." in plain
     assert "so not sliced by: size" in plain
-    assert "fog" in rows
+    assert read_rows(text, "CORRUPTIONS", "All on")["fog"][:2] == ["60.0 %", "40.0 %"]
+    rows = read_rows(text, "FIGURES", "PEOPLE")
     for name in ("Brier score", "adaptive ECE", "ROC-AUC, macro"):
         assert name in rows
 
@@ -218,18 +233,18 @@ def test_what_is_not_known_of_training_is_said(report):
 def test_several_data_sets_stand_side_by_side(report, whole):
     text = render_side_by_side([report, replace(whole, data="photos", split="all")])
     assert max(map(len, text.splitlines())) <= 90
-    first, second = text.splitlines()[-2:]
-    assert first.split()[:5] == ["faces,", "test", "120", "?", "0.500"]
-    assert second.split()[:5] == ["photos,", "all", "120", "3", "0.500"]
+    first, _, second, _ = text.splitlines()[-4:]
+    assert first.split()[:5] == ["faces,", "test", "120", "?", "50.0"]
+    assert second.split()[:5] == ["photos,", "all", "120", "3", "50.0"]
 
 
 def test_confused_pairs_are_those_off_the_diagonal_the_commonest_first(report):
-    assert list_confused_pairs(report.evaluation) == [
-        ConfusedPair("sad", "anger", 40, estimate_share(40, 40)),
-        ConfusedPair("happy", "sad", 20, estimate_share(20, 40)),
+    _, table = build_confusions(report.evaluation)
+    assert table.rows == [
+        ["sad → anger", "40", render_estimate(estimate_share(40, 40))],
+        ["happy → sad", "20", render_estimate(estimate_share(20, 40))],
     ]
-    assert len(list_confused_pairs(report.evaluation, most=1)) == 1
-    assert list_confused_pairs(report.with_flip_averaging) == []
+    assert build_confusions(report.with_flip_averaging)[1] == "Every answer is right."
 
 
 def test_the_surest_mistakes_come_first():
@@ -275,10 +290,10 @@ def test_a_report_survives_its_file(report, whole, tmp_path):
 
 
 def test_the_report_of_a_run_and_this_one_are_told_apart(report, baseline_run, tmp_path):
-    with pytest.raises(ValueError, match=r"no evaluation of format 4 \(it is the report of a run"):
+    with pytest.raises(ValueError, match=r"kind 'run', expected the report of an evaluation"):
         load_checkpoint_report(baseline_run)
     save_checkpoint_report(report, tmp_path)
-    with pytest.raises(ValueError, match=r"of the kind 'evaluation', expected that of a run"):
+    with pytest.raises(ValueError, match=r"kind 'evaluation', expected the report of a fin"):
         load_report(tmp_path)
 
 
@@ -287,22 +302,29 @@ def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
     data = json.loads(path.read_text(encoding="utf-8"))
     data["not_sure"]["answers"] = None
     path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match="no evaluation of format 4"):
+    with pytest.raises(ValueError, match="has a `not_sure` that cannot be read"):
         load_checkpoint_report(tmp_path)
     shutil.rmtree(tmp_path)
     path = save_checkpoint_report(whole, tmp_path)
     del data["crowd"], data["not_sure"]
     path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match="'crowd'"):
+    with pytest.raises(ValueError, match=r"lacks \['crowd', 'not_sure'\], expected what"):
         load_checkpoint_report(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", "no json", '{"format": 99}', '{"kind": "evaluation", "format": 2}']
+    ("text", "message"),
+    [
+        ("{}", "not a fer_hf report: it lacks `format`"),
+        ("[]", "not a fer_hf report: it lacks `format`"),
+        ("no json", "not JSON"),
+        ('{"format": 99}', "a report of kind 'run'"),
+        ('{"kind": "evaluation", "format": 2}', "report format 2, expected 4"),
+    ],
 )
-def test_what_is_no_evaluation_is_refused(tmp_path, text):
+def test_what_is_no_evaluation_is_refused(tmp_path, text, message):
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(ValueError, match=r"no evaluation of format 4 .* Run `fer-hf evaluate"):
+    with pytest.raises(ValueError, match=rf"report.json` .*{message}.* Run `fer-hf evaluate"):
         load_checkpoint_report(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no evaluation at"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere`, expected the report of an evaluation"):
         load_checkpoint_report(tmp_path / "nowhere")

@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
-from fer_hf.evaluation.reports.comparison import compare_runs
-from fer_hf.evaluation.reports.comparison_table import render_comparison, save_comparison
-from fer_hf.evaluation.reports.plots import plot_comparison
+from fer_hf.evaluation.reports.run_comparison import (
+    compare_runs,
+    render_comparison,
+    save_comparison,
+)
+from fer_hf.evaluation.reports.run_plots import plot_comparison
 from fer_hf.evaluation.reports.run_report import RunReport
 
 NAMES = ["happy", "sad"]
@@ -185,8 +188,10 @@ def test_terminal_table_marks_the_chosen_and_fits_a_terminal(reports):
     lines = text.splitlines()
     assert max(map(len, lines)) <= 125
     assert [line for line in lines if line.startswith("* ResNet50V2, head")]
-    assert text.count("\n* ") == 2
-    assert "78.0 ±5.7" in text
+    assert text.count("\n* ") == 1
+    assert "\n\nChosen (*): ResNet50V2, head reaches" in text
+    assert "78.0 %" in text
+    assert "71.8–83.2" in text
     assert "(runs/frozen)" in text
 
 

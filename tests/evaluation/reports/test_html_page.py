@@ -14,12 +14,12 @@ from fer_hf.evaluation.metrics.intervals import Estimate
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.slices import Slice
-from fer_hf.evaluation.reports.checkpoint_report import (
-    CheckpointReport,
+from fer_hf.evaluation.reports.checkpoint_figures import (
     compare_with_crowd,
     list_surest_mistakes,
     measure_not_sure,
 )
+from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport
 from fer_hf.evaluation.reports.html_page import render_page
 from fer_hf.evaluation.robustness.measuring import CorruptedAccuracy, Robustness
 
@@ -134,7 +134,7 @@ def test_the_page_says_what_the_report_says(report, page):
     assert f"one person: {100 * 6 / 8:.1f} %" in text
     assert "Seen in training: 7 of these 60 pictures, to the pixel." in text
     assert "worth in taggers, by accuracy" in text
-    assert "which was to be 90 % of pictures" in text
+    assert "Promised were answers for 90 % of pictures" in text
     assert "brightness 99 – 210" in text
     assert "Left out, since it changes none of these pictures: grey." in text
     assert "fer-hf evaluate mine --data faces" in text
@@ -150,7 +150,7 @@ def test_shades_are_never_the_only_sign(page):
     assert len(cells) == 9 + 2
     assert all(text for _, text in cells)
     # Of a clean accuracy of 0.5, 0.625 is the full shade, 0.25 half of it.
-    assert cells[-2:] == [("100", "62 %"), ("50", "25 %")]
+    assert cells[-2:] == [("100", "62.5 %"), ("50", "25.0 %")]
 
 
 def test_a_label_is_text_whatever_is_in_it(page):
@@ -179,7 +179,7 @@ def test_what_was_not_measured_has_no_section(report):
         "about",
     ]
     assert not outline.find("img")
-    for word in ("person", "None", "nan", "Command"):
+    for word in ("person", "None", "nan", "Command:"):
         assert word not in "".join(outline.text)
     assert "is not known" in page
 

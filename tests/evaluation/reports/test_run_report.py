@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
-from fer_hf.evaluation.reports.plots import plot_confusion_matrix, plot_curves
+from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
+from fer_hf.evaluation.reports.report_files import write_text_atomically
+from fer_hf.evaluation.reports.run_plots import plot_curves
 from fer_hf.evaluation.reports.run_report import (
     RunReport,
     load_report,
     save_report,
-    write_text_atomically,
 )
 
 NAMES = ["happy", "sad"]
@@ -174,15 +175,15 @@ def test_a_missing_report_is_refused_with_its_path(tmp_path):
     [
         (lambda data: [], "is not a fer_hf report"),
         (lambda data: {"accuracy": 0.9}, "is not a fer_hf report"),
-        (lambda data: {**data, "format": 3}, "format 3, expected 2"),
+        (lambda data: {**data, "format": 3}, "report format 3, expected 2"),
         (lambda data: {k: v for k, v in data.items() if k != "seed"}, r"lacks \['seed'\]"),
         (
             lambda data: {**data, "evaluations": {"test": {}}},
-            "`evaluations` or `yardsticks` that cannot be read",
+            "`evaluations` that cannot be read",
         ),
         (
             lambda data: {**data, "evaluations": [1]},
-            "`evaluations` or `yardsticks` that cannot be read",
+            "`evaluations` that cannot be read",
         ),
     ],
 )
@@ -212,7 +213,7 @@ def test_a_file_that_is_not_json_is_refused(tmp_path):
 
 def test_reading_reports_needs_neither_torch_nor_transformers_nor_a_window():
     code = (
-        "import sys, fer_hf.evaluation.reports.comparison; "
+        "import sys, fer_hf.evaluation.reports.run_comparison; "
         "print([m for m in ('torch', 'transformers', 'matplotlib.pyplot') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

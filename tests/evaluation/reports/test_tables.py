@@ -7,10 +7,9 @@ from fer_hf.evaluation.reports.tables import (
     Picture,
     Section,
     Table,
+    render,
     render_estimate,
     render_html,
-    render_markdown,
-    render_text,
     render_value,
 )
 
@@ -33,9 +32,9 @@ def test_markdown_has_one_line_for_a_row():
 
 
 def test_a_terminal_and_markdown_show_the_same_blocks_without_pictures():
-    assert render_text(BLOCKS).startswith("A sentence.\n\nNOT SURE\n\nOf 120 pictures\n\nmodel")
-    assert render_markdown(BLOCKS).startswith("A sentence.\n\n## Not sure\n\n| model")
-    assert "png" not in render_text(BLOCKS) + render_markdown(BLOCKS)
+    assert render(BLOCKS).startswith("A sentence.\n\nNOT SURE\n\nOf 120 pictures\n\nmodel")
+    assert render(BLOCKS, "markdown").startswith("A sentence.\n\n## Not sure\n\n| model")
+    assert "png" not in render(BLOCKS) + render(BLOCKS, "markdown")
 
 
 def test_a_page_escapes_texts_and_needs_no_file_for_its_pictures():

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_hf.evaluation.reports.robustness_plots import plot_robustness
+from fer_hf.evaluation.reports.checkpoint_sections import build_robustness
+from fer_hf.evaluation.reports.evaluation_plots import plot_robustness
+from fer_hf.evaluation.reports.report_files import rebuild
+from fer_hf.evaluation.reports.tables import render
 from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.evaluation.robustness.measuring import (
     Robustness,
     measure_robustness,
-    render_robustness,
     sample_rows,
 )
 
@@ -94,17 +96,19 @@ def test_progress_adds_up_to_every_picture_under_every_condition():
 def test_a_result_survives_json():
     for robustness in (measure(), measure(corruptions=["nothing"])):
         text = json.dumps(robustness.to_dict(), allow_nan=False)
-        assert Robustness.from_dict(json.loads(text)) == robustness
+        assert rebuild(Robustness, json.loads(text)) == robustness
 
 
 def test_the_table_begins_with_what_costs_most():
-    lines = render_robustness(measure()).splitlines()
-    assert lines[0].split() == ["corruption", "1", "2", "mean", "95", "%", "interval", "balanced"]
-    assert [line.split()[0] for line in lines[2:6]] == ["lighter", "darker", "mean", "clean"]
-    assert lines[2].split()[1:4] == ["0.600", "0.400", "0.500"]
-    assert lines[4].split()[1] == "0.600"
-    assert "it changes none of these pictures: nothing." in lines[-1]
-    assert "–" in render_robustness(measure(corruptions=["nothing"]))
+    table, note = build_robustness(measure())
+    assert table.headers == ["corruption", "1", "2", "mean", "mean\nbalanced"]
+    assert [row[0] for row in table.rows] == ["lighter", "darker", "mean", "clean"]
+    assert table.rows[0][1:3] == ["60.0 %", "40.0 %"]
+    assert table.rows[0][3].startswith("50.0 % (")
+    assert table.rows[2][3].startswith("60.0 % (")
+    assert note.endswith("it changes none of these pictures: nothing.")
+    table, _ = build_robustness(measure(corruptions=["nothing"]))
+    assert table.rows[0] == ["mean", "", "", "–", "–"]
 
 
 def test_the_table_of_all_corruptions_fits_a_terminal():
@@ -113,7 +117,7 @@ def test_the_table_of_all_corruptions_fits_a_terminal():
         classify, corrupt, pictures, [0, 1], corruptions=CORRUPTIONS, strengths=STRENGTHS
     )
     assert robustness.unchanged == ["grey"]
-    assert max(map(len, render_robustness(robustness).splitlines())) <= 90
+    assert max(map(len, render(build_robustness(robustness)).splitlines())) <= 90
 
 
 def test_the_heat_map_has_the_figure_in_every_cell():

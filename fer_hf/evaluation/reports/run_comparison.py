@@ -1,15 +1,35 @@
 """The comparison of runs: one row per model, and a plain rule that chooses one of them.
 
-A room of its own because the choice is a decision that must be readable: it looks at validation
-figures and gaps only, and the test split stays unseen until after it.
+The choice looks at validation figures and gaps only; the test split stays unseen until after it.
 """
 
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
+from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.evaluation.metrics.intervals import Z_95, Estimate
+from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
+from fer_hf.evaluation.reports.run_plots import plot_comparison
 from fer_hf.evaluation.reports.run_report import RunReport
+from fer_hf.evaluation.reports.tables import (
+    Block,
+    Table,
+    render,
+    render_estimate,
+    render_gaps,
+    render_html,
+    render_value,
+)
+
+_WIDTH = 120
+_NOTE = (
+    "With 95 % intervals; all but the accuracies on train and test are figures of validation. "
+    "Trained: number of parameters, and wall time. Gap to train: train − validation accuracy in "
+    "points, validation − train NLL."
+)
 
 
 @dataclass(frozen=True)
@@ -24,12 +44,8 @@ class ComparisonRow:
         num_parameters: Parameters of the whole model.
         num_trainable_parameters: Those that training could change.
         train_accuracy: In [0, 1].
-        validation_accuracy: In [0, 1], with its interval.
         test_accuracy: In [0, 1], with its interval; None if the run has no test figures.
-        balanced_accuracy: On validation, in [0, 1].
-        f1_macro: On validation, in [0, 1].
-        nll: On validation, in nats.
-        ece: On validation, in [0, 1].
+        validation: Name of a metric to its figure on validation.
         accuracy_gap: Train minus validation accuracy.
         loss_gap: Validation minus train NLL, in nats.
         train_seconds: Wall time of training.
@@ -42,15 +58,16 @@ class ComparisonRow:
     num_parameters: int
     num_trainable_parameters: int
     train_accuracy: float
-    validation_accuracy: Estimate
     test_accuracy: Estimate | None
-    balanced_accuracy: float
-    f1_macro: float
-    nll: float
-    ece: float
+    validation: dict[str, Estimate]
     accuracy_gap: float
     loss_gap: float
     train_seconds: float
+
+    @property
+    def validation_accuracy(self) -> Estimate:
+        """In [0, 1], with its interval."""
+        return self.validation["accuracy"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +94,10 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `json` can write."""
-        return asdict(self)
+        return to_json(self)
+
+    def _repr_html_(self) -> str:
+        return render_html(_list_blocks(self))
 
 
 def compare_runs(reports: Mapping[str, RunReport]) -> Comparison:
@@ -155,8 +175,8 @@ def _check_reports(reports: Mapping[str, RunReport]) -> None:
 
 
 def _build_row(run: str, report: RunReport) -> ComparisonRow:
-    evaluations = report.evaluations
-    train, validation = evaluations["train"], evaluations["validation"]
+    figures = report.evaluations["validation"].figures
+    test = report.evaluations.get("test")
     return ComparisonRow(
         run=run,
         display_name=report.display_name,
@@ -164,31 +184,27 @@ def _build_row(run: str, report: RunReport) -> ComparisonRow:
         fine_tuned=report.fine_tuned,
         num_parameters=report.num_parameters,
         num_trainable_parameters=report.num_trainable_parameters,
-        train_accuracy=require_figure(train.accuracy.value),
-        validation_accuracy=validation.accuracy,
-        test_accuracy=evaluations["test"].accuracy if "test" in evaluations else None,
-        balanced_accuracy=require_figure(validation.balanced_accuracy.value),
-        f1_macro=require_figure(validation.f1_macro.value),
-        nll=require_figure(validation.nll.value),
-        ece=require_figure(validation.ece.value),
-        accuracy_gap=require_figure(report.accuracy_gap),
-        loss_gap=require_figure(report.loss_gap),
+        train_accuracy=_require(report.evaluations["train"].accuracy.value),
+        test_accuracy=test.accuracy if test else None,
+        validation={one.name: figures[one.name] for one in METRICS if one.name in figures},
+        accuracy_gap=_require(report.accuracy_gap),
+        loss_gap=_require(report.loss_gap),
         train_seconds=report.train_seconds,
     )
 
 
-def require_figure(value: float | None) -> float:
+def _require(value: float | None) -> float:
     """Return a figure that every evaluated split has, or refuse a report changed by hand."""
     if value is None:
         raise ValueError(
-            "Found a report whose accuracy, NLL or ECE is null, expected a number for each split. "
+            "Found a report whose accuracy or NLL is null, expected a number for each split. "
             "The file was changed by hand: run the training again."
         )
     return value
 
 
 def _get_accuracy(row: ComparisonRow) -> float:
-    return require_figure(row.validation_accuracy.value)
+    return _require(row.validation_accuracy.value)
 
 
 def _rank(row: ComparisonRow) -> tuple[float, float, int, float, str]:
@@ -198,7 +214,7 @@ def _rank(row: ComparisonRow) -> tuple[float, float, int, float, str]:
 
 
 def _compute_standard_error(accuracy: Estimate) -> float:
-    return (require_figure(accuracy.value) - require_figure(accuracy.low)) / Z_95
+    return (_require(accuracy.value) - _require(accuracy.low)) / Z_95
 
 
 def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: float) -> str:
@@ -221,3 +237,73 @@ def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: flo
         f"highest ({leader.display_name}, {highest}), and has the smallest gap of the "
         f"{len(candidates)} such runs: {gaps}."
     )
+
+
+def render_comparison(
+    comparison: Comparison, layout: Literal["terminal", "markdown"] = "terminal"
+) -> str:
+    """Render the table, the chosen run marked with `*`, and the reason below it.
+
+    Raises:
+        ValueError: `layout` is neither "terminal" (about 120 columns) nor "markdown".
+    """
+    return render(_list_blocks(comparison), layout, _WIDTH)
+
+
+def save_comparison(comparison: Comparison, output_dir: str | os.PathLike[str]) -> Path:
+    """Write `comparison.json`, `comparison.md` and `comparison.png` into `output_dir`.
+
+    Returns:
+        The path of `comparison.json`, which is written last.
+    """
+    figure = plot_comparison(
+        names=[f"{row.display_name}\n{_describe(row)}" for row in comparison.rows],
+        accuracies=[row.validation_accuracy for row in comparison.rows],
+        accuracy_gaps=[row.accuracy_gap for row in comparison.rows],
+        chosen=0,
+        title="Models compared",
+    )
+    path = Path(output_dir) / "comparison.json"
+    return save_with_plot(comparison, render_comparison(comparison, "markdown"), figure, path)
+
+
+def _list_blocks(comparison: Comparison) -> list[Block]:
+    metrics = [one for one in METRICS if not one.is_secondary]
+    rows = [
+        [
+            f"{'* ' if row.run == comparison.best else ''}{row.display_name} ({_describe(row)})",
+            f"{_render_count(row.num_trainable_parameters)} ({_render_time(row.train_seconds)})",
+            render_value(row.train_accuracy),
+            *(
+                render_estimate(row.validation.get(one.name), is_share=one.is_share)
+                for one in metrics
+            ),
+            render_estimate(row.test_accuracy),
+            render_gaps(row.accuracy_gap, row.loss_gap),
+        ]
+        for row in comparison.rows
+    ]
+    titles = [(one.short_title or one.title).replace(" ", "\n") for one in metrics]
+    headers = [
+        *("model\n(pretrained;\nfine-tuned)", "trained\n(time)", "train\naccuracy"),
+        *(titles),
+        *("test\naccuracy", "gap: acc.\n(loss)"),
+    ]
+    return [Table(headers, rows), _NOTE, f"Chosen (*): {comparison.reason} ({comparison.best})"]
+
+
+def _describe(row: ComparisonRow) -> str:
+    """Return what was pretrained and fine-tuned; of a long name, such as a path, only its end."""
+    source = row.pretrained_on
+    return f"{source if len(source) <= 15 else '…' + source[-14:]}; {row.fine_tuned}"
+
+
+def _render_count(count: int) -> str:
+    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            return f"{count / unit:.3g}{letter}"
+    return str(count)
+
+
+def _render_time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

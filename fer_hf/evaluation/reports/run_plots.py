@@ -1,32 +1,29 @@
-"""The pictures of a report: curves, a confusion matrix, reliability, a comparison of models.
-
-Drawn with matplotlib's objects and no `pyplot`, so that nothing here opens a window, touches global
-state or minds threads. Colour is never the only sign: lines also differ in dash and marker.
-"""
+"""The plots of runs: curves over epochs, a comparison of runs, a sweep over heads."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate
-from fer_hf.evaluation.metrics.probabilities import Reliability
+from fer_hf.evaluation.reports.plot_style import (
+    BAR,
+    CHOSEN_BAR,
+    FAINT,
+    INK,
+    INTERVALS,
+    MUTED,
+    PERCENT,
+    TRAIN,
+    VALIDATION,
+    build_figure,
+    style_axes,
+    to_arrays,
+)
 
 History = Sequence[Mapping[str, float | None]]
-
-INK, MUTED, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
-TRAIN, VALIDATION = "#b7791f", "#1d5fa8"
-# Light enough for an interval drawn on them in ink.
-BAR, CHOSEN_BAR = "#c9d5e2", "#5795d8"
-SHADES = LinearSegmentedColormap.from_list("shades", ["#f7f9fb", "#9dbfe0", "#1d5fa8", "#0b2f57"])
-# Up to this many labels a cell has room for a count below its percentage.
-MAX_LABELS_WITH_COUNTS = 12
 
 
 def plot_curves(history: History, title: str) -> Figure:
@@ -66,120 +63,6 @@ def plot_curves(history: History, title: str) -> Figure:
     return figure
 
 
-def plot_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
-    """Draw the confusion matrix: a row is a true label, its shades and percentages sum to 100 %.
-
-    Args:
-        evaluation: Where counts and names come from; a label without pictures has an empty row.
-        title: Written above the matrix.
-    """
-    counts = np.asarray(evaluation.confusion_matrix, dtype=np.float64)
-    support = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, support, out=np.zeros_like(counts), where=support > 0)
-    names, size = evaluation.label_names, len(evaluation.label_names)
-
-    side = 0.72 * size + 0.4 if size <= MAX_LABELS_WITH_COUNTS else 0.5 * size + 0.4
-    figure = build_figure(max(side, 2.6) + 2.2, max(side, 2.6) + 1.6, title)
-    axes = figure.add_subplot()
-    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)
-    for row, column in np.ndindex(size, size):
-        share, count = shares[row, column], int(counts[row, column])
-        with_count = size <= MAX_LABELS_WITH_COUNTS
-        axes.text(
-            column,
-            row,
-            (f"{100 * share:.0f} %\n{count:,}" if with_count else f"{100 * share:.0f} %")
-            if count
-            else "·",
-            ha="center",
-            va="center",
-            linespacing=1.35,
-            fontsize=8.5 if with_count else 7,
-            fontweight="bold" if row == column else "normal",
-            color="white" if share > 0.45 else INK if count else MUTED,
-        )
-    # White gaps between cells, drawn as the grid of the minor ticks that lie between them.
-    axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
-    axes.spines[:].set_visible(False)
-    slanted = size > 3
-    axes.set_xticks(
-        range(size),
-        names,
-        rotation=40 if slanted else 0,
-        ha="right" if slanted else "center",
-        rotation_mode="anchor" if slanted else "default",
-    )
-    axes.set_yticks(
-        range(size),
-        [f"{name}  ({int(n):,})" for name, n in zip(names, support[:, 0], strict=True)],
-    )
-    axes.set_xlabel("predicted label", color=MUTED, labelpad=8)
-    axes.set_ylabel("true label (pictures)", color=MUTED, labelpad=8)
-    return figure
-
-
-def plot_reliability(before: Reliability, after: Reliability, title: str) -> Figure:
-    """Draw how often a model is right over how sure it is, before and after calibration.
-
-    Points are the bins' accuracies with 95 % intervals, on the dashed diagonal where scores mean
-    what they say; the bars below count the pictures in each bin.
-
-    Args:
-        before: From `metrics.compute_reliability`.
-        after: The same pictures in the same bins.
-        title: Written above both panels.
-    """
-    figure = build_figure(9.0, 5.4, title)
-    panels, histograms = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
-    for column, (name, reliability) in enumerate((("before", before), ("after", after))):
-        axes, below = panels[column], histograms[column]
-        style_axes(axes, f"{name} calibration, ECE {100 * reliability.ece:.1f} %")
-        draw_reliability(axes, reliability)
-        style_axes(below, f"{sum(reliability.counts):,} pictures")
-        draw_counts(below, reliability.counts)
-    panels[0].set_ylabel("right answers", color=MUTED)
-    return figure
-
-
-def draw_reliability(axes: Axes, reliability: Reliability) -> None:
-    """Draw the share of right answers in each bin over its mean top score."""
-    pairs = zip(reliability.confidences, reliability.accuracies, strict=True)
-    points = [(c, a.value, a.low, a.high) for c, a in pairs if c is not None]
-    confidences, values, lows, highs = np.array(points, dtype=np.float64).T
-    intervals = (values - lows, highs - values)
-    axes.plot((0, 1), (0, 1), "--", color=MUTED, linewidth=0.9)
-    axes.errorbar(
-        confidences,
-        values,
-        yerr=intervals,
-        fmt="o",
-        markersize=4.5,
-        color=VALIDATION,
-        ecolor=INK,
-        elinewidth=1.1,
-        capsize=3,
-    )
-    axes.grid(color=FAINT, linewidth=0.8)
-    axes.set_ylim(-0.02, 1.02)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-
-
-def draw_counts(axes: Axes, counts: Sequence[int]) -> None:
-    """Draw the number of pictures in each bin of the top score."""
-    width = 1 / len(counts)
-    middles = (np.arange(len(counts)) + 0.5) * width
-    bars = axes.bar(middles, counts, width=0.9 * width, color=BAR)
-    axes.bar_label(bars, [f"{n:,}" if n else "" for n in counts], fontsize=6.5, color=INK)
-    axes.margins(y=0.2)
-    axes.set_xlim(0, 1)
-    axes.set_yticks([])
-    axes.set_xlabel("top score", color=MUTED)
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-
-
 def plot_comparison(
     names: Sequence[str],
     accuracies: Sequence[Estimate],
@@ -200,14 +83,12 @@ def plot_comparison(
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rows = np.arange(len(names))
     colors = [CHOSEN_BAR if row == chosen else BAR for row in rows]
-    values = np.array([estimate.value for estimate in accuracies], dtype=np.float64)
-    lows = np.array([estimate.low for estimate in accuracies], dtype=np.float64)
-    highs = np.array([estimate.high for estimate in accuracies], dtype=np.float64)
+    values, margins = to_arrays(accuracies)
+    highs = values + margins[1]
     gaps = np.asarray(accuracy_gaps, dtype=np.float64)
 
     left.barh(rows, values, height=0.58, color=colors)
-    intervals = (values - lows, highs - values)
-    left.errorbar(values, rows, xerr=intervals, fmt="none", ecolor=INK, elinewidth=1.1, capsize=3)
+    left.errorbar(values, rows, xerr=margins, fmt="none", **INTERVALS)
     right.barh(rows, gaps, height=0.58, color=colors)
     for row in rows:
         style = {"va": "center", "color": INK, "weight": "bold" if row == chosen else "normal"}
@@ -222,7 +103,7 @@ def plot_comparison(
     left.invert_yaxis()
     left.set_xlim(0, min(1.0, float(highs.max())) * 1.16)
     left.set_xticks([tick for tick in left.get_xticks() if tick <= 1])
-    left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    left.xaxis.set_major_formatter(PERCENT)
     spread = max(float(np.abs(gaps).max()), 0.01)
     right.set_xlim(1.15 * min(float(gaps.min()), 0.0), max(float(gaps.max()), 0.0) + 0.3 * spread)
     right.xaxis.set_major_formatter(lambda gap, _: f"{100 * gap:g}")
@@ -277,24 +158,6 @@ def plot_sweep(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
         handles, names, loc="outside lower left", ncols=4, frameon=False, labelcolor=INK, fontsize=9
     )
     return figure
-
-
-def build_figure(width: float, height: float, title: str) -> Figure:
-    """Build an empty figure of a size in inches, with the title every plot has."""
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04)
-    figure = Figure(figsize=(width, height), dpi=150, layout=layout, facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.02, ha="left", color=INK, fontsize=12.5, fontweight="bold")
-    return figure
-
-
-def style_axes(axes: Axes, heading: str) -> None:
-    """Give axes their heading and the looks that every plot has."""
-    axes.set_title(heading, loc="left", color=INK, fontsize=10)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=MUTED, labelsize=9)
 
 
 def _draw_line(
