@@ -10,9 +10,9 @@ import yaml
 from fer_hf import cli
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.people.human import Yardstick
+from fer_hf.evaluation.reports.checkpoint_figures import compare_with_crowd
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,
-    compare_with_crowd,
     describe_seen,
     save_checkpoint_report,
 )
