@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train demo test check fix clean
+.PHONY: train demo test docs check fix clean
 
 train: .venv/.installed  ## the main job: three models on the drawn faces, compared
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no train.py
@@ -11,7 +11,10 @@ demo: .venv/.installed  ## a page to try the model in the box
 	$(BIN)/fer-hf demo
 
 test: .venv/.installed  ## every test that needs no network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+docs: .venv/.installed  ## the reference of the API, from its docstrings
+	$(BIN)/python docs/api.py
 
 check: .venv/.installed  ## what CI checks before the tests
 	$(BIN)/ruff check .

@@ -119,3 +119,34 @@ def hub(monkeypatch):
     with HubServer() as server:
         server.connect(monkeypatch)
         yield server
+
+
+@pytest.fixture(scope="session")
+def user_files():
+    """What the examples of the API find: `user_files(folder)` fills a folder as a user has it."""
+    import av
+    from PIL import Image
+
+    from fer_hf.data.drawn.faces import draw_face
+
+    def fill(folder):
+        face = draw_face("happy", size=160, seed=1)
+        face.save(folder / "face.jpg")
+        party = Image.new("RGB", (480, 240), "white")
+        for number in range(2):
+            party.paste(draw_face("happy", size=160, seed=number), (40 + 240 * number, 40))
+        party.save(folder / "party.jpg")
+        for label in ("pleased", "cross"):
+            (folder / "my_faces" / label).mkdir(parents=True)
+            for seed in range(12):
+                picture = draw_face("happy" if label == "pleased" else "anger", size=48, seed=seed)
+                picture.save(folder / "my_faces" / label / f"{seed}.png")
+        with av.open(str(folder / "party.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = *party.size, "yuv420p"
+            for _ in range(10):
+                container.mux(stream.encode(av.VideoFrame.from_image(party)))
+            container.mux(stream.encode())
+        return folder
+
+    return fill
