@@ -3,12 +3,12 @@
 import logging
 import os
 
-from fer_hf.demo import DemoKit, build_demo, launch_demo
+from fer_hf.demo import DemoModels, build_demo, launch_demo
 
-kit = DemoKit([os.environ.get("MODEL_ID") or "resnetv2-ferplus"])
-demo = build_demo(kit)
+models = DemoModels([os.environ.get("MODEL_ID") or "resnetv2-ferplus"])
+demo = build_demo(models)
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     logging.getLogger("fer_hf").setLevel(logging.INFO)
-    launch_demo(demo, kit)
+    launch_demo(demo, models)

@@ -31,7 +31,7 @@ from PIL import Image
 from tabulate import tabulate
 
 from fer_hf.data.drawn.faces import draw_face
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.faces import crop_face
 from fer_hf.faces.overlay import draw_readings
 
@@ -71,13 +71,13 @@ def build_frame(picture: str | None) -> Image.Image:
 
 def measure_stages(model: str, detector: str, frame: Image.Image) -> list[list[str]]:
     """Time what happens to a frame; the row of each stage, in milliseconds."""
-    kit = DemoKit([model], detector=detector)
-    reader = kit.reader
+    models = DemoModels([model], detector=detector)
+    reader = models.reader
     [readings] = reader([frame])
     faces = [reading.face for reading in readings]
     crops = [crop_face(frame, face) for face in faces]
     stages: dict[str, Callable[[], object]] = {
-        "find faces": lambda: kit.detector([frame]),
+        "find faces": lambda: models.detector([frame]),
         "crop": lambda: [crop_face(frame, face) for face in faces],
         "score": lambda: reader.classifier(crops),
         "draw": lambda: draw_readings(frame, readings),

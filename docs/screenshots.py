@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 from fer_hf.data.drawn.faces import draw_face
-from fer_hf.demo import DemoKit, build_demo
+from fer_hf.demo import DemoModels, build_demo
 from fer_hf.demo.page import serve_demo
 from fer_hf.models.bundled import BUNDLED_MODEL
 
@@ -37,10 +37,10 @@ def main() -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("There is no Chromium, expected it on the path. Install chromium.")
-    kit = DemoKit([BUNDLED_MODEL, *parser.parse_args().second_model], detector="haar")
-    demo = build_demo(kit)
-    address = serve_demo(demo, kit)
-    kit.open_all()
+    models = DemoModels([BUNDLED_MODEL, *parser.parse_args().second_model], detector="haar")
+    demo = build_demo(models)
+    address = serve_demo(demo, models)
+    models.open_all()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         drawn = Path(folder)
         draw_material(drawn)

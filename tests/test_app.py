@@ -39,7 +39,7 @@ def test_app_imports_nothing_but_gradio_and_this_package():
 def test_app_opens_the_model_that_the_space_names(monkeypatch, tmp_path):
     monkeypatch.setenv("MODEL_ID", str(tmp_path))
     module = runpy.run_path(str(APP / "app.py"))
-    assert module["kit"].models == [str(tmp_path)]
+    assert module["models"].sources == [str(tmp_path)]
     assert isinstance(module["demo"], gr.Blocks)
 
 

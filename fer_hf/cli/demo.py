@@ -38,11 +38,11 @@ def main(args: Sequence[str]) -> None:
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     given = parse(parser, args)
     try:
-        from fer_hf.demo import DemoKit, build_demo, launch_demo
+        from fer_hf.demo import DemoModels, build_demo, launch_demo
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"The demo needs {error.name}, which is not installed. Say: pip install 'fer-hf[demo]'",
             name=error.name,
         ) from error
-    kit = DemoKit(given.model, detector=given.detector)
-    launch_demo(build_demo(kit), kit, host=given.host, port=given.port)
+    models = DemoModels(given.model, detector=given.detector)
+    launch_demo(build_demo(models), models, host=given.host, port=given.port)

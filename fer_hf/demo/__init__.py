@@ -1,4 +1,4 @@
-"""The demo: a page in the browser, built from tabs that share one kit of models.
+"""The demo: a page in the browser, built from tabs that share the same models.
 
 `app/app.py` and `fer-hf demo` open it. Only rooms in here know Gradio.
 """
@@ -13,8 +13,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 keep_files_apart()
 
-from fer_hf.demo.kit import DemoKit  # noqa: E402
+from fer_hf.demo.demo_models import DemoModels  # noqa: E402
 from fer_hf.demo.limits import Limits  # noqa: E402
 from fer_hf.demo.page import build_demo, launch_demo  # noqa: E402
 
-__all__ = ["DemoKit", "Limits", "build_demo", "launch_demo"]
+__all__ = ["DemoModels", "Limits", "build_demo", "launch_demo"]

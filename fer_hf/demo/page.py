@@ -6,8 +6,7 @@ from typing import Any
 import gradio as gr
 from gradio_client.utils import traverse
 
-from fer_hf.demo import views
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.tabs.about_tab import build_about_tab
 from fer_hf.demo.tabs.batch_tab import build_batch_tab
 from fer_hf.demo.tabs.compare_tab import build_compare_tab
@@ -16,7 +15,7 @@ from fer_hf.demo.tabs.picture_tab import build_picture_tab
 from fer_hf.demo.tabs.teach_tab import build_teach_tab
 from fer_hf.demo.tabs.video_tab import build_video_tab
 from fer_hf.demo.tabs.why_tab import build_why_tab
-from fer_hf.demo.theme import CSS, TAB_KEYS, build_theme
+from fer_hf.demo.theme import SCRIPT_FILE, STYLE_FILE, build_theme
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +77,9 @@ def _refuse_address(file: dict[str, Any]) -> dict[str, Any]:
     return file
 
 
-def build_demo(kit: DemoKit) -> gr.Blocks:
+def build_demo(models: DemoModels) -> gr.Blocks:
     """Lay out the page; no model is opened before `launch_demo` or the first visitor does it."""
-    limits = kit.limits
+    limits = models.limits
     with _Page(
         title="fer_hf: what would people see in this face?",
         analytics_enabled=False,
@@ -90,8 +89,8 @@ def build_demo(kit: DemoKit) -> gr.Blocks:
         with gr.Tabs():
             for name, build_tab in _TABS.items():
                 with gr.Tab(name):
-                    build_tab(kit)
-        if kit.detector.name == "haar":
+                    build_tab(models)
+        if models.detector.name == "haar":
             gr.HTML(_BETTER_DETECTOR, padding=False)
     return demo.queue(
         api_open=False,  # who calls the API waits like everybody else
@@ -101,13 +100,13 @@ def build_demo(kit: DemoKit) -> gr.Blocks:
 
 
 def serve_demo(
-    demo: gr.Blocks, kit: DemoKit, *, host: str | None = None, port: int | None = None
+    demo: gr.Blocks, models: DemoModels, *, host: str | None = None, port: int | None = None
 ) -> str:
     """Start serving in the background; return the address.
 
     Args:
         demo: What `build_demo` returned.
-        kit: What it was built with.
+        models: What it was built with.
         host: Name or number to listen at; by default this machine alone, in a Space everybody.
         port: By default the first free one from 7860 on.
 
@@ -124,24 +123,24 @@ def serve_demo(
         ssr_mode=False,
         enable_monitoring=False,
         run_history=False,
-        max_file_size=kit.limits.file_bytes,
-        state_session_capacity=kit.limits.remembered_visitors,
+        max_file_size=models.limits.file_bytes,
+        state_session_capacity=models.limits.remembered_visitors,
         footer_links=["api"],
         theme=build_theme(),
-        css=CSS + views.STYLE,
-        js=TAB_KEYS,
+        css_paths=STYLE_FILE,
+        js=SCRIPT_FILE.read_text(encoding="utf-8"),
     )
     return address
 
 
 def launch_demo(
-    demo: gr.Blocks, kit: DemoKit, *, host: str | None = None, port: int | None = None
+    demo: gr.Blocks, models: DemoModels, *, host: str | None = None, port: int | None = None
 ) -> None:
     """Serve the page until interrupted; it is there before torch is imported.
 
     Args:
         demo: What `build_demo` returned.
-        kit: What it was built with.
+        models: What it was built with.
         host: As `serve_demo` takes it.
         port: The same.
 
@@ -149,14 +148,14 @@ def launch_demo(
         ValueError: A folder holds no image classifier.
         OSError: The port is taken, or a checkpoint cannot be found, reached or read.
     """
-    address = serve_demo(demo, kit, host=host, port=port)
+    address = serve_demo(demo, models, host=host, port=port)
     logger.info("The demo is at %s, Ctrl+C ends it.", address)
     try:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-        kit.open_all()
+        models.open_all()
         demo.block_thread()
     finally:
         demo.close(verbose=False)

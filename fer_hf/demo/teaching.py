@@ -19,7 +19,7 @@ from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageColumn
 from PIL import Image
 
-from fer_hf.demo.batch import PictureFile
+from fer_hf.demo.batch_reading import PictureFile
 from fer_hf.demo.limits import Limits
 from fer_hf.faces import FaceDetector, crop_face
 from fer_hf.faces.reading import FaceReader

@@ -1,42 +1,12 @@
-"""The look of the page: fonts of the visitor's system, light and dark, made for keyboards, too."""
+"""The look of the page: system fonts, light and dark, and usable with a keyboard."""
+
+from pathlib import Path
 
 import gradio as gr
 
-CSS = """
-.dark { --color-accent: var(--primary-400); }
-.fer-header h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .25rem; }
-.fer-header p { margin: 0; max-width: 48rem; }
-.fer-note { color: var(--body-text-color-subdued); font-size: .9rem; }
-.fer-legend { display: flex; align-items: center; gap: .75rem; }
-.fer-legend [aria-hidden] {
-  flex: 1; height: .75rem; border-radius: 99px; border: 1px solid var(--border-color-primary);
-}
-.fer-about { max-width: 48rem; }
-.fer-about table { width: 100%; }
-.fer-about :is(th, td) { word-break: normal; overflow-wrap: normal; padding: .25rem .5rem; }
-:is(a, button, input, textarea, select, summary, [role], [tabindex]):focus-visible {
-  outline: 3px solid var(--color-accent) !important;
-  outline-offset: 2px !important;
-}
-@media (max-width: 640px) {
-  .gradio-container .main.fillable { padding: .5rem !important; }
-  .fer-header h1 { font-size: 1.375rem; }
-}
-"""
-
-# The keys that tabs have by the ARIA Authoring Practices Guide; Gradio's know Tab and Enter.
-TAB_KEYS = """() => document.addEventListener("keydown", (event) => {
-  const tab = event.target.closest?.("[role=tab]");
-  if (!tab) return;
-  const tabs = [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")];
-  const at = tabs.indexOf(tab), last = tabs.length - 1;
-  const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: last }[event.key];
-  if (next === undefined) return;
-  event.preventDefault();
-  const chosen = tabs.at(next > last ? 0 : next);
-  chosen.focus();
-  chosen.click();
-})"""
+_STATIC = Path(__file__).with_name("static")
+STYLE_FILE = _STATIC / "style.css"
+SCRIPT_FILE = _STATIC / "tab_keys.js"
 
 
 def build_theme() -> gr.themes.Base:

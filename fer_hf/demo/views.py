@@ -9,32 +9,6 @@ from html import escape
 from fer_hf.faces.reading import FaceReading
 from fer_hf.inference.reading import format_percent, get_label_color
 
-STYLE = """
-.fer-readings { display: grid; gap: 0.75rem; color: var(--body-text-color);
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
-.fer-face, .fer-no-face { padding: 0.875rem 1rem; border-radius: 0.75rem;
-  border: 1px solid var(--border-color-primary); background: var(--block-background-fill);
-  color: var(--body-text-color); overflow-wrap: anywhere; }
-.fer-face.fer-not-sure, .fer-no-face { border-style: dashed; border-width: 2px; }
-.fer-face h3, .fer-no-face h3 { margin: 0; font-size: 1rem; color: inherit; }
-.fer-face p, .fer-no-face p { margin: 0.25rem 0 0.5rem; color: inherit; }
-.fer-face p { font-weight: 600; text-wrap: balance; }
-.fer-readings table { width: 100%; margin: 0; border: 0; border-collapse: collapse;
-  table-layout: fixed; font-size: 0.9rem; color: inherit; }
-.fer-readings caption { padding: 0 0 0.25rem; font-size: 0.8rem; text-align: start;
-  color: inherit; }
-.fer-readings tr, .fer-readings th, .fer-readings td { padding: 0.125rem 0; border: 0;
-  font-weight: 400; text-align: start; background: none; color: inherit; }
-.fer-readings th { width: 32%; padding-inline-end: 0.5rem; }
-.fer-readings td.fer-share { width: 3.5rem; text-align: end; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
-.fer-readings tr.fer-top > * { font-weight: 700; }
-.fer-bar { height: 0.75rem; border-radius: 0.375rem; background: var(--border-color-primary); }
-.fer-bar > div { box-sizing: border-box; height: 100%; border-radius: inherit;
-  border: 1px solid var(--body-text-color); }
-"""
-"""Style of the panels, in the page's own colours, light or dark. Nothing in it moves."""
-
 
 def render_readings(readings: Sequence[FaceReading]) -> str:
     """Return a panel for each face: the verdict, and bars of the crowd-like spread.

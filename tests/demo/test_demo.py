@@ -18,8 +18,8 @@ from gradio_client.utils import QueueError, Status
 from PIL import Image
 
 from fer_hf.data.drawn.faces import draw_face
-from fer_hf.demo import DemoKit, Limits, build_demo
-from fer_hf.demo.examples import draw_examples
+from fer_hf.demo import DemoModels, Limits, build_demo
+from fer_hf.demo.components import draw_examples
 from fer_hf.demo.limits import open_picture
 from fer_hf.demo.messages import SOMETHING_WENT_WRONG, show_errors
 from fer_hf.demo.page import serve_demo
@@ -45,23 +45,23 @@ class LeftHalf:
 
 
 @pytest.fixture(scope="module")
-def kit():
+def models():
     """The model in the box twice, to compare it with itself, and a detector of no interest."""
-    kit = DemoKit([BUNDLED_MODEL, DEFAULT_MODEL], limits=Limits(pixels=250_000))
-    kit.__dict__["detector"] = LeftHalf()
-    return kit
+    models = DemoModels([BUNDLED_MODEL, DEFAULT_MODEL], limits=Limits(pixels=250_000))
+    models.__dict__["detector"] = LeftHalf()
+    return models
 
 
 @pytest.fixture(scope="module")
-def page(kit):
+def page(models):
     """The page."""
-    return build_demo(kit)
+    return build_demo(models)
 
 
 @pytest.fixture(scope="module")
-def address(page, kit):
+def address(page, models):
     """Where the page is served, as visitors get it."""
-    yield serve_demo(page, kit)
+    yield serve_demo(page, models)
     page.close(verbose=False)
 
 
@@ -153,8 +153,8 @@ def test_nothing_is_explained_where_no_face_is(visitor, blank):
     assert "No face" in legend
 
 
-def test_model_compared_with_itself_agrees_with_itself(visitor, kit, face):
-    names = kit.model_names
+def test_model_compared_with_itself_agrees_with_itself(visitor, models, face):
+    names = models.names
     *_, [first, second] = visitor.predict(
         handle_file(face), True, *names, api_name="/compare_models"
     )
@@ -162,13 +162,13 @@ def test_model_compared_with_itself_agrees_with_itself(visitor, kit, face):
     assert names == [f"{BUNDLED_MODEL} (1)", f"{BUNDLED_MODEL} (2)"]
 
 
-def test_only_models_of_the_start_can_be_compared(visitor, kit, face):
+def test_only_models_of_the_start_can_be_compared(visitor, models, face):
     with pytest.raises(AppError):
         visitor.predict(
-            handle_file(face), True, kit.model_names[0], "someone/else", api_name="/compare_models"
+            handle_file(face), True, models.names[0], "someone/else", api_name="/compare_models"
         )
     with pytest.raises(ValueError, match="expected one that the demo started with"):
-        DemoKit().open_reader("someone/else")
+        DemoModels().open_reader("someone/else")
 
 
 @pytest.mark.parametrize(
@@ -244,15 +244,15 @@ def test_every_function_of_the_api_is_named_and_described(visitor):
 def test_busy_demo_says_so_and_goes_on(face):
     opened, enough = threading.Event(), threading.Event()
 
-    class SlowKit(DemoKit):
+    class SlowModels(DemoModels):
         def open_reader(self, model):
             opened.set()
             enough.wait(20)
             raise ValueError("Slow, expected fast. Wait.")
 
-    kit = SlowKit(limits=Limits(waiting_requests=1, requests_at_once=1))
-    demo = build_demo(kit)
-    visitor = Client(serve_demo(demo, kit), verbose=False)
+    models = SlowModels(limits=Limits(waiting_requests=1, requests_at_once=1))
+    demo = build_demo(models)
+    visitor = Client(serve_demo(demo, models), verbose=False)
     try:
         served = visitor.submit(handle_file(face), api_name="/read_faces")
         assert opened.wait(20)
@@ -322,7 +322,7 @@ def test_picture_at_the_limit_is_opened_and_one_beyond_is_not(tmp_path):
 def test_kit_without_a_model_or_with_one_twice_is_refused():
     for models in ([], ["a", "a"]):
         with pytest.raises(ValueError, match="expected one or more, each once"):
-            DemoKit(models)
+            DemoModels(models)
 
 
 def test_about_tells_the_figures_of_the_report():
@@ -338,10 +338,10 @@ def test_about_says_where_a_report_is_missing(tmp_path):
 
 
 def test_callers_without_a_session_do_not_fill_the_memory():
-    kit = DemoKit(limits=Limits(remembered_visitors=2))
-    kit.__dict__["detector"] = LeftHalf()
-    page = build_demo(kit)
-    api = f"{serve_demo(page, kit)}gradio_api/call/read_faces"
+    models = DemoModels(limits=Limits(remembered_visitors=2))
+    models.__dict__["detector"] = LeftHalf()
+    page = build_demo(models)
+    api = f"{serve_demo(page, models)}gradio_api/call/read_faces"
     try:
         for _ in range(4):
             question = Request(

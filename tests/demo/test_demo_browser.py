@@ -126,6 +126,8 @@ def visit(browser, address):
             page = context.new_page()
             page.goto(address + query)
             expect(page.get_by_role("tab", name="Picture")).to_be_visible()
+            # The page's own script has run.
+            expect(page.locator("html")).to_have_attribute("data-keys", "ready")
             return page
 
         yield open_page
@@ -366,7 +368,7 @@ def test_arrow_keys_move_between_tabs(page):
     page.get_by_role("tab", name="Picture").focus()
     for key, name in {"ArrowRight": "Live", "End": "About", "Home": "Picture"}.items():
         page.keyboard.press(key)
-        expect(page.get_by_role("tab", name=name)).to_be_focused(timeout=2_000)
+        expect(page.get_by_role("tab", name=name)).to_be_focused()
 
 
 def test_a_phone_shows_every_tab_without_scrolling_sideways(visit, drawn):

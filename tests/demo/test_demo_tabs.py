@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.limits import Limits
 from fer_hf.demo.tabs.batch_tab import build_batch_tab, describe_others
 from fer_hf.demo.tabs.live_tab import Watch, build_live_tab, embed_picture
@@ -42,15 +42,15 @@ def read(scores, *, sure=True):
 def served(tmp_path_factory):
     """The address of a page with these tabs."""
     folder = tmp_path_factory.mktemp("gradio")
-    kit = DemoKit([DEFAULT_MODEL], limits=Limits(batch_pictures=4, video_seconds=3))
-    vars(kit).update(detector=find_one_face, quick_detector=find_one_face)
+    models = DemoModels([DEFAULT_MODEL], limits=Limits(batch_pictures=4, video_seconds=3))
+    vars(models).update(detector=find_one_face, quick_detector=find_one_face)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         # Of a browser the server learns at once that it is gone, of a client at the next heartbeat.
         patch.setattr("gradio.utils.get_heartbeat_rate", lambda: 0.2)
         with gr.Blocks(analytics_enabled=False, delete_cache=(60, 600)) as demo:
             for build in (build_live_tab, build_video_tab, build_teach_tab, build_batch_tab):
-                build(kit)
+                build(models)
         _, url, _ = demo.launch(
             prevent_thread_lock=True, quiet=True, ssr_mode=False, run_history=False, share=False
         )

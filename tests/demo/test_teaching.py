@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from transformers import pipeline
 
-from fer_hf.demo.batch import PictureFile
+from fer_hf.demo.batch_reading import PictureFile
 from fer_hf.demo.limits import Limits
 from fer_hf.demo.teaching import CHECKPOINT_NAME, Lesson, cut_face, describe_figures
 from fer_hf.evaluation.people.human import Yardstick

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 from tabulate import tabulate
 
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.models.bundled import locate_model
 
 logger = logging.getLogger(__name__)
@@ -43,14 +43,14 @@ hiring, credit, insurance or border control, anywhere.
 """
 
 
-def build_about_tab(kit: DemoKit) -> None:
+def build_about_tab(models: DemoModels) -> None:
     """Lay out the tab; the figures are read when somebody first opens the page."""
 
     @cache
     def render() -> str:
-        shown = zip(kit.model_names, kit.models, strict=True)
+        shown = zip(models.names, models.sources, strict=True)
         figures = [render_figures(name, model) for name, model in shown]
-        privacy = _PRIVACY.format(minutes=kit.limits.kept_seconds / 60)
+        privacy = _PRIVACY.format(minutes=models.limits.kept_seconds / 60)
         return "\n\n".join([_LIMITS, *figures, privacy])
 
     with gr.Column(elem_classes="fer-about"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fer_hf.demo.batch import (
+from fer_hf.demo.batch_reading import (
     TABLE_COLUMNS,
     Cell,
     build_table,
@@ -14,7 +14,7 @@ from fer_hf.demo.batch import (
     read_pictures,
     write_csv,
 )
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.messages import show_errors
 
 CSV_NAME = "expressions.csv"
@@ -24,10 +24,10 @@ _COLUMN_WIDTHS = [200, 70, 110, 90, 80, 80, 80, 100, 300]
 _MOST_NAMES = 5
 
 
-def build_batch_tab(kit: DemoKit) -> None:
+def build_batch_tab(models: DemoModels) -> None:
     """Lay out the tab inside of the current Blocks."""
     gr.Markdown(
-        f"Up to {kit.limits.batch_pictures:,} pictures, or zips of them. A file that cannot be "
+        f"Up to {models.limits.batch_pictures:,} pictures, or zips of them. A file that cannot be "
         "read is named in the table, and the others are read all the same."
     )
     files = gr.File(label="Pictures or zips", file_count="multiple", height=180)
@@ -59,10 +59,10 @@ def build_batch_tab(kit: DemoKit) -> None:
             file, face, label, score (0-1), left, top, right, bottom (pixels) and note; and a CSV
             with the score of each label, too.
         """
-        pictures, others = list_pictures_of(files or [], kit.limits)
+        pictures, others = list_pictures_of(files or [], models.limits)
         progress((0, len(pictures)), desc="Opening the model")
-        reader, rows = kit.reader, []
-        for done, found in enumerate(read_pictures(pictures, reader, kit.limits), 1):
+        reader, rows = models.reader, []
+        for done, found in enumerate(read_pictures(pictures, reader, models.limits), 1):
             rows += found
             progress((done, len(pictures)), desc="Reading", unit="pictures")
         faces = sum(row.reading is not None for row in rows)

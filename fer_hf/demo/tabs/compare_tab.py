@@ -4,39 +4,41 @@ from typing import Any
 
 import gradio as gr
 
-from fer_hf.demo.examples import build_examples, build_picture_input, build_whole_picture_input
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.components import (
+    NOTHING,
+    build_examples,
+    build_faces_output,
+    build_numbers_output,
+    build_picture_input,
+    read_picture,
+)
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.limits import open_picture
 from fer_hf.demo.messages import show_errors
-from fer_hf.demo.tabs.picture_tab import NOTHING, build_annotated_output, read_picture
 
 HINT = """\
-Two models are needed to compare, and this demo was started with one. To start it with two:
+Comparing takes two models, and this demo was started with one. To start it with two:
 
     fer-hf demo --model resnetv2-ferplus runs/drawn/drawn-baseline
 """
 
 
-def build_compare_tab(kit: DemoKit) -> None:
+def build_compare_tab(models: DemoModels) -> None:
     """Lay out the tab; with a single model it says how to start with two."""
-    if len(kit.models) < 2:
+    if len(models.sources) < 2:
         gr.Markdown(HINT)
         return
     with gr.Row(equal_height=False):
         with gr.Column():
-            picture = build_picture_input()
-            whole_picture = build_whole_picture_input()
-        chosen, shown = [], []
-        for number, name in enumerate(kit.model_names[:2]):
+            picture, whole_picture = build_picture_input()
+        chosen: list[gr.Dropdown] = []
+        shown: list[gr.Image | gr.HTML] = []
+        for letter, name in zip("AB", models.names, strict=False):
             with gr.Column():
-                title = f"Model {'AB'[number]}"
-                chosen.append(gr.Dropdown(kit.model_names, value=name, label=title))
-                shown += [
-                    build_annotated_output(title),
-                    gr.HTML(label=f"{title} in words", padding=False),
-                ]
-    with gr.Accordion("As numbers", open=False):
-        numbers = gr.JSON(label="Faces of both", show_label=False)
+                title = f"Model {letter}"
+                chosen.append(gr.Dropdown(models.names, value=name, label=title))
+                shown += build_faces_output(title)
+    numbers = build_numbers_output()
     build_examples(picture)
 
     @show_errors
@@ -57,10 +59,12 @@ def build_compare_tab(kit: DemoKit) -> None:
         """
         if picture is None:
             return (*NOTHING[:2], *NOTHING[:2], [])
-        opened = open_picture(picture, kit.limits)
-        names = [first_model, second_model]
-        readers = [kit.open_reader(kit.models[kit.model_names.index(name)]) for name in names]
-        first, second = (read_picture(reader, opened, whole_picture) for reader in readers)
+        opened = open_picture(picture, models.limits)
+        sources = [models.sources[models.names.index(n)] for n in (first_model, second_model)]
+        first, second = (
+            read_picture(models.open_reader(source), opened, whole_picture=whole_picture)
+            for source in sources
+        )
         return (*first[:2], *second[:2], [first[2], second[2]])
 
     gr.on(

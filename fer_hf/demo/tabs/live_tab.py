@@ -9,7 +9,7 @@ from html import escape
 import gradio as gr
 from PIL import Image
 
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.messages import show_errors
 from fer_hf.demo.timeline import Timeline, render_timeline
 from fer_hf.demo.views import render_readings
@@ -48,8 +48,8 @@ class Watch:
         return render_timeline(self._timeline.to_rows(), seconds=_TIMELINE_SECONDS)
 
 
-def build_live_tab(kit: DemoKit) -> None:
-    """Lay out the tab inside of the current Blocks."""
+def build_live_tab(models: DemoModels) -> None:
+    """Lay out the tab."""
     with gr.Row():
         with gr.Column():
             camera = gr.Image(
@@ -76,12 +76,12 @@ def build_live_tab(kit: DemoKit) -> None:
         """Read the faces of one frame of a webcam, smoothed over those before it."""
         if frame is None:
             return gr.skip(), gr.skip(), gr.skip(), watch
-        if frame.width * frame.height > kit.limits.pixels:
+        if frame.width * frame.height > models.limits.pixels:
             raise ValueError(
                 f"The frame has {frame.width} × {frame.height} pixels, expected at most "
-                f"{kit.limits.pixels:,}. Choose a smaller size for the webcam."
+                f"{models.limits.pixels:,}. Choose a smaller size for the webcam."
             )
-        reader = kit.quick_reader
+        reader = models.quick_reader
         if watch is None:
             not_sure = reader.classifier.not_sure
             watch = Watch(None if not_sure is None else not_sure.threshold)

@@ -1,28 +1,34 @@
-"""The tab where a visitor teaches a head of his own; all of it is his alone, and goes with him."""
+"""The tab *Teach it*: visitors teach a head of their own, which nobody else sees."""
 
 import weakref
 
 import gradio as gr
 from gradio.context import Context
 
-from fer_hf.demo.batch import list_pictures_of
-from fer_hf.demo.examples import build_picture_input, build_whole_picture_input
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.batch_reading import list_pictures_of
+from fer_hf.demo.components import (
+    NOTHING,
+    Shown,
+    build_faces_output,
+    build_numbers_output,
+    build_picture_input,
+    read_picture,
+)
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.limits import open_picture
 from fer_hf.demo.messages import show_errors
-from fer_hf.demo.tabs.picture_tab import NOTHING, Shown, build_annotated_output, read_picture
 from fer_hf.demo.teaching import FEWEST_PICTURES, MOST_LABELS, Lesson, describe_figures
 
 _SECONDS_KEPT = 3600.0
 
 
-def build_teach_tab(kit: DemoKit) -> None:
-    """Lay out the tab inside of the current Blocks."""
+def build_teach_tab(models: DemoModels) -> None:
+    """Lay out the tab."""
     gr.Markdown(
-        f"Give two to {MOST_LABELS} labels of your own, {FEWEST_PICTURES} pictures or more of "
-        "each (twenty are better), and get a model of your own in seconds. It is yours alone, and "
-        "deleted when you leave the page; files you sent are deleted "
-        f"{kit.limits.kept_seconds // 60} minutes after they came."
+        f"Name two to {MOST_LABELS} labels, give {FEWEST_PICTURES} or more pictures of each "
+        "(twenty are better), and get a model of your own in seconds. Nobody else can use it, and "
+        "it is deleted when you leave the page. The files you upload are deleted after "
+        f"{models.limits.kept_seconds // 60} minutes."
     )
     with gr.Row():
         with gr.Column():
@@ -39,19 +45,49 @@ def build_teach_tab(kit: DemoKit) -> None:
         with gr.Column():
             figures = gr.Markdown()
             download = gr.File(label="Your model, as a zip", interactive=False)
-            picture = build_picture_input()
-            whole_picture = build_whole_picture_input()
-            drawn = build_annotated_output()
-            panels = gr.HTML(padding=False)
-            with gr.Accordion("As numbers", open=False):
-                numbers = gr.JSON(show_label=False)
-    state = gr.State(None, time_to_live=_SECONDS_KEPT, delete_callback=_forget)
-    # Only to find a lesson by its visitor when he leaves; his session is what holds it.
-    lessons: weakref.WeakValueDictionary[str, Lesson] = weakref.WeakValueDictionary()
+            picture, whole_picture = build_picture_input()
+            shown = [*build_faces_output(), build_numbers_output()]
+    lesson = gr.State(None, time_to_live=_SECONDS_KEPT, delete_callback=_forget)
+
+    school = _School(models, str(download.GRADIO_CACHE))
+    add_button.click(
+        school.add_examples,
+        [label, files, lesson],
+        [counts, notes, files, lesson],
+        concurrency_limit=1,
+        concurrency_id="teach",
+    )
+    teach_button.click(
+        school.teach,
+        lesson,
+        [figures, download, lesson],
+        concurrency_limit=1,
+        concurrency_id="teach",
+    )
+    gr.on(
+        [picture.change, whole_picture.input],
+        school.try_taught,
+        [picture, whole_picture, lesson],
+        shown,
+        trigger_mode="always_last",
+    )
+    forget_button.click(school.forget_taught, lesson, [counts, notes, figures, download, *shown])
+    if page := Context.root_block:
+        page.unload(school.forget_visitor)
+
+
+class _School:
+    """The functions of the tab; each visitor's lesson is held by the visitor's own session."""
+
+    def __init__(self, models: DemoModels, parent_dir: str) -> None:
+        self._models = models
+        self._parent_dir = parent_dir
+        # Only to find a lesson by its visitor, who is about to leave.
+        self._lessons: weakref.WeakValueDictionary[str, Lesson] = weakref.WeakValueDictionary()
 
     @show_errors
     def add_examples(
-        label: str, files: list[str] | None, lesson: Lesson | None, request: gr.Request
+        self, label: str, files: list[str] | None, lesson: Lesson | None, request: gr.Request
     ) -> tuple[list[list[str | int]], str, None, Lesson]:
         """Add pictures to a label of one's own.
 
@@ -65,15 +101,18 @@ def build_teach_tab(kit: DemoKit) -> None:
             Label and number of pictures of all labels so far; notes in Markdown on pictures that
             were left out or have not exactly one face.
         """
+        limits = self._models.limits
         if lesson is None:
-            lesson = Lesson(kit.models[0], kit.detector, kit.limits)
-            lessons[str(request.session_hash)] = lesson
-        pictures, others = list_pictures_of(files or [], kit.limits)
-        lines = lesson.add(label, pictures) + [f"{name}: no picture" for name in others]
-        return _list_counts(lesson), _list_lines(lines), None, lesson
+            lesson = Lesson(self._models.sources[0], self._models.detector, limits)
+            self._lessons[str(request.session_hash)] = lesson
+        pictures, others = list_pictures_of(files or [], limits)
+        lines = lesson.add(label, pictures) + [f"{name}: not a picture" for name in others]
+        notes = "\n".join(f"- `{line.replace('`', '')}`" for line in lines)
+        return [[name, count] for name, count in lesson.counts.items()], notes, None, lesson
 
     @show_errors
     def teach(
+        self,
         lesson: Lesson | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio looks for it among the defaults
     ) -> tuple[str, str, Lesson]:
@@ -84,11 +123,11 @@ def build_teach_tab(kit: DemoKit) -> None:
         """
         lesson = _expect(lesson)
         progress(0.2, desc="Teaching")
-        taught = lesson.teach(download.GRADIO_CACHE)
+        taught = lesson.teach(self._parent_dir)
         return describe_figures(taught.report), str(taught.archive), lesson
 
     @show_errors
-    def try_taught(picture: str | None, whole_picture: bool, lesson: Lesson | None) -> Shown:
+    def try_taught(self, picture: str | None, whole_picture: bool, lesson: Lesson | None) -> Shown:
         """Read a picture with the head that was taught; call `teach` first.
 
         Args:
@@ -104,51 +143,19 @@ def build_teach_tab(kit: DemoKit) -> None:
             return NOTHING
         taught = _expect(lesson).taught
         if taught is None:
-            raise ValueError("Nothing is taught yet, expected a model. Press Teach first.")
-        return read_picture(taught.reader, open_picture(picture, kit.limits), whole_picture)
+            raise ValueError("Nothing has been taught yet, expected a model. Press Teach first.")
+        opened = open_picture(picture, self._models.limits)
+        return read_picture(taught.reader, opened, whole_picture=whole_picture)
 
     @show_errors
-    def forget_taught(lesson: Lesson | None) -> tuple[object, ...]:
+    def forget_taught(self, lesson: Lesson | None) -> tuple[object, ...]:
         """Delete the faces that were added and the model that was taught."""
         _forget(lesson)
         return [], "Your model and the faces it learnt from are deleted.", "", None, *NOTHING
 
-    def forget_visitor(request: gr.Request) -> None:
-        """Delete a visitor's pictures and model at once when he leaves."""
-        _forget(lessons.pop(str(request.session_hash), None))
-
-    add_button.click(
-        add_examples,
-        [label, files, state],
-        [counts, notes, files, state],
-        api_name="add_examples",
-        concurrency_limit=1,
-        concurrency_id="teach",
-    )
-    teach_button.click(
-        teach,
-        state,
-        [figures, download, state],
-        api_name="teach",
-        concurrency_limit=1,
-        concurrency_id="teach",
-    )
-    gr.on(
-        [picture.change, whole_picture.input],
-        try_taught,
-        [picture, whole_picture, state],
-        [drawn, panels, numbers],
-        api_name="try_taught",
-        trigger_mode="always_last",
-    )
-    forget_button.click(
-        forget_taught,
-        state,
-        [counts, notes, figures, download, drawn, panels, numbers],
-        api_name="forget_taught",
-    )
-    if page := Context.root_block:
-        page.unload(forget_visitor)
+    def forget_visitor(self, request: gr.Request) -> None:
+        """Delete a visitor's pictures and model as soon as the visitor leaves."""
+        _forget(self._lessons.pop(str(request.session_hash), None))
 
 
 def _forget(lesson: Lesson | None) -> None:
@@ -162,11 +169,3 @@ def _expect(lesson: Lesson | None) -> Lesson:
             "There are no labels, expected two or more. Add pictures to a label first."
         )
     return lesson
-
-
-def _list_counts(lesson: Lesson) -> list[list[str | int]]:
-    return [[label, count] for label, count in lesson.counts.items()]
-
-
-def _list_lines(lines: list[str]) -> str:
-    return "\n".join(f"- `{line.replace('`', '')}`" for line in lines)

@@ -1,4 +1,4 @@
-"""The tab that reads a video."""
+"""The tab *Video*: the faces of a video, followed from frame to frame."""
 
 import tempfile
 import threading
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import gradio as gr
 from gradio.context import Context
 
-from fer_hf.demo.kit import DemoKit
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.messages import show_errors
-from fer_hf.video import VideoResult, analyse_video
+from fer_hf.video.analysis import VideoResult, analyse_video
 
 STOPPED = "Stopped; nothing of the video is kept."
 
@@ -18,11 +18,11 @@ class _StoppedError(Exception):
     """The visitor does not want the rest of it, or has left."""
 
 
-def build_video_tab(kit: DemoKit) -> None:
-    """Lay out the tab inside of the current Blocks."""
+def build_video_tab(models: DemoModels) -> None:
+    """Lay out the tab."""
     gr.Markdown(
-        f"Up to {kit.limits.video_seconds / 60:.0f} minutes. The video comes back without sound, "
-        "with its faces followed from frame to frame, and with a table."
+        f"Up to {models.limits.video_seconds / 60:.0f} minutes. The video comes back without "
+        "sound, with its faces followed from frame to frame, and with a table."
     )
     with gr.Row():
         with gr.Column():
@@ -32,18 +32,39 @@ def build_video_tab(kit: DemoKit) -> None:
                 stop_button = gr.Button("Stop")
             note = gr.Markdown()
         with gr.Column():
-            annotated = gr.Video(label="What is seen", interactive=False)
+            annotated = gr.Video(label="With its faces", interactive=False)
             # A label would hide the title that the plot has.
             plot = gr.Image(label="Over time", show_label=False, format="png", interactive=False)
             tables = gr.File(
-                label="CSV and Parquet: a row for each detection and face",
+                label="CSV and Parquet: a row for each detection of a face",
                 file_count="multiple",
                 interactive=False,
             )
-    running: dict[str, threading.Event] = {}
+
+    reading = _VideoReading(models)
+    read_button.click(
+        reading.read_video,
+        video,
+        [note, annotated, plot, tables],
+        concurrency_limit=1,
+        concurrency_id="video",
+        show_progress_on=note,
+    )
+    stop_button.click(reading.stop_video, queue=False)
+    if page := Context.root_block:
+        page.unload(reading.stop_video)
+
+
+class _VideoReading:
+    """The functions of the tab, and whose video is being read."""
+
+    def __init__(self, models: DemoModels) -> None:
+        self._models = models
+        self._running: dict[str, threading.Event] = {}
 
     @show_errors
     def read_video(
+        self,
         video: str | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio looks for it among the defaults
@@ -62,57 +83,41 @@ def build_video_tab(kit: DemoKit) -> None:
         if video is None:
             raise ValueError("There is no video, expected a file. Choose one.")
         visitor, stopped = str(request.session_hash), threading.Event()
-        running[visitor] = stopped
+        self._running[visitor] = stopped
 
         def show_progress(share: float) -> None:
             if stopped.is_set():
                 raise _StoppedError
             progress(share, desc="Reading")
 
+        limits = self._models.limits
         with tempfile.TemporaryDirectory() as folder:
             try:
                 result = analyse_video(
                     video,
-                    kit.quick_reader,
+                    self._models.quick_reader,
                     output_dir=folder,
-                    max_seconds=kit.limits.video_seconds,
-                    max_pixels=kit.limits.pixels,
+                    max_seconds=limits.video_seconds,
+                    max_pixels=limits.pixels,
                     progress=show_progress,
                 )
             except _StoppedError:
                 yield STOPPED, None, None, None
                 return
             finally:
-                running.pop(visitor, None)
+                self._running.pop(visitor, None)
             # Gradio has copies of its own, which it deletes later, once these have been taken.
-            yield (
-                describe_video(result),
-                str(result.annotated),
-                str(result.plot),
-                [str(result.csv), str(result.parquet)],
-            )
+            tables = [str(result.csv), str(result.parquet)]
+            yield describe_video(result), str(result.annotated), str(result.plot), tables
 
-    def stop_video(request: gr.Request) -> None:
+    def stop_video(self, request: gr.Request) -> None:
         """Stop reading the visitor's video."""
-        if stopped := running.get(str(request.session_hash)):
+        if stopped := self._running.get(str(request.session_hash)):
             stopped.set()
-
-    read_button.click(
-        read_video,
-        video,
-        [note, annotated, plot, tables],
-        concurrency_limit=1,
-        concurrency_id="video",
-        api_name="read_video",
-        show_progress_on=note,
-    )
-    stop_button.click(stop_video, queue=False, api_name="stop_video")
-    if page := Context.root_block:
-        page.unload(stop_video)
 
 
 def describe_video(result: VideoResult) -> str:
-    """Say in Markdown what was read, and what was wrong with the file."""
+    """Describe in Markdown what was read, and what was wrong with the file."""
     text = (
         f"Faces followed: {result.num_faces}. Seconds: {result.seconds:.1f}. Detections: "
         f"{result.num_detections} in {result.num_frames} frames. Cuts: {result.num_cuts}."

@@ -1,4 +1,4 @@
-"""The tab *Why?*: what in a face spoke for a label, as a heat map."""
+"""The tab *Why?*: which parts of a face a label rests on, as a heat map."""
 
 from html import escape
 
@@ -6,13 +6,13 @@ import gradio as gr
 import matplotlib
 import numpy as np
 
-from fer_hf.demo.examples import build_examples, build_picture_input, build_whole_picture_input
+from fer_hf.demo.components import build_examples, build_picture_input
+from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.files import write_picture
-from fer_hf.demo.kit import DemoKit
 from fer_hf.demo.limits import open_picture
 from fer_hf.demo.messages import show_errors
 from fer_hf.demo.views import render_no_face
-from fer_hf.faces import crop_face
+from fer_hf.faces.face import crop_face
 from fer_hf.inference.explanation import COLORMAP, compute_heat_map, render_heat_map
 from fer_hf.inference.reading import format_percent
 
@@ -20,37 +20,20 @@ TOP_LABEL = "the likeliest"
 _SIDE = 480
 
 
-def build_why_tab(kit: DemoKit) -> None:
+def build_why_tab(models: DemoModels) -> None:
     """Lay out the tab."""
     with gr.Row(equal_height=False):
         with gr.Column():
-            picture = build_picture_input()
-            whole_picture = build_whole_picture_input()
+            picture, whole_picture = build_picture_input()
             with gr.Row():
-                face = gr.Number(
-                    1, label="Face", info="Counted from the left.", precision=0, minimum=1
-                )
-                label = gr.Dropdown(
-                    [TOP_LABEL], label="Label", info="What spoke for it?", allow_custom_value=True
-                )
+                face, label = _build_choices()
         with gr.Column():
-            heat_map = gr.Image(
-                label="What spoke for the label",
-                show_label=False,
-                interactive=False,
-                height=360,
-                buttons=["download", "fullscreen"],
-                alt_text="The face under a heat map; the legend is below",
-            )
-            legend = gr.HTML(label="Legend", padding=False)
+            heat_map, legend = _build_heat_map()
     build_examples(picture)
 
     @show_errors
     def explain_face(
-        picture: str | None,
-        whole_picture: bool = False,
-        face: int = 1,
-        label: str = TOP_LABEL,
+        picture: str | None, whole_picture: bool = False, face: int = 1, label: str = TOP_LABEL
     ) -> tuple[str | None, str]:
         """Show which parts of a face spoke for a label, by Grad-CAM.
 
@@ -65,27 +48,24 @@ def build_why_tab(kit: DemoKit) -> None:
         """
         if picture is None:
             return None, ""
-        reader = kit.reader
-        opened = open_picture(picture, kit.limits)
+        reader = models.reader
+        opened = open_picture(picture, models.limits)
         [readings] = reader([opened], whole_picture=whole_picture)
         if not readings:
             return None, render_no_face()
         if not 1 <= face <= len(readings):
             raise ValueError(
-                f"The face is number {face}, expected 1 to {len(readings)}: so many were found. "
+                f"The face is number {face}, expected 1 to {len(readings)}: that many were found. "
                 "Choose one of these."
             )
         reading = readings[face - 1]
         if label == TOP_LABEL:
             label = reading.top_label
         crop = opened if whole_picture else crop_face(opened, reading.face)
-        crop.thumbnail((_SIDE, _SIDE))  # the map is coarser by far
+        crop.thumbnail((_SIDE, _SIDE))  # the map is far coarser
         found = compute_heat_map(reader.classifier, crop, label)
-        shown = write_picture(render_heat_map(crop, found))
-        return shown, render_legend(face, label, reading.scores[label], bool(found.any()))
-
-    def list_labels() -> gr.Dropdown:
-        return gr.Dropdown([TOP_LABEL, *kit.reader.label_names])
+        legend = render_legend(face, label, reading.scores[label], has_evidence=bool(found.any()))
+        return write_picture(render_heat_map(crop, found)), legend
 
     gr.on(
         [picture.change, whole_picture.input, face.submit, face.blur, label.input],
@@ -94,17 +74,37 @@ def build_why_tab(kit: DemoKit) -> None:
         [heat_map, legend],
         trigger_mode="always_last",
     )
-    # With no trigger: when the page is opened. The page does not wait for the model to open.
+    # Without a trigger: when the page is opened, which does not wait for the model to open.
     gr.on(
-        fn=list_labels,
+        fn=lambda: gr.Dropdown([TOP_LABEL, *models.reader.label_names]),
         outputs=label,
         show_progress="hidden",
         api_visibility="private",
     )
 
 
-def render_legend(face: int, label: str, score: float, has_evidence: bool) -> str:
-    """Say in HTML what the colours of a heat map mean.
+def _build_choices() -> tuple[gr.Number, gr.Dropdown]:
+    face = gr.Number(1, label="Face", info="Counted from the left.", precision=0, minimum=1)
+    label = gr.Dropdown(
+        [TOP_LABEL], label="Label", info="What spoke for it?", allow_custom_value=True
+    )
+    return face, label
+
+
+def _build_heat_map() -> tuple[gr.Image, gr.HTML]:
+    heat_map = gr.Image(
+        label="What spoke for the label",
+        show_label=False,
+        interactive=False,
+        height=360,
+        buttons=["download", "fullscreen"],
+        alt_text="The face under a heat map; the legend is below",
+    )
+    return heat_map, gr.HTML(label="Legend", padding=False)
+
+
+def render_legend(face: int, label: str, score: float, *, has_evidence: bool) -> str:
+    """Explain in HTML what the colours of a heat map mean.
 
     Args:
         face: Number of the face.
@@ -122,6 +122,6 @@ def render_legend(face: int, label: str, score: float, has_evidence: bool) -> st
         f'<div class="fer-legend"><span>dark: little</span>'
         f'<span aria-hidden="true" style="background: linear-gradient(90deg, {stops})"></span>'
         f"<span>bright: much</span></div>"
-        "<p>It shows where the network looked, which is not why a person smiles or frowns. "
-        "The map is coarse, and the same picture in other light may give another.</p>"
+        "<p>The map shows where the network looked, which is not why a person smiles or frowns. "
+        "It is coarse, and the same face in another light may give another map.</p>"
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_hf.demo.batch import (
+from fer_hf.demo.batch_reading import (
     TABLE_COLUMNS,
     build_table,
     list_pictures_of,

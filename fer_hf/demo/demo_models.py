@@ -1,0 +1,95 @@
+"""The models and the face detector of a running demo, opened once and shared by all visitors."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+from fer_hf.demo.limits import Limits
+from fer_hf.faces.boxes import FaceDetector
+from fer_hf.faces.detectors import load_detector
+from fer_hf.faces.reading import FaceReader
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.models.bundled import BUNDLED_MODEL
+
+
+class DemoModels:
+    """What the tabs work with; nothing in it changes once it is open.
+
+    Args:
+        sources: Checkpoint folders or Hub ids; the first is the model that every tab uses.
+        detector: Name of a face detector, or a path, as for `load_detector`.
+        limits: What one request may ask for.
+
+    Raises:
+        ValueError: No model, or the same one twice.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str] = (BUNDLED_MODEL,),
+        *,
+        detector: str = "auto",
+        limits: Limits | None = None,
+    ) -> None:
+        if not sources or len(set(sources)) < len(sources):
+            raise ValueError(
+                f"The models are {list(sources)}, expected one or more, each once. Name others."
+            )
+        self.sources = list(sources)
+        self.limits = limits or Limits()
+        self._detector_name = detector
+        self._readers: dict[str, FaceReader] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What visitors see: of a folder its name, numbered where several share it."""
+        shown = [Path(source).name if Path(source).is_dir() else source for source in self.sources]
+        count = Counter(shown)
+        return [
+            f"{name} ({number})" if count[name] > 1 else name
+            for number, name in enumerate(shown, 1)
+        ]
+
+    @cached_property
+    def detector(self) -> FaceDetector:
+        """The face detector."""
+        return load_detector(self._detector_name)
+
+    @cached_property
+    def quick_detector(self) -> FaceDetector:
+        """The same for frames that follow each other: it searches each of them once, not twice."""
+        return load_detector(self._detector_name, thorough=False)
+
+    @property
+    def reader(self) -> FaceReader:
+        """The first model's reader; opening it, on the first call, takes seconds."""
+        return self.open_reader(self.sources[0])
+
+    @property
+    def quick_reader(self) -> FaceReader:
+        """The same with `quick_detector`."""
+        return FaceReader(self.reader.classifier, self.quick_detector)
+
+    def open_reader(self, source: str) -> FaceReader:
+        """Return the reader of one of `sources`, opened at most once.
+
+        Raises:
+            ValueError: Another model, or the folder holds no image classifier.
+            OSError: The checkpoint cannot be found, reached or read.
+        """
+        if source not in self.sources:
+            raise ValueError(f"The model is {source!r}, expected one that the demo started with.")
+        with self._lock:
+            if source not in self._readers:
+                self._readers[source] = FaceReader(ExpressionClassifier(source), self.detector)
+            return self._readers[source]
+
+    def open_all(self) -> None:
+        """Open every model and have it read once, so that the first visitor need not wait."""
+        for source in self.sources:
+            self.open_reader(source)([Image.new("RGB", (64, 64))], whole_picture=True)
