@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fer_hf.demo.views import STYLE, render_no_face, render_readings, render_verdict
+from fer_hf.demo.theme import STYLE_FILE
+from fer_hf.demo.views import render_no_face, render_readings, render_verdict
 from fer_hf.emotions import EMOTIONS
 from fer_hf.faces import Face
 from fer_hf.faces.reading import FaceReading
@@ -129,7 +130,7 @@ def test_no_face_says_what_to_do():
 
 def test_the_style_takes_its_colours_from_the_page_and_moves_nothing():
     for name in ("--body-text-color", "--block-background-fill", "--border-color-primary"):
-        assert f"var({name})" in STYLE
+        assert f"var({name})" in STYLE_FILE.read_text()
     for word in ("#", "rgb(", "animation", "transition", "http"):
-        assert word not in STYLE
+        assert word not in STYLE_FILE.read_text()
     assert STYLE.count("{") == STYLE.count("}")
