@@ -129,8 +129,9 @@ def test_no_face_says_what_to_do():
 
 
 def test_the_style_takes_its_colours_from_the_page_and_moves_nothing():
+    style = STYLE_FILE.read_text()
     for name in ("--body-text-color", "--block-background-fill", "--border-color-primary"):
-        assert f"var({name})" in STYLE_FILE.read_text()
+        assert f"var({name})" in style
     for word in ("#", "rgb(", "animation", "transition", "http"):
-        assert word not in STYLE_FILE.read_text()
-    assert STYLE.count("{") == STYLE.count("}")
+        assert word not in style
+    assert style.count("{") == style.count("}")
