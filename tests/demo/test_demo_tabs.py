@@ -129,7 +129,7 @@ def test_two_visitors_teach_apart_and_what_they_taught_can_be_tried_taken_and_fo
     assert counts["data"] == [["mine", 1]]
     with pytest.raises(AppError, match="The number of labels is 1, expected 2 to 8"):
         other.predict(api_name="/teach")
-    with pytest.raises(AppError, match="Nothing is taught yet"):
+    with pytest.raises(AppError, match="Nothing has been taught yet"):
         client.predict(handle_file(str(dark[0])), False, api_name="/try_taught")
 
     figures, archive = client.predict(api_name="/teach")
@@ -139,7 +139,7 @@ def test_two_visitors_teach_apart_and_what_they_taught_can_be_tried_taken_and_fo
     _, panels, readings = client.predict(handle_file(str(dark[0])), False, api_name="/try_taught")
     assert panels
     assert set(readings[0]["scores"]) == {"light", "dark"}
-    with pytest.raises(AppError, match="Nothing is taught yet"):
+    with pytest.raises(AppError, match="Nothing has been taught yet"):
         other.predict(handle_file(str(dark[0])), False, api_name="/try_taught")
 
     assert list(served[1].glob("*/my-expressions.zip"))
