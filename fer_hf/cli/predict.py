@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
-    from fer_hf.inference.reading import Reading
+    from fer_hf.faces.reading import FaceReading
 
 _EPILOG = """\
 Up to three pictures are shown with a bar for each label; more of them as a table, one row each.
@@ -92,8 +92,9 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 def _predict(given: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
+    from fer_hf.faces.reading import FaceReader
     from fer_hf.inference.classifier import ExpressionClassifier
-    from fer_hf.inference.files import find_pictures, score_files
+    from fer_hf.inference.files import find_pictures
 
     files = find_pictures(given.pictures, allow_url=given.allow_url)
     classifier = ExpressionClassifier(given.model, backend=given.backend)
@@ -102,15 +103,8 @@ def _predict(given: argparse.Namespace) -> None:
             "--crowd needs a model that was calibrated on people's votes (`crowd_temperature` in "
             "its config), and this one was not. Leave --crowd out, or use the bundled model."
         )
-    if given.faces:
-        from fer_hf.faces.reading import FaceReader, score_faces
-
-        reader = FaceReader(classifier, given.detector)
-        results = score_faces(reader, files, allow_url=given.allow_url)
-    else:
-        results = score_files(
-            classifier, files, batch_size=given.batch_size, allow_url=given.allow_url
-        )
+    reader = FaceReader(classifier, given.detector if given.faces else None)
+    results = reader.score_files(files, batch_size=given.batch_size, allow_url=given.allow_url)
     names = {file: _printable(file) for file in files}
     longest = max(map(len, names.values())) + (len(" face 1") if given.faces else 0)
     layout = _Layout(
@@ -132,7 +126,7 @@ def _predict(given: argparse.Namespace) -> None:
                 bar.write(f"fer-hf: no scores for {names[result.file]}: {error}", file=sys.stderr)
             for number, reading in enumerate(result.readings, 1):
                 if given.json:
-                    bar.write(_render_json(result.file, reading, given.crowd))
+                    bar.write(_render_json(result.file, reading, given))
                     continue
                 name = names[result.file] + (f" face {number}" if given.faces else "")
                 bar.write(layout.render(name, reading))
@@ -157,7 +151,7 @@ class _Layout:
         ranks = (f"{rank:<{width}}" for rank in _RANKS[: len(self.label_names)])
         return "  ".join([f"{'picture':<{self.name_width}}", *ranks, self.set_name]).rstrip()
 
-    def render(self, name: str, result: "Reading") -> str:
+    def render(self, name: str, result: "FaceReading") -> str:
         """Return what the model says about a picture or a face, the highest score first."""
         scores = (result.crowd_scores if self.shows_crowd else None) or result.scores
         ranked = sorted(scores.items(), key=lambda item: -item[1])
@@ -182,20 +176,18 @@ class _Layout:
         return f"{label:<{width}} {100 * score:5.1f} %"
 
 
-def _render_json(file: str, result: "Reading", crowd: bool) -> str:
-    from fer_hf.faces.reading import FaceReading
-
+def _render_json(file: str, result: "FaceReading", given: argparse.Namespace) -> str:
     shown: dict[str, object] = {"picture": file, "scores": result.scores}
-    if isinstance(result, FaceReading):
+    if given.faces:
         shown |= {"face": result.number, "box": result.face.box}
     if result.sure is not None:
         shown |= {"sure": result.sure, "prediction_set": result.prediction_set}
-    if crowd:
+    if given.crowd:
         shown["crowd_scores"] = result.crowd_scores
     return json.dumps(shown)
 
 
-def _render_verdict(result: "Reading") -> str:
+def _render_verdict(result: "FaceReading") -> str:
     """Return the labels that cannot be ruled out, and whether the model is not sure."""
     if result.prediction_set is None:
         return ""

@@ -1,21 +1,25 @@
 """Faces and what their expression looks like: finding, cropping and scoring in one call.
 
-What the demo, a video and a webcam share, whichever detector and classifier they use.
+What `predict`, the demo, a video and a webcam share, whichever detector and classifier they use.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from fer_hf.faces.detectors import load_detector
 from fer_hf.faces.face import Face, FaceDetector, crop_face
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.files import FileReadings, PictureSource, open_file, open_picture
+from fer_hf.inference.files import PictureSource, open_file, open_picture
 from fer_hf.inference.reading import Reading, render_bars
 from fer_hf.models.bundled import BUNDLED_MODEL
 
 NO_FACE = "no face was found"
+
+_Prepared = tuple[list[Face], Sequence[npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +50,28 @@ class FaceReadings(list[FaceReading]):
         return "".join(reading._repr_html_() for reading in self) or f"<p>{NO_FACE}</p>"
 
 
+@dataclass(frozen=True)
+class FileReadings:
+    """The faces of one file, given as a path or an address; or why there are none."""
+
+    file: str
+    readings: Sequence[FaceReading]
+    error: str | None = None
+
+
 class FaceReader:
     """Finds the faces of pictures and scores the expression of each.
 
     Args:
         classifier: Scores the crops; or its checkpoint folder or Hub id.
-        detector: Finds the faces; or its name, as `load_detector` takes it.
+        detector: Finds the faces; or its name, as `load_detector` takes it. None takes each picture
+            as one face, without looking for any.
     """
 
     def __init__(
         self,
         classifier: ExpressionClassifier | str = BUNDLED_MODEL,
-        detector: FaceDetector | str = "auto",
+        detector: FaceDetector | str | None = "auto",
     ) -> None:
         if isinstance(classifier, str):
             classifier = ExpressionClassifier(classifier)
@@ -85,46 +99,66 @@ class FaceReader:
 
         Args:
             pictures: Turned upright by their EXIF here; boxes are those of the upright picture.
-            whole_picture: Take each picture as one face, without looking for any.
+            whole_picture: Take each picture as one face, as without a detector.
 
         Returns:
             For each picture its faces from left to right; an empty list where none was found.
         """
-        upright = [open_picture(picture) for picture in pictures]
-        if whole_picture:
-            found = [[Face((0, 0, *picture.size), 1.0)] for picture in upright]
-            crops = upright
+        detector = None if whole_picture else self.detector
+        return self._score(self._prepare([open_picture(one) for one in pictures], detector))
+
+    def score_files(
+        self, files: Sequence[str], *, batch_size: int = 32, allow_url: bool = False
+    ) -> Iterator[FileReadings]:
+        """Read the faces of picture files; one that cannot be read does not stop the others.
+
+        Args:
+            files: Paths, or with `allow_url` also http and https addresses.
+            batch_size: How many to score at a time, 1 or more.
+            allow_url: Whether addresses are fetched.
+
+        Raises:
+            ValueError: `batch_size` is below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` is {batch_size}, expected 1 or more.")
+        for start in range(0, len(files), batch_size):
+            batch = files[start : start + batch_size]
+            prepared: list[_Prepared] = []
+            errors: list[str | None] = []
+            # One at a time, so that only one photograph is in memory at its full size.
+            for file in batch:
+                picture = open_file(file, allow_url=allow_url)
+                if isinstance(picture, str):
+                    prepared.append(([], []))
+                    errors.append(picture)
+                else:
+                    prepared += self._prepare([picture], self.detector)
+                    errors.append(None if prepared[-1][0] else NO_FACE)
+            yield from map(FileReadings, batch, self._score(prepared), errors)
+
+    def _prepare(
+        self, pictures: Sequence[Image.Image], detector: FaceDetector | None
+    ) -> list[_Prepared]:
+        """Return the faces of each picture, and the `pixel_values` of their crops."""
+        if detector is None:
+            found = [[Face((0, 0, *picture.size), 1.0)] for picture in pictures]
         else:
-            found = self.detector(upright)
-            crops = [
-                crop_face(picture, face)
-                for picture, faces in zip(upright, found, strict=True)
-                for face in faces
-            ]
-        readings = iter(self.classifier.read(crops))
+            found = detector(pictures)
+        prepared: list[_Prepared] = []
+        for picture, faces in zip(pictures, found, strict=True):
+            crops = [crop_face(picture, face) if detector else picture for face in faces]
+            prepared.append((faces, self.classifier.preprocess(crops) if crops else []))
+        return prepared
+
+    def _score(self, prepared: Sequence[_Prepared]) -> list[FaceReadings]:
+        pixel_values = [pixels for _, crops in prepared for pixels in crops]
+        scores = self.classifier.score_pixels(np.stack(pixel_values)) if pixel_values else []
+        readings = iter(self.classifier.describe(scores))
         return [
             FaceReadings(
                 FaceReading(**vars(next(readings)), face=face, number=number)
                 for number, face in enumerate(faces, 1)
             )
-            for faces in found
+            for faces, _ in prepared
         ]
-
-
-def score_faces(
-    reader: FaceReader, files: Sequence[str], *, allow_url: bool = False
-) -> Iterator[FileReadings]:
-    """Score every face of picture files; one that cannot be read does not stop the others.
-
-    Args:
-        reader: Finds and scores them.
-        files: Paths, or with `allow_url` also http and https addresses.
-        allow_url: Whether addresses are fetched.
-    """
-    for file in files:
-        picture = open_file(file, allow_url=allow_url)
-        if isinstance(picture, str):
-            yield FileReadings(file, [], picture)
-            continue
-        [readings] = reader([picture])
-        yield FileReadings(file, readings, None if readings else NO_FACE)

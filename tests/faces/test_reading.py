@@ -6,7 +6,7 @@ from PIL import Image
 from transformers import pipeline
 
 from fer_hf.faces import Face, crop_face
-from fer_hf.faces.reading import NO_FACE, FaceReader, score_faces
+from fer_hf.faces.reading import NO_FACE, FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import load_model
 from fer_hf.models.bundled import DEFAULT_MODEL
@@ -89,7 +89,7 @@ def test_files_give_a_result_for_each_face_or_say_why_there_is_none(reader, tmp_
     make_picture(50).save(tmp_path / "none.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     files = [str(tmp_path / name) for name in ("two.png", "none.png", "broken.png")]
-    two, none, broken = score_faces(reader, files)
+    two, none, broken = reader.score_files(files)
     assert [one.file for one in (two, none, broken)] == files
     first, second = two.readings
     assert [(one.number, one.face) for one in (first, second)] == [(1, LEFT), (2, RIGHT)]
