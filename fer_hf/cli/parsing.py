@@ -24,8 +24,6 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--detector": {
         "default": "auto",
         "metavar": "NAME",
-        "help": "haar, yunet, or the path of a YuNet file (default: yunet if it has been fetched "
-        "before, otherwise haar)",
     },
     "--split": {
         "metavar": "{train,validation,test,all}",
@@ -92,6 +90,13 @@ def add_shared(parser: "LightParser | StrictParser", name: str, **changes: Any) 
             "type": lambda given: split_name(given) or given,
             "choices": [*SPLITS, "all"],
         }
+    if name == "--detector":
+        from fer_hf.faces.detectors import DETECTORS
+
+        settings["help"] = (
+            f"{', '.join(DETECTORS)}, or the path of a YuNet file (default: yunet if it has been "
+            "downloaded before, otherwise haar)"
+        )
     parser.add_argument(name, **settings)
 
 

@@ -19,7 +19,7 @@ from fer_hf.models.bundled import BUNDLED_MODEL
 
 NO_FACE = "no face was found"
 
-_Prepared = tuple[list[Face], Sequence[npt.NDArray[np.float32]]]
+_Prepared = tuple[list[Face], list[npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +148,14 @@ class FaceReader:
         prepared: list[_Prepared] = []
         for picture, faces in zip(pictures, found, strict=True):
             crops = [crop_face(picture, face) if detector else picture for face in faces]
-            prepared.append((faces, self.classifier.preprocess(crops) if crops else []))
+            prepared.append((faces, list(self.classifier.preprocess(crops)) if crops else []))
         return prepared
 
     def _score(self, prepared: Sequence[_Prepared]) -> list[FaceReadings]:
         pixel_values = [pixels for _, crops in prepared for pixels in crops]
-        scores = self.classifier.score_pixels(np.stack(pixel_values)) if pixel_values else []
+        if not pixel_values:
+            return [FaceReadings() for _ in prepared]
+        scores = self.classifier.score_pixels(np.stack(pixel_values))
         readings = iter(self.classifier.describe(scores))
         return [
             FaceReadings(

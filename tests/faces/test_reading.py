@@ -1,5 +1,7 @@
 """Faces are found, cut out and scored as the classifier alone would score their crops."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ from transformers import pipeline
 from fer_hf.faces import Face, crop_face
 from fer_hf.faces.reading import NO_FACE, FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.reading import Reading
 from fer_hf.models import load_model
 from fer_hf.models.bundled import DEFAULT_MODEL
 
@@ -98,3 +101,39 @@ def test_files_give_a_result_for_each_face_or_say_why_there_is_none(reader, tmp_
     assert two.error is None
     assert (none.readings, none.error) == ([], NO_FACE)
     assert (broken.readings, broken.error) == ([], "not a picture")
+
+
+def parse(html):
+    """An element of what a notebook shows; what is not closed or not escaped does not parse."""
+    return ElementTree.fromstring(f"<body>{html}</body>")
+
+
+def test_a_notebook_shows_a_table_of_bars_for_each_face(reader):
+    [found] = reader([make_picture()])
+    page = parse(found._repr_html_())
+    assert [one.text for one in page.iter("caption")] == [f"Face {one.caption}" for one in found]
+    assert [row.text for row in page.iter("th")] == reader.label_names * 2
+    widths = [div.get("style").split(";")[0] for div in page.iter("div")]
+    assert widths[:8] == [f"width: {share:.1%}" for share in found[0].crowd_scores.values()]
+    assert parse(reader([make_picture(50)])[0]._repr_html_()).find("p").text == NO_FACE
+
+
+def test_a_notebook_shows_a_reading_of_a_whole_picture_and_trusts_no_label(reader):
+    [reading] = reader.classifier.read([make_picture()])
+    assert parse(reading._repr_html_()).find("table/caption").text == reading.name
+    page = parse(Reading({"<b>": 1.0, "a & b": 0.0}, "<b>")._repr_html_())
+    assert [row.text for row in page.iter("th")] == ["<b>", "a & b"]
+    assert [row.text for row in page.iter("td") if row.text] == [">99 %", "<1 %"]
+
+
+def test_a_reader_needs_no_settings():
+    reader = FaceReader()
+    assert reader.classifier.model_name_or_path == "resnetv2-ferplus"
+    assert reader.detector.name in ("haar", "yunet")
+    assert reader.read(np.full((64, 64), 128, np.uint8)) == []
+
+
+def test_without_a_detector_a_picture_is_one_face(reader):
+    whole = FaceReader(reader.classifier, None)
+    picture = make_picture(50)
+    assert whole.read(picture) == reader([picture], whole_picture=True)[0]

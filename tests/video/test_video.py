@@ -4,6 +4,7 @@ import csv
 from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ from fer_hf.faces.reading import FaceReading
 from fer_hf.video import analyse_video
 from fer_hf.video.annotation import render_annotation
 from fer_hf.video.frames import VideoLimits, open_video, turn_yuv
-from fer_hf.video.outputs import plot_most_seen_face
+from fer_hf.video.outputs import format_time, plot_most_seen_face
 
 LABELS = ["happy", "sad"]
 RATE = 15
@@ -146,6 +147,21 @@ def test_the_annotated_video_plays_anywhere_and_shows_the_box(walk, tmp_path):
         )
         assert change[:30].max() > 100, "no label above the face"
         assert np.median(change) <= 2, "the rest of the frame has changed"
+
+
+def test_a_notebook_shows_what_was_found_and_how_to_open_it(walk, tmp_path):
+    result = analyse_video(walk, SquareReader(), output_dir=tmp_path / "<out>")
+    page = ElementTree.fromstring(result._repr_html_())
+    rows = {row.find("th").text: row.find("td").text for row in page.iter("tr")}
+    assert rows["Duration"] == "1.9 seconds, 30 frames"
+    assert rows["Faces followed"] == "1, found in 10 detections"
+    for name, path in (("Annotated video", result.annotated), ("Plot", result.plot)):
+        assert rows[name].startswith(str(path))
+        assert "IPython.display" in rows[name]
+
+
+def test_times_are_written_as_minutes_and_seconds():
+    assert [format_time(t) for t in (0, 7, 75.5, 119.96)] == ["0:00", "0:07", "1:15.5", "2:00"]
 
 
 def test_a_plot_is_written(walk, tmp_path):
