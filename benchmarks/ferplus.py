@@ -29,7 +29,7 @@ from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, load_c
 from fer_hf.evaluation.reports.run_report import RunReport, load_report
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.training.augmentation import compute_targets
+from fer_hf.training.targets import compute_vote_shares
 
 FOLDER = Path(__file__).parent
 ROWS = FOLDER / "ferplus.json"
@@ -187,7 +187,7 @@ def measure_adjustments(run: str, ferplus: str) -> list[list[str]]:
     validation = splits["validation"]
     labels = np.asarray(validation["label"][:])
     scores = score_split(ExpressionClassifier(run), validation, batch_size=128)[0]
-    shares = compute_targets(np.asarray(splits["train"]["votes"][:])).mean(axis=0)
+    shares = compute_vote_shares(np.asarray(splits["train"]["votes"][:])).mean(axis=0)
     rows = []
     for strength in STRENGTHS:
         logits = np.log(scores) + compute_logit_offsets(shares, strength)

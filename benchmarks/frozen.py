@@ -154,7 +154,7 @@ def measure_forward() -> dict[str, str]:
     import torch
 
     from fer_hf import load_model, load_splits
-    from fer_hf.training.augmentation import FaceDataset
+    from fer_hf.training.face_dataset import FaceDataset
 
     splits = load_splits("drawn", num_drawn=5856, drawn_size=128)
     names = splits["train"].features["label"].names
@@ -211,7 +211,7 @@ import resource, sys
 import numpy as np, torch
 from datasets import ClassLabel, Dataset, Features, Image
 from fer_hf import load_model
-from fer_hf.training.augmentation import FaceDataset
+from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import load_features
 loaded = load_model("resnetv2", ["a", "b"], weights="none", input_size=32)
 loaded.model.eval()

@@ -46,7 +46,8 @@ def measure_loader() -> dict[str, str]:
     from torch.utils.data import DataLoader
 
     from fer_hf import load_model, load_splits
-    from fer_hf.training.augmentation import Augmentation, FaceDataset, collate
+    from fer_hf.training.augmentation import Augmentation
+    from fer_hf.training.face_dataset import FaceDataset, collate
 
     train = load_splits("drawn")["train"]
     loaded = load_model("baseline", train.features["label"].names)

@@ -81,9 +81,9 @@ def _load(pictures: "DataArguments") -> "tuple[DatasetDict, list[str]]":
     from fer_hf.data.sources import UnreadablePicturesError
 
     try:
-        return replace(pictures, skip_unreadable=False).load_unchecked(), []
+        return replace(pictures, skip_unreadable=False).load(check=False), []
     except UnreadablePicturesError as error:
-        return replace(pictures, skip_unreadable=True).load_unchecked(), error.pictures
+        return replace(pictures, skip_unreadable=True).load(check=False), error.pictures
 
 
 def _show_pictures(found: "PictureAudit", most: int) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
-    from fer_hf.training.frozen.features import FeatureDataset
     from fer_hf.training.frozen.head_sweep import SweptHead
 
 _EPILOG = """\
@@ -37,22 +36,21 @@ def main(args: Sequence[str]) -> None:
     given = parse(parser, args)
 
     from fer_hf.evaluation.reports.provenance import name_source
-    from fer_hf.training.frozen.head_sweep import list_settings, sweep_heads
+    from fer_hf.training.frozen.head_sweep import sweep
     from fer_hf.training.run_folder import choose_folder, claim_output_dir
 
-    train, validation, num_labels = _load(given)
+    splits = given.pictures.load()
     folder = Path(given.output_dir or choose_folder(f"{name_source(given.source)}-sweep"))
     claim_output_dir(folder, resume=False, overwrite=False)
-    settings = list_settings()
-    heads, seconds = sweep_heads(
-        train,
-        validation,
-        settings,
-        num_labels=num_labels,
+    heads, seconds = sweep(
+        splits,
+        given.model,
+        weights=given.weights,
+        input_size=given.input_size,
+        seed=given.seed,
         epochs=given.num_train_epochs,
         batch_size=_BATCH_SIZE,
         dense_size=given.dense_size,
-        seed=given.seed,
     )
     _save(heads, folder)
     print(_render_heads(heads[: given.best]))
@@ -61,49 +59,6 @@ def main(args: Sequence[str]) -> None:
         f"{seconds:.0f} s; all of them are in {folder}. Train the best with\n\n  "
         f"{_render_command(given, heads[0])}\n"
     )
-
-
-def _load(given: Namespace) -> "tuple[dict[str, FeatureDataset], dict[str, FeatureDataset], int]":
-    """Return the features of train and validation under each pooling."""
-    from transformers import set_seed
-
-    from fer_hf.models import freeze_backbone, load_model, supports_standalone_head
-    from fer_hf.training.augmentation import FaceDataset
-    from fer_hf.training.frozen.features import fit_batchnorm, load_features
-    from fer_hf.training.frozen.head_sweep import average_poolings
-
-    splits = given.pictures.load()
-    label_names = splits["train"].features["label"].names
-    found: dict[str, dict[str, FeatureDataset]] = {"train": {}, "validation": {}}
-    for pooling in ("avg", "max"):
-        set_seed(given.seed)  # a random backbone is the same one each time
-        loaded = load_model(
-            given.model,
-            label_names,
-            weights=given.weights,
-            input_size=given.input_size,
-            pooling=pooling,
-        )
-        if not supports_standalone_head(loaded.model):
-            raise ValueError(
-                f"{given.model!r} has no frozen backbone to compute features with, expected a "
-                "network such as 'resnetv2-ferplus'."
-            )
-        freeze_backbone(loaded.model)
-        sets = {
-            name: FaceDataset(
-                splits[name], loaded.image_processor, soft_targets=True, seed=given.seed
-            )
-            for name in found
-        }
-        if loaded.pretrained_on == "none":
-            fit_batchnorm(loaded.model, sets["train"], given.seed)
-        loaded.model.eval()
-        for name, faces in sets.items():
-            found[name][pooling] = load_features(loaded.model, faces)
-    for poolings in found.values():  # which needs no third look at the pictures
-        poolings["avgmax"] = average_poolings(poolings["avg"], poolings["max"])
-    return found["train"], found["validation"], len(label_names)
 
 
 def _save(heads: "Sequence[SweptHead]", folder: Path) -> None:

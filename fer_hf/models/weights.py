@@ -98,21 +98,16 @@ def choose_weights(
         return _name_pretraining(source), source
     if _is_reachable(source, revision):
         return ("ImageNet" if "in1k" in source else source), source
-    if bundled_may_serve:
-        logger.warning(
-            "No network, and no copy of %s in the cache: the backbone is that of the bundled "
-            "model, a slim ResNetV2-18 trained on FER+. Pass --weights imagenet to insist, or "
-            "--weights ferplus to silence this.",
-            source,
-        )
-        return "FER+", DEFAULT_MODEL
     logger.warning(
-        "No network, and no copy of %s in the cache: %s starts from random weights. Pass "
-        "--weights imagenet to insist, or --weights none to silence this.",
+        "No network, and no copy of %s in the cache: %s. Pass --weights imagenet to insist, or "
+        "--weights %s to silence this.",
         source,
-        architecture,
+        "the backbone is that of the bundled model, a slim ResNetV2-18 trained on FER+"
+        if bundled_may_serve
+        else f"{architecture} starts from random weights",
+        "ferplus" if bundled_may_serve else "none",
     )
-    return "none", None
+    return ("FER+", DEFAULT_MODEL) if bundled_may_serve else ("none", None)
 
 
 def _name_pretraining(source: str) -> str:

@@ -1,6 +1,6 @@
-"""Every setting of a run, once: its default, its help text, its flag and its key in a recipe.
+"""The settings of data and model: for each its default, help text, flag and key in a recipe.
 
-Only the command line and `training` know these classes; all other rooms take plain values.
+Only the command line and `training` use these classes; all other packages take plain values.
 """
 
 import difflib
@@ -19,13 +19,10 @@ from fer_hf.data.sources import recognise_layout
 
 logger = logging.getLogger(__name__)
 
-# Sources that were looked at for copies: several recipes in one call load the same one.
-_checked: set[str] = set()
 
-
-def setting(default: Any, help_text: str) -> Any:
-    """Declare a field that is a flag, with its default and its help."""
-    return field(default=default, metadata={"help": help_text})
+def setting(default: Any, help_text: str, **options: Any) -> Any:
+    """Declare a field that is a flag, with its help and further options of `add_argument`."""
+    return field(default=default, metadata={"help": help_text, **options})
 
 
 @dataclass
@@ -36,67 +33,67 @@ class DataArguments:
 
     data: str = setting(
         "drawn",
-        "Where the pictures are: a folder with one folder per label (inside train/, validation/, "
-        "test/ or not), an .npz or a folder of .npy, a CSV, TSV or Parquet table, fer2013.csv, "
-        "FER+, a Hub dataset id, or 'drawn' for the faces this project draws itself.",
+        "Where the pictures are: a folder with one folder per label (inside train/, validation/ "
+        "and test/ or not), an .npz file or a folder of .npy files, a CSV, TSV or Parquet table, "
+        "fer2013.csv, FER+, a Hub dataset id, or 'drawn' for the faces this project draws itself.",
     )
-    layout: str | None = setting(None, "Name of the layout, where it is not recognised by itself.")
+    layout: str | None = setting(None, "Name of the layout, if it is not recognised automatically.")
     image_column: str | None = setting(None, "Column with the picture or its path.")
     label_column: str | None = setting(None, "Column with the label.")
     data_label_names: list[str] | None = setting(
-        None, "Names of labels that are numbers, from 0 on, or all labels there may be."
+        None, "Names of labels that are numbers, from 0 on, or all possible labels."
     )
     votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
     vote_rule: Literal["majority", "all"] = setting(
         "majority",
-        "FER+'s pictures on which people agree (what papers report), or all with a vote.",
+        "FER+: only pictures on which people agree (as in papers), or all that have a vote.",
     )
     data_revision: str | None = setting(None, "Branch, tag or commit of a Hub dataset.")
     num_drawn: int = setting(1200, "How many faces to draw, with --data drawn.")
     drawn_size: int = setting(128, "Side of a drawn face in pixels.")
     split_seed: int = setting(0, "Seed of the splits that the source lacks.")
-    skip_unreadable: bool = setting(False, "Leave unreadable pictures out instead of stopping.")
+    skip_unreadable: bool = setting(False, "Leave out unreadable pictures instead of stopping.")
     drop_duplicates: bool = setting(
         False,
-        "Keep one of pictures that are one photograph, for choice in test or validation; of those "
-        "labelled differently none in train. Takes a minute for 30,000 pictures.",
+        "Keep one of several pictures of the same photograph, preferably in test or validation; if "
+        "their labels differ, none in train. Takes a minute for 30,000 pictures.",
     )
     strict: bool = setting(
-        False, "Stop where `fer-hf audit` finds anything wrong with the pictures or their copies."
+        False, "Stop if `fer-hf audit` finds anything wrong with the pictures, or duplicates."
     )
-    max_train_samples: int | None = setting(None, "Train on this many pictures only.")
-    max_eval_samples: int | None = setting(None, "Validate and test on this many pictures only.")
+    max_train_samples: int | None = setting(None, "Train on at most this many pictures.")
+    max_eval_samples: int | None = setting(None, "Validate and test on at most this many.")
 
     def find_layout(self) -> str:
         """Return the layout of the source; errors as those of `recognise_layout`."""
         return self.layout or recognise_layout(self.data, self.votes_file)
 
-    def load(self) -> DatasetDict:
-        """Load the splits that these settings describe, and warn of pictures in two of them.
+    def load(self, *, check: bool = True) -> DatasetDict:
+        """Load the splits that these settings describe, and warn about pictures in two of them.
+
+        Args:
+            check: Whether to look for problems at all.
 
         Raises:
-            ValueError: `strict` is set and something is wrong with the pictures; besides, as
+            ValueError: `strict` is set and something is wrong with the pictures; otherwise as
                 `load_splits`.
         """
-        splits = self.load_unchecked()
-        if self.strict:
-            problems = audit_pictures(splits).list_problems()
-            if problems:
+        splits = self._load()
+        if check and self.strict:
+            if problems := audit_pictures(splits).list_problems():
                 raise ValueError(
                     f"Found in {self.data!r} {', '.join(problems)}, expected none with `strict`. "
-                    "See them with `fer-hf audit`, take copies out with --drop_duplicates, or go "
-                    "without --strict."
+                    "See them with `fer-hf audit`, remove duplicates with --drop_duplicates, or "
+                    "leave --strict out."
                 )
-        elif self.data not in _checked:
-            _checked.add(self.data)
-            if repeats := count_repeats(splits):
-                logger.warning(
-                    "%s pictures of validation or test are in another split, too, byte for byte: "
-                    "they flatter the figures. See `fer-hf audit %s`, or take them out with "
-                    "--drop_duplicates.",
-                    f"{repeats:,}",
-                    self.data,
-                )
+        elif check and (repeats := count_repeats(splits)):
+            logger.warning(
+                "%s pictures of validation or test are byte for byte in another split as well: "
+                "they flatter the figures. See `fer-hf audit %s`, or remove them with "
+                "--drop_duplicates.",
+                f"{repeats:,}",
+                self.data,
+            )
         return splits
 
     def load_split(self, name: str) -> Dataset:
@@ -104,8 +101,7 @@ class DataArguments:
         splits = self.load()
         return concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
 
-    def load_unchecked(self) -> DatasetDict:
-        """Load the splits without a look at their copies, unless they are to be dropped."""
+    def _load(self) -> DatasetDict:
         splits = load_splits(
             self.data,
             layout=self.layout,
@@ -129,27 +125,26 @@ class DataArguments:
         }
         for name, limit in limits.items():
             if limit is not None and limit < len(splits[name]):
-                shuffled = splits[name].shuffle(seed=self.split_seed)
-                splits[name] = shuffled.select(range(limit))
+                splits[name] = splits[name].shuffle(seed=self.split_seed).take(limit)
         return splits
 
 
 @dataclass
 class ModelArguments:
-    """Which network, what it knows before, and which part of it is trained."""
+    """Which network, what it was pretrained on, and which part of it is trained."""
 
     _argument_group_name: ClassVar[str] = "model"
 
     model_name_or_path: str = setting(
         "baseline",
-        "'baseline', 'resnetv2', 'inception-resnet', 'resnetv2-ferplus' (the model in the box), "
+        "'baseline', 'resnetv2', 'inception-resnet', 'resnetv2-ferplus' (the bundled model), "
         "the name of a timm network, a Hub id, or a checkpoint folder.",
     )
     weights: str = setting(
         "auto",
-        "'imagenet', 'ferplus' (the model in the box), 'none' (random), or a checkpoint of the "
-        "same architecture. 'auto' takes what the name stands for where it can be had; with no "
-        "network 'resnetv2' starts from the model in the box, others from random weights.",
+        "'imagenet', 'ferplus' (those of the bundled model), 'none' (random), or a checkpoint of "
+        "the same architecture. 'auto' takes the pretrained weights of that name if they can be "
+        "reached; otherwise 'resnetv2' starts from the bundled model, others from random weights.",
     )
     model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
     input_size: int | None = setting(
@@ -157,7 +152,7 @@ class ModelArguments:
         "Side of the square input in pixels: 32 or more. Default: the checkpoint's own, or 128.",
     )
     pooling: Literal["avg", "max", "avgmax", "flatten"] = setting(
-        "avg", "How the feature map becomes a vector; 'flatten' brings a dense head with it."
+        "avg", "How the feature map becomes a vector; 'flatten' implies a dense head."
     )
     head: Literal["linear", "dense"] = setting(
         "linear", "The labels right on the features, or a dense layer between them."
@@ -166,7 +161,7 @@ class ModelArguments:
     dropout: float = setting(0.2, "Share of the head's inputs dropped in training.")
     unfreeze: Literal["none", "last_stage", "all"] = setting(
         "none",
-        "What of the backbone is trained beside the head: nothing, its last stage, or all of it.",
+        "Which part of the backbone is trained beside the head: none, the last stage, or all.",
     )
     backbone_lr_scale: float = setting(
         0.1, "Learning rate of the unfrozen backbone as a share of the head's."
@@ -179,21 +174,24 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what is not a JSON object.
+        """Refuse `model_args` that are not a JSON object.
 
         Raises:
-            ValueError: `model_args` cannot be read.
+            ValueError: They are something else.
         """
+        reason = "that is something else"
         try:
-            self.timm_args: dict[str, Any] = json.loads(self.model_args or "{}")
+            self.timm_args: Any = json.loads(self.model_args or "{}")
         except json.JSONDecodeError as error:
-            raise ValueError(f"`model_args` is {self.model_args!r}, no JSON: {error}.") from error
+            self.timm_args, reason = None, str(error)
         if not isinstance(self.timm_args, dict):
-            raise ValueError(f"`model_args` is {self.model_args!r}, expected a JSON object {{…}}.")
+            raise ValueError(
+                f"`model_args` is {self.model_args!r}, expected a JSON object {{…}}: {reason}."
+            )
 
 
 class StrictParser(HfArgumentParser):
-    """Transformers' parser with errors as ours: one line that names the nearest right spelling.
+    """Transformers' parser with our errors: one line that suggests the nearest right spelling.
 
     Args:
         classes: The argument classes; each field becomes a flag.
@@ -216,23 +214,20 @@ class StrictParser(HfArgumentParser):
         """Return an object of each class, and last a namespace of the other arguments if any.
 
         Raises:
-            ValueError: A flag that does not exist, or a value that cannot be.
+            ValueError: A flag that does not exist, or a value that is not valid.
         """
         *parsed, unknown = self.parse_args_into_dataclasses(
             list(args), return_remaining_strings=True, look_for_args_file=False
         )
-        for flag in unknown:
-            if flag.startswith("-"):
-                key = flag.lstrip("-").split("=")[0].replace("-", "_")
-                raise ValueError(f"Unknown flag {flag!r}{suggest(key, self.settings, '--')}")
+        if flag := next((word for word in unknown if word.startswith("-")), None):
+            key = flag.lstrip("-").split("=")[0].replace("-", "_")
+            raise ValueError(f"Unknown flag {flag!r}{suggest(key, self.settings, '--')}")
         if unknown:
-            raise ValueError(
-                f"Did not understand {unknown!r}. Every setting is a flag: see --help."
-            )
+            raise ValueError(f"Unknown arguments {unknown!r}. Every setting is a flag: see --help.")
         return tuple(parsed)
 
 
 def suggest(key: str, known: Sequence[str], prefix: str = "") -> str:
-    """End a refusal of `key` with the nearest of the `known` names, or where to look them up."""
+    """Return how an error about `key` ends: the nearest `known` name, or where to look."""
     near = difflib.get_close_matches(key, known, n=1)
     return f". Did you mean `{prefix}{near[0]}`?" if near else ". See --help for all settings."

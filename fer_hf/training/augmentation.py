@@ -1,27 +1,17 @@
-"""What happens to a picture between the split and the network.
-
-Preprocessing is the checkpoint's own image processor, in training as in evaluation, so that
-`pipeline()` gives the same scores later; augmentation comes after it and only in training.
-"""
+"""Face-safe augmentation: each picture moved, lit and covered by random numbers of its own."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from torch.nn import functional
-from torch.utils import data as torch_data
-
-from fer_hf.data.layouts.ferplus import drop_single_votes
-from fer_hf.data.pictures import to_rgb
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the face-safe augmentation: never a quarter turn, never a small crop.
+    """Ranges of the augmentation: never a quarter turn, never a small crop.
 
     Attributes:
         flip: Chance of a left-right flip.
@@ -30,8 +20,8 @@ class Augmentation:
         zoom: Largest change of scale, so sizes from 1 − zoom to 1 + zoom.
         brightness: Largest change of brightness, in standard deviations of the preprocessing.
         contrast: Largest change of contrast, as a factor from 1 − contrast to 1 + contrast.
-        sharpness: Largest share of the finest detail (what a 3×3 mean takes away) that is taken
-            away or added, so that a network trained on small pictures knows sharp ones too.
+        sharpness: Largest share of the finest detail (what a 3×3 mean removes) that is removed or
+            added, so that a network trained on small pictures copes with sharp ones.
         erase: Chance that a rectangle is filled with the mean colour.
         erase_side: Largest side of that rectangle as a share of the picture's.
     """
@@ -47,88 +37,14 @@ class Augmentation:
     erase_side: float = 0.35
 
 
-class FaceDataset(torch_data.Dataset):
-    """A split as the network sees it, fetched a batch at a time.
-
-    Items are dicts with `pixel_values` (N, 3, S, S) float32, `labels` (N,) int64 and, where the
-    split has votes and `soft_targets` is on, `targets` (N, num_labels) float32 rows that sum to 1.
-
-    Random numbers depend on (seed, epoch, row) alone: a resumed run, another batch size or several
-    processes see the same pictures.
-    """
-
-    def __init__(
-        self,
-        split: Dataset,
-        image_processor: Any,
-        *,
-        augmentation: Augmentation | None = None,
-        soft_targets: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.split = split
-        self.image_processor = image_processor
-        self.augmentation = augmentation
-        self.seed = seed
-        self.epoch = 0
-        self.labels = torch.tensor(split["label"][:], dtype=torch.long)
-        self.targets = None
-        if soft_targets and "votes" in split.column_names:
-            votes = np.asarray(split["votes"][:], dtype=np.float32)
-            self.targets = torch.from_numpy(compute_targets(votes))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the augmentation of the next pass differ from the last one's."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        pictures = [to_rgb(picture) for picture in self.split[list(indices)]["image"]]
-        pixel_values = self.image_processor(pictures, return_tensors="pt")["pixel_values"]
-        if self.augmentation is not None:
-            seeds = [(self.seed, self.epoch, index) for index in indices]
-            pixel_values = augment(pixel_values, self.augmentation, seeds)
-        batch = {"pixel_values": pixel_values, "labels": self.labels[list(indices)]}
-        if self.targets is not None:
-            batch["targets"] = self.targets[list(indices)]
-        return batch
-
-
-def compute_targets(votes: np.ndarray) -> np.ndarray:
-    """Turn counts of votes into distributions to train on.
-
-    A vote that nobody shares is taken for a slip and left out, as FER+'s official code does
-    (Barsoum et al. 2016, arXiv:1608.01041), unless nothing else is left.
-
-    Args:
-        votes: Counts of shape (N, num_labels).
-
-    Returns:
-        Rows of the same shape that sum to 1.
-    """
-    shared = drop_single_votes(votes)
-    kept = np.where(shared.sum(axis=1, keepdims=True) > 0, shared, votes)
-    return kept / kept.sum(axis=1, keepdims=True)
-
-
-def collate(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Hand on what `FaceDataset` has already put into one batch."""
-    return batch
-
-
 def augment(
     pixel_values: torch.Tensor, ranges: Augmentation, seeds: Sequence[tuple[int, ...]]
 ) -> torch.Tensor:
-    """Augment preprocessed pictures, each by random numbers of its own seed.
+    """Augment preprocessed pictures, each with the random numbers of its own seed.
 
     Args:
         pixel_values: Pictures of shape (N, 3, S, S), centred around 0 by their preprocessing.
-        ranges: How much of what.
+        ranges: How much each may change at most.
         seeds: One tuple of whole numbers ≥ 0 for each picture.
 
     Returns:

@@ -6,17 +6,29 @@ from types import FrameType
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainerCallback
 from transformers.trainer_callback import ExportableState, TrainerControl, TrainerState
-from transformers.training_args import TrainingArguments
 
 
 class EpochProgress(ProgressCallback):
-    """Trainer's progress bar, with one readable line for each epoch."""
+    """Trainer's progress bar, one at a time, with one readable line for each evaluation."""
+
+    prediction_bar: Any
+
+    def on_prediction_step(self, args: Any, state: TrainerState, *_: Any, **kwargs: Any) -> None:
+        """Show evaluations after training, not those of each epoch: the bar of training stays."""
+        loader = kwargs["eval_dataloader"]
+        if self.training_bar is None and state.is_world_process_zero:
+            if self.prediction_bar is None:
+                self.prediction_bar = tqdm(
+                    total=len(loader), desc="Evaluate", leave=False, disable=None
+                )
+            self.prediction_bar.update(1)
 
     def on_log(
         self,
-        args: TrainingArguments,
+        args: Any,
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, float] | None = None,
@@ -25,24 +37,22 @@ class EpochProgress(ProgressCallback):
         """Write the figures that people follow; `log_history` keeps the rest."""
         if not state.is_world_process_zero or self.training_bar is None or logs is None:
             return
-        prefix = "eval_" if "eval_loss" in logs else ""
-        if f"{prefix}loss" not in logs:
-            return
-        split = "validation" if prefix else "train"
-        names = {"loss": "loss", "accuracy": "accuracy", "f1_macro": "macro-F1"}
-        figures = [
-            f"{title} {logs[prefix + name]:.3f}"
-            for name, title in names.items()
-            if prefix + name in logs
-        ]
-        line = f"epoch {state.epoch or 0:5.1f}  {split:<10}  {'  '.join(figures)}"
-        self.training_bar.write(line)
+        split, prefix = ("validation", "eval_") if "eval_loss" in logs else ("train", "")
+        if f"{prefix}loss" in logs:
+            names = {"loss": "loss", "accuracy": "accuracy", "f1_macro": "macro-F1"}
+            figures = [
+                f"{title} {logs[prefix + name]:.3f}"
+                for name, title in names.items()
+                if prefix + name in logs
+            ]
+            line = f"epoch {state.epoch or 0:5.1f}  {split:<10}  {'  '.join(figures)}"
+            self.training_bar.write(line)
 
 
 class Stopwatch(TrainerCallback, ExportableState):
     """Wall time of training in seconds, over all sessions of a run that was resumed.
 
-    Trainer keeps `state()` in its checkpoints, and makes a new one of it when it resumes.
+    Trainer keeps `state()` in its checkpoints, and makes a new one from it when it resumes.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -51,23 +61,19 @@ class Stopwatch(TrainerCallback, ExportableState):
 
     @property
     def seconds(self) -> float:
-        """What has passed in training until now."""
+        """Time spent in training until now."""
         return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, *_: Any, **kwargs: Any) -> None:
         """Start."""
         self._start = time.perf_counter()
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, *_: Any, **kwargs: Any) -> None:
         """Stop."""
         self._before, self._start = self.seconds, None
 
     def state(self) -> dict[str, Any]:
-        """Return what `Stopwatch` is made from again."""
+        """Return what a `Stopwatch` is made from again."""
         return {"args": {"seconds": self.seconds}, "attributes": {}}
 
 
@@ -79,15 +85,13 @@ class StopOnSignal(TrainerCallback):
         self._asked = False
         self._previous: dict[int, Any] = {}
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the two signals over for as long as training lasts."""
+    def on_train_begin(self, *_: Any, **kwargs: Any) -> None:
+        """Take over the two signals for as long as training lasts."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._ask)
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Stop at the end of a step, all processes at the same one."""
         asked = self._asked
@@ -103,7 +107,7 @@ class StopOnSignal(TrainerCallback):
                 control.should_training_stop = True
 
     def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Skip the validation of a half epoch: a resumed run must choose among the same models."""
         if self.stopped and (state.epoch or 0) % 1:
@@ -112,9 +116,7 @@ class StopOnSignal(TrainerCallback):
             control.should_save = True
             control.should_training_stop = True
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, *_: Any, **kwargs: Any) -> None:
         """Give the signals back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)

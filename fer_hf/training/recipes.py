@@ -1,4 +1,4 @@
-"""From recipes and flags to the settings of runs: flags win, unknown names are refused."""
+"""From recipes and flags to the settings of runs: flags override, unknown names are refused."""
 
 import argparse
 import json
@@ -13,15 +13,15 @@ import yaml
 from fer_hf.training.arguments import DataArguments, ModelArguments, StrictParser, suggest
 from fer_hf.training.training_arguments import FerTrainingArguments
 
-# What runs without any flag: three models on the drawn faces, cut to a few minutes on two cores.
+# What runs without any flag: three models on the drawn faces, in a few minutes on two cores.
 DRAWN_RECIPES = ("drawn-baseline", "drawn-resnetv2", "drawn-inception-resnet")
-# What runs on data of one's own: the same three families at full size.
+# What runs on your own pictures: the same three families at full size.
 DEFAULT_RECIPES = ("baseline", "resnetv2", "inception-resnet")
 
 
 @dataclass(frozen=True)
 class RunArguments:
-    """The settings of one run, and the name it goes by in a comparison."""
+    """The settings of one run, and its name in a comparison."""
 
     name: str
     data: DataArguments
@@ -30,13 +30,13 @@ class RunArguments:
 
 
 def parse_runs(args: Sequence[str]) -> list[RunArguments]:
-    """Read recipes and flags into the settings of one or more runs; flags win over recipes.
+    """Read recipes and flags into the settings of one or more runs; flags override recipes.
 
     Args:
         args: The command line without the program's name.
 
     Raises:
-        ValueError: An unknown flag or key, or a value that cannot be.
+        ValueError: An unknown flag or key, or a value that is not valid.
         FileNotFoundError: A recipe that does not exist.
     """
     parser = build_parser()
@@ -65,7 +65,7 @@ def build_parser() -> StrictParser:
         nargs="+",
         metavar="RECIPE",
         help=f"YAML file with settings, or the name of one that comes with the package: "
-        f"{', '.join(list_recipes())}. Several recipes are run one after the other and compared.",
+        f"{', '.join(list_recipes())}. Several are run one after the other and compared.",
     )
     return parser
 
@@ -74,12 +74,12 @@ _DESCRIPTION = """\
 Fine-tune facial-expression classifiers, and say honestly how good they are.
 
   accelerate launch train.py                               three models on drawn faces, compared
-  accelerate launch train.py --data my_faces               the same three on pictures of your own
+  accelerate launch train.py --data my_faces               the same three on your own pictures
   accelerate launch train.py --data my_faces --config resnetv2 --unfreeze last_stage
   accelerate launch train.py --output_dir runs/my_faces/resnetv2 --data my_faces \\
                              --config resnetv2 --resume    go on with an interrupted run
 
-Flags win over the recipes of --config. What is trained, and how good it is, ends up in output_dir.
+Flags override the recipes of --config. The models and their figures end up in output_dir.
 """
 
 
@@ -93,8 +93,8 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
     """Read a recipe: a YAML file, or the name of one that comes with the package.
 
     Raises:
-        FileNotFoundError: There is none of that name.
-        ValueError: It is no mapping of settings.
+        FileNotFoundError: There is no such recipe.
+        ValueError: It is not a mapping of settings.
     """
     path: Any = Path(name_or_path)
     if not path.is_file():
@@ -107,7 +107,7 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"Recipe {name_or_path!r} is no YAML: {error}") from error
+        raise ValueError(f"Recipe {name_or_path!r} is not YAML: {error}") from error
     if not isinstance(recipe, dict):
         raise ValueError(f"Recipe {name_or_path!r} holds {recipe!r}, expected lines `key: value`.")
     return recipe

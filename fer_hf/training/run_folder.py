@@ -1,4 +1,4 @@
-"""The folder of a run: which one it is, that nothing in it is lost, and where to go on from."""
+"""The folder of a run: choosing it, losing nothing in it, and the checkpoint to go on from."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-# What a run writes into its folder: these may be deleted when the user asks to overwrite it.
+# What a run writes into its folder: what --overwrite_output_dir may delete.
 _RUN_FILES = (
     "config.json",
     "model.safetensors",
@@ -42,7 +42,7 @@ def claim_output_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Make the output folder, and refuse one that holds another run.
 
     Raises:
-        FileExistsError: The folder is not empty, and neither resuming nor overwriting was asked.
+        FileExistsError: The folder is not empty, and is neither to be resumed nor overwritten.
     """
     state = PartialState()
     taken: list[str | None] = [None]
@@ -57,16 +57,16 @@ def claim_output_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
             folder.mkdir(parents=True, exist_ok=True)
     if broadcast_object_list(taken)[0] is not None:
         raise FileExistsError(
-            f"Output folder {str(folder)!r} holds something already, expected a new or empty one. "
+            f"Output folder {str(folder)!r} is not empty, expected a new or empty one. "
             "Give another --output_dir, --resume to go on with that run, or "
             "--overwrite_output_dir to delete it."
         )
 
 
 def find_last_checkpoint(output_dir: Path) -> str | None:
-    """Find the newest checkpoint that was written to its end, or None.
+    """Find the newest checkpoint that was written completely, or None.
 
-    A kill or a full disk can leave half a checkpoint; its `trainer_state.json` comes last.
+    A kill or a full disk can leave half a checkpoint: `trainer_state.json` is written last.
     """
     pattern = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
     steps = {
@@ -86,7 +86,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _delete_run(folder: Path) -> None:
-    """Delete what a run writes, and nothing that somebody else put there."""
+    """Delete what a run writes, and nothing else."""
     for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
     for made in (folder / "onnx", *folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):

@@ -5,36 +5,33 @@ It takes plain values beside `TrainingArguments`, so that it can be used without
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback
-from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from transformers.training_args import TrainingArguments
 
 from fer_hf.models import StandaloneHead, find_frozen_modules, get_head_parameters
 from fer_hf.models.heads import expand_logits
-from fer_hf.training.augmentation import FaceDataset, collate
 from fer_hf.training.callbacks import EpochProgress, StopOnSignal, Stopwatch
-from fer_hf.training.frozen.features import FeatureDataset
-from fer_hf.training.losses import compute_soft_loss, fill_targets, mix_batch
-
-_AVERAGE_FILE = "ema.safetensors"
+from fer_hf.training.ema import AveragedWeights
+from fer_hf.training.face_dataset import BatchDataset, collate
+from fer_hf.training.losses import LOSSES
+from fer_hf.training.targets import fill_targets, mix_batch, weigh_targets
 
 
 class FerTrainer(Trainer):
     """Trainer for face classifiers.
 
     Args:
+        loss: What is minimised, by its name in `LOSSES`.
         label_weights: One weight per label in the training loss, or None for equal ones.
         mixup: Alpha of the Beta distribution that mixes pairs of pictures; 0 for none.
         mixup_off_epoch: Number of epochs with mixup, before those without; 0 for all.
@@ -44,7 +41,7 @@ class FerTrainer(Trainer):
         teachers: Networks with the same labels and preprocessing, whose mean scores on the same
             augmented pictures are learnt beside the labels (Beyer et al. 2022, arXiv:2106.05237).
         teacher_weight: Share of the teachers in the targets, 0–1.
-        **kwargs: As for `transformers.Trainer`. Datasets are `FaceDataset`s.
+        **kwargs: As for `transformers.Trainer`. Datasets are `BatchDataset`s.
     """
 
     model: PreTrainedModel | StandaloneHead  # Trainer takes any module
@@ -52,6 +49,7 @@ class FerTrainer(Trainer):
     def __init__(
         self,
         *,
+        loss: str = "cross_entropy",
         label_weights: Sequence[float] | None = None,
         mixup: float = 0.0,
         mixup_off_epoch: int = 0,
@@ -66,6 +64,7 @@ class FerTrainer(Trainer):
         # Convolutions run up to 1.5 times as fast on it, most of all in bf16 on a CPU.
         network: Any = self.model
         network.to(memory_format=torch.channels_last)
+        self.loss = LOSSES[loss]
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
         self.mixup = mixup
         self.mixup_off_epoch = mixup_off_epoch
@@ -78,14 +77,12 @@ class FerTrainer(Trainer):
         # Its own loss is a mean over the batch; Trainer divides it when it accumulates gradients.
         self.loss_is_scaled_for_ga = False
         self.stop_on_signal = StopOnSignal()
-        self.averaged = _build_average(self.model, ema_decay) if ema_decay else None
+        self.averaged = AveragedWeights(self.model, ema_decay) if ema_decay else None
         self._hits = torch.zeros(2, device=self.args.device)
         self.pop_callback(ProgressCallback)
-        if not self.args.disable_tqdm:
-            self.add_callback(EpochProgress())
-        self.add_callback(_EveryStep(self))
-        self.add_callback(self.stop_on_signal)
-        self.add_callback(Stopwatch())
+        bars = [] if self.args.disable_tqdm else [EpochProgress()]
+        for callback in (*bars, _TrainerSteps(self), self.stop_on_signal, Stopwatch()):
+            self.add_callback(callback)
 
     def compute_loss(
         self,
@@ -112,9 +109,8 @@ class FerTrainer(Trainer):
         logits = expand_logits(model(pixel_values=pixel_values).logits.float())
         self._hits[0] += (logits.argmax(1) == targets.argmax(1)).sum()
         self._hits[1] += len(labels)
-        loss = compute_soft_loss(
-            logits, targets, self.label_weights, self.args.label_smoothing_factor
-        )
+        targets = weigh_targets(targets, self.label_weights, self.args.label_smoothing_factor)
+        loss = self.loss(logits, targets).mean()
         return (loss, {"logits": logits}) if return_outputs else loss
 
     @torch.no_grad()
@@ -133,7 +129,7 @@ class FerTrainer(Trainer):
 
     @property
     def num_labels(self) -> int:
-        """Number of labels; a single sigmoid neuron tells two."""
+        """Number of labels; a single sigmoid neuron distinguishes two."""
         num_labels: Any = self.model.config.num_labels
         return max(2, num_labels)
 
@@ -172,58 +168,35 @@ class FerTrainer(Trainer):
             self._hits.zero_()
         super().log(logs, start_time)
 
-    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
-        """Keep every picture: `dataloader_drop_last` is for training alone."""
-        with self._keep_last_batch():
-            return super().get_eval_dataloader(*args, **kwargs)
-
-    def get_test_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
-        """Keep every picture, as in `get_eval_dataloader`."""
-        with self._keep_last_batch():
-            return super().get_test_dataloader(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def _keep_last_batch(self) -> Iterator[None]:
+    def _get_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        # `dataloader_drop_last` is for training alone: evaluations count every picture.
         asked = self.args.dataloader_drop_last
-        self.args.dataloader_drop_last = False
+        self.args.dataloader_drop_last = asked and kwargs.get("is_training", False)
         try:
-            yield
+            return super()._get_dataloader(*args, **kwargs)
         finally:
             self.args.dataloader_drop_last = asked
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate the averaged weights where there are any."""
-        with self._averaged_weights():
+        """Evaluate the averaged weights if there are any."""
+        averaged = self.averaged
+        with averaged.in_place_of(self.model) if averaged else contextlib.nullcontext():
             return super().evaluate(*args, **kwargs)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, and leave the weights in the model that were evaluated."""
         result = super().train(*args, **kwargs)
-        if self.averaged is not None:
+        if self.averaged:
             self.model.load_state_dict(self.averaged.module.state_dict())
             self.averaged = None
         return result
 
-    @contextlib.contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        if self.averaged is None:
-            yield
-            return
-        _swap(self.model, self.averaged.module)
-        try:
-            yield
-        finally:
-            _swap(self.model, self.averaged.module)
-
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        # Before the rest: `trainer_state.json`, written last, says that a checkpoint is complete.
+        folder = Path(self._get_output_dir(trial))
         try:
-            if self.averaged is not None and self.args.should_save:
-                step = self.state.global_step
-                folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
-                folder.mkdir(parents=True, exist_ok=True)
-                weights = {k: v.contiguous() for k, v in self.averaged.state_dict().items()}
-                safetensors.torch.save_file(weights, folder / _AVERAGE_FILE)
+            # Before the rest: `trainer_state.json`, written last, marks a checkpoint as complete.
+            if self.averaged and self.args.should_save:
+                self.averaged.save(folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
             raise OSError(
@@ -240,58 +213,26 @@ class FerTrainer(Trainer):
 
     def _load_from_checkpoint(self, checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(checkpoint, model)
-        if self.averaged is not None:
-            self.averaged.load_state_dict(
-                safetensors.torch.load_file(Path(checkpoint) / _AVERAGE_FILE)
-            )
+        if self.averaged:
+            self.averaged.load(checkpoint)
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
-        if self.averaged is not None:
-            best = Path(str(self.state.best_model_checkpoint)) / _AVERAGE_FILE
-            self.averaged.load_state_dict(safetensors.torch.load_file(best))
+        if self.averaged:
+            self.averaged.load(str(self.state.best_model_checkpoint))
 
 
-class _EveryStep(TrainerCallback):
-    """What belongs to the trainer, but only a callback is told of."""
+class _TrainerSteps(TrainerCallback):
+    """What the trainer does at each epoch and step: only callbacks are notified."""
 
     def __init__(self, trainer: FerTrainer) -> None:
         self.trainer = trainer
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        # accelerate tells the dataset only when it runs a single process.
-        if isinstance(self.trainer.train_dataset, FaceDataset | FeatureDataset):
+    def on_epoch_begin(self, args: Any, state: TrainerState, *_: Any, **kwargs: Any) -> None:
+        # accelerate notifies the dataset only when it runs a single process.
+        if isinstance(self.trainer.train_dataset, BatchDataset):
             self.trainer.train_dataset.set_epoch(int((state.epoch or 0) + 1e-6))
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.trainer.averaged is not None:
+    def on_step_end(self, *_: Any, **kwargs: Any) -> None:
+        if self.trainer.averaged:
             self.trainer.averaged.update_parameters(self.trainer.model)
-
-
-def _build_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Average weights and buffers; the decay is smaller at first, so that a short run moves too."""
-
-    def average(
-        averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor | int
-    ) -> None:
-        n = int(count)
-        weight = 1 - min(decay, (1 + n) / (10 + n))
-        for target, source in zip(averaged, current, strict=True):
-            if target.is_floating_point():
-                target.lerp_(source, weight)
-            else:
-                target.copy_(source)
-
-    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-
-
-@torch.no_grad()
-def _swap(first: nn.Module, second: nn.Module) -> None:
-    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
-        kept = a.clone()
-        a.copy_(b)
-        b.copy_(kept)

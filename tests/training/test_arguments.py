@@ -132,7 +132,7 @@ def test_an_unknown_key_of_a_recipe_is_refused_with_the_nearest_one(recipe):
 
 
 def test_words_that_belong_to_no_flag_are_refused():
-    with pytest.raises(ValueError, match=r"Did not understand \['faces'\]"):
+    with pytest.raises(ValueError, match=r"Unknown arguments \['faces'\]"):
         parse_one("--seed", "1", "faces", "--model_name_or_path", "baseline")
 
 
@@ -157,7 +157,7 @@ def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do():
 def test_a_recipe_that_is_no_list_of_settings_is_refused(recipe):
     with pytest.raises(ValueError, match="expected lines `key: value`"):
         load_recipe(recipe("- a\n- b\n"))
-    with pytest.raises(ValueError, match="is no YAML"):
+    with pytest.raises(ValueError, match="is not YAML"):
         load_recipe(recipe("a: [1\n"))
     with pytest.raises(ValueError, match="expected lines `key: value`"):
         load_recipe(recipe(""))

@@ -379,7 +379,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stood(tmp_path, happen_at_st
 
 def test_a_folder_with_something_in_it_is_never_written_to(fine_tune_faces, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="holds something already"):
+    with pytest.raises(FileExistsError, match="is not empty"):
         fine_tune_faces(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -501,7 +501,7 @@ def test_a_run_that_could_not_be_written_is_finished_without_training_again(
 
     settings = {"num_train_epochs": 3, "learning_rate": 0.0}  # the first epoch is the best
     with monkeypatch.context() as patch:
-        patch.setattr("fer_hf.training.run.save_report", fail)
+        patch.setattr("fer_hf.training.results.save_report", fail)
         with pytest.raises(OSError, match=r"No space left on device.*training is not repeated"):
             fine_tune_faces(tmp_path / "run", **settings)
     assert not (tmp_path / "run" / "report.json").exists()

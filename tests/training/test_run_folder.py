@@ -32,7 +32,7 @@ def test_an_empty_folder_is_taken(tmp_path):
 @pytest.mark.parametrize("name", ["report.json", "holiday.jpg"])
 def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path, name):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(FileExistsError, match=r"holds something already.*--resume .*--overwrite"):
+    with pytest.raises(FileExistsError, match=r"is not empty.*--resume .*--overwrite"):
         claim(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 

@@ -9,8 +9,10 @@ import torch
 from transformers import TrainerCallback
 
 from fer_hf.models import freeze_backbone, get_backbone, get_head_parameters, load_model
-from fer_hf.training.augmentation import Augmentation, FaceDataset
-from fer_hf.training.losses import compute_soft_loss
+from fer_hf.training.augmentation import Augmentation
+from fer_hf.training.face_dataset import FaceDataset
+from fer_hf.training.losses.cross_entropy import compute_cross_entropy
+from fer_hf.training.targets import weigh_targets
 from fer_hf.training.trainer import FerTrainer
 from fer_hf.training.training_arguments import FerTrainingArguments
 
@@ -159,7 +161,11 @@ def test_the_training_loss_weighs_labels_and_smooths_and_evaluation_does_neither
     rows = torch.tensor([logits] * 3)
     trainer.model.train()
     targets = torch.nn.functional.one_hot(torch.tensor(labels), 8).float()
-    expected = compute_soft_loss(rows, targets, torch.tensor(weights), 0.1).item()
+    expected = (
+        compute_cross_entropy(rows, weigh_targets(targets, torch.tensor(weights), 0.1))
+        .mean()
+        .item()
+    )
     loss = trainer.compute_loss(trainer.model, make_batch(labels))
     assert loss.item() == pytest.approx(expected, abs=1e-5)
     trainer.model.eval()
@@ -330,7 +336,9 @@ def test_teachers_share_the_targets_by_their_weight_and_stay_as_they_are(build, 
     logits = trainer.model(pixel_values=batch["pixel_values"]).logits
     scores = [torch.eye(len(names))[n].mul(4).softmax(0) for n in (0, 3)]
     targets = torch.stack(scores).mean(0).expand(8, -1)
-    assert teachers_alone == pytest.approx(compute_soft_loss(logits, targets).item(), rel=1e-5)
+    assert teachers_alone == pytest.approx(
+        compute_cross_entropy(logits, targets).mean().item(), rel=1e-5
+    )
     before = copy_state(teachers[0].model)
     trainer.train()
     assert not list_changes(teachers[0].model, before)

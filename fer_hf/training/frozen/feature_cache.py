@@ -1,7 +1,7 @@
-"""Features on disk: entries under a key, written in chunks, whole or not there at all.
+"""Features on disk: a file for each key, written in chunks, complete or not there at all.
 
-Files are memory-mapped and guarded by a checksum. A killed run leaves whole chunks behind,
-which the next one uses; other runs wait for an entry that one of them writes.
+Files are memory-mapped and guarded by a checksum. A killed run leaves complete chunks behind,
+which the next one uses; other runs wait while one of them writes the same file.
 """
 
 import contextlib
@@ -22,22 +22,23 @@ from safetensors import SafetensorError, safe_open
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = "1"
-"""Raise it when what is written changes, so that entries of older versions are not served."""
+FORMAT_VERSION = "2"
+"""Raise it when what is written changes, so that files of older versions are not served."""
 
 ComputeChunks = Callable[[Sequence[int]], Iterable[tuple[int, torch.Tensor]]]
 
 _NAME = "features"
+_SUFFIX = ".safetensors"
 
 
 def load_or_compute(key: str, num_chunks: int, compute: ComputeChunks) -> torch.Tensor:
-    """Return the features of an entry, computed first where they are not there.
+    """Return the features of a key, computed first if they are not there.
 
     Several processes of one run must call it together; each computes its share of the chunks.
 
     Args:
         key: Names all that the features depend on.
-        num_chunks: In how many chunks they are written.
+        num_chunks: How many chunks they are written in.
         compute: Yields the chunks asked for with their numbers, of shape (views, rows, …).
 
     Returns:
@@ -46,24 +47,19 @@ def load_or_compute(key: str, num_chunks: int, compute: ComputeChunks) -> torch.
     Raises:
         OSError: The cache cannot be read or written, in this process or in another of the run.
     """
-    entry = get_cache_folder() / key
-    main = PartialState().is_main_process
-    features = None
+    path = get_cache_folder() / f"{key}{_SUFFIX}"
     with _failing_together():
-        if main:
-            features = _load(entry)  # which deletes a damaged one, so the others look after it
-    with _failing_together():
-        if not main:
-            features = _load(entry)
-    if all(gather_object([features is not None])) and features is not None:
-        return features
-    with _holding_lock(entry):
-        _write(entry, num_chunks, compute)
-    with _failing_together():
-        features = _load(entry)
-        if features is None:
-            raise OSError(f"the entry {entry.name} was lost while it was written")
-    return features
+        features = _load_tensor(path)
+    # One process may see what another run has just written, the next one may not.
+    if not all(gather_object([features is not None])):
+        _write(path, num_chunks, compute)
+        with _failing_together():
+            features = _load_tensor(path)
+            if features is None:
+                raise OSError(f"{path.name} was lost while it was written")
+    with contextlib.suppress(OSError):
+        os.utime(path)  # when it was last used
+    return features  # type: ignore[return-value]
 
 
 def get_cache_folder() -> Path:
@@ -72,24 +68,21 @@ def get_cache_folder() -> Path:
 
 
 def list_entries() -> dict[Path, int]:
-    """List the entries of the cache with their size in bytes, the one used last at the end."""
-    folder = get_cache_folder()
-    entries = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    entries.sort(key=lambda entry: entry.stat().st_mtime)
-    return {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
+    """List the files of the cache with their size in bytes, the one used last at the end."""
+    files = sorted(get_cache_folder().glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+    return {path: path.stat().st_size for path in files}
 
 
 def clear_cache() -> int:
-    """Delete every entry; return how many bytes that freed."""
-    entries = list_entries()
-    for entry in entries:
-        shutil.rmtree(entry)
-    return sum(entries.values())
+    """Delete everything in the cache; return how many bytes that freed."""
+    freed = sum(list_entries().values())
+    shutil.rmtree(get_cache_folder(), ignore_errors=True)
+    return freed
 
 
 @contextlib.contextmanager
 def _failing_together() -> Iterator[None]:
-    """Fail in every process of the run where one does; the others would wait for it forever."""
+    """Fail in every process of the run if one does; the others would wait for it forever."""
     failure = None
     try:
         yield
@@ -100,50 +93,35 @@ def _failing_together() -> Iterator[None]:
             raise failure or other
 
 
-@contextlib.contextmanager
-def _holding_lock(entry: Path) -> Iterator[None]:
-    """Keep other runs away from an entry; the main process holds the lock for all of this run's."""
-    lock = FileLock(f"{entry}.lock") if PartialState().is_main_process else None
-    with _failing_together():
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        if lock is not None:
-            lock.acquire()
-    try:
-        yield
-    finally:
-        if lock is not None:
-            lock.release()
-
-
-def _write(entry: Path, num_chunks: int, compute: ComputeChunks) -> None:
-    """Compute what is missing of an entry; chunks that another try left whole are used."""
+def _write(path: Path, num_chunks: int, compute: ComputeChunks) -> None:
+    """Compute what is missing of a file; complete chunks that a killed run left are used."""
     state = PartialState()
-    half = entry.with_suffix(".incomplete")
-    chunks = [half / f"{number:05}.safetensors" for number in range(num_chunks)]
-    missing: list[list[int] | None] = [None]
-    with _failing_together():
-        if state.is_main_process and not entry.is_dir():
-            half.mkdir(exist_ok=True)
-            missing = [[n for n, chunk in enumerate(chunks) if _load_tensor(chunk) is None]]
-    # Decided by one process: the others could already see chunks that were just written.
-    (numbers,) = broadcast_object_list(missing)
-    if numbers is None:
-        return
-    with _failing_together():
-        for number, features in compute(numbers[state.process_index :: state.num_processes]):
-            _save_tensor(chunks[number], features)
-    with _failing_together():
-        if state.is_main_process:
-            tensors = [tensor for chunk in chunks if (tensor := _load_tensor(chunk)) is not None]
-            if len(tensors) < num_chunks:
-                raise OSError(
-                    f"of {num_chunks} chunks of {half.name} only {len(tensors)} are whole"
-                )
-            _save_tensor(half / f"{_NAME}.safetensors", torch.cat(tensors, dim=1))
-            for chunk in chunks:
-                chunk.unlink()
-            half.rename(entry)
-            _evict_oldest(entry)
+    chunks = [path.with_suffix(f".{number:05}{_SUFFIX}") for number in range(num_chunks)]
+    missing: list[list[int]] = [[]]
+    with contextlib.ExitStack() as held:
+        with _failing_together():
+            # The main process keeps other runs away for all processes of this one.
+            if state.is_main_process:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(f"{path}.lock"))
+                if _load_tensor(path) is None:
+                    if path.exists():
+                        logger.warning("A damaged file of features is computed again: %s", path)
+                    missing = [[n for n, chunk in enumerate(chunks) if _load_tensor(chunk) is None]]
+        # Decided by one process: the others could already see chunks that were just written.
+        (numbers,) = broadcast_object_list(missing)
+        with _failing_together():
+            for number, features in compute(numbers[state.process_index :: state.num_processes]):
+                _save_tensor(chunks[number], features)
+        with _failing_together():
+            if state.is_main_process and _load_tensor(path) is None:
+                tensors = [found for chunk in chunks if (found := _load_tensor(chunk)) is not None]
+                if len(tensors) < num_chunks:
+                    raise OSError(f"only {len(tensors)} of {num_chunks} chunks are complete")
+                _save_tensor(path, torch.cat(tensors, dim=1))
+                for chunk in chunks:
+                    chunk.unlink()
+                _evict_oldest(path)
 
 
 def _save_tensor(path: Path, features: torch.Tensor) -> None:
@@ -158,7 +136,7 @@ def _save_tensor(path: Path, features: torch.Tensor) -> None:
 
 
 def _load_tensor(path: Path) -> torch.Tensor | None:
-    """Return what `_save_tensor` wrote, memory-mapped, or None where it is not there or damaged."""
+    """Return what `_save_tensor` wrote, memory-mapped, or None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:
@@ -175,26 +153,12 @@ def _compute_checksum(features: torch.Tensor) -> int:
     return zlib.crc32(features.flatten().view(torch.uint8).numpy().data)
 
 
-def _load(entry: Path) -> torch.Tensor | None:
-    """Return the features of an entry; a damaged one is deleted, to be computed again."""
-    if not entry.is_dir():
-        return None
-    features = _load_tensor(entry / f"{_NAME}.safetensors")
-    if features is None:
-        logger.warning("A damaged entry of the feature cache is computed again: %s", entry.name)
-        shutil.rmtree(entry)
-        return None
-    with contextlib.suppress(OSError):
-        os.utime(entry)  # when it was last of use
-    return features
-
-
 def _evict_oldest(kept: Path) -> None:
-    """Delete the entries that were of no use for longest, until the rest fits the limit."""
+    """Delete the files that were not used for longest, until the rest fits the limit."""
     limit = float(os.environ.get("FER_HF_CACHE_GB", "10")) * 1e9
     entries = list_entries()
     excess = sum(entries.values()) - limit
-    for entry, size in entries.items():
-        if excess > 0 and entry != kept:
-            shutil.rmtree(entry, ignore_errors=True)
+    for path, size in entries.items():
+        if excess > 0 and path != kept:
+            path.unlink(missing_ok=True)
             excess -= size

@@ -1,7 +1,7 @@
 """Features of a frozen backbone, computed once and kept on disk.
 
-A frozen backbone says the same about a picture in every epoch, so a head is trained on what it said
-the first time. An entry is named after all its content depends on: the weights below the head, the
+A frozen backbone gives the same features of a picture in every epoch, so a head is trained on those
+of the first. A file is named after all that it depends on: the weights below the head, the
 preprocessing, the bytes of every picture, and the augmented views.
 """
 
@@ -17,12 +17,21 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from torch.utils import data as torch_data
-from tqdm import tqdm
+from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from fer_hf.data.stored_pictures import read_encoded
-from fer_hf.models import calibrate_batchnorm, compute_features, get_head_parameters
-from fer_hf.training.augmentation import Augmentation, FaceDataset, collate
+from fer_hf.models import (
+    LoadedModel,
+    calibrate_batchnorm,
+    compute_features,
+    freeze_backbone,
+    get_head_parameters,
+    load_model,
+    supports_standalone_head,
+)
+from fer_hf.training.augmentation import Augmentation
+from fer_hf.training.face_dataset import BatchDataset, FaceDataset, collate
 from fer_hf.training.frozen.feature_cache import FORMAT_VERSION, get_cache_folder, load_or_compute
 
 logger = logging.getLogger(__name__)
@@ -37,7 +46,7 @@ _MIRRORED = Augmentation(
 )
 
 
-class FeatureDataset(torch_data.Dataset):
+class FeatureDataset(BatchDataset):
     """The features of a split in place of its pictures; otherwise as `FaceDataset`.
 
     Args:
@@ -46,7 +55,7 @@ class FeatureDataset(torch_data.Dataset):
         seed: Decides which view of a picture an epoch sees.
     """
 
-    def __init__(self, faces: FaceDataset, features: torch.Tensor, *, seed: int = 0) -> None:
+    def __init__(self, faces: BatchDataset, features: torch.Tensor, *, seed: int = 0) -> None:
         self.features = features
         self.labels = faces.labels
         self.targets = faces.targets
@@ -60,7 +69,7 @@ class FeatureDataset(torch_data.Dataset):
         self._views = torch.from_numpy(rng.integers(num_views, size=num_rows))
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "FeatureDataset":
-        """Return these rows as they are, without augmented views."""
+        """Return only these rows, without augmented views."""
         chosen = copy.copy(self)
         index = torch.as_tensor(rows)
         chosen.features = self.features[:1, index]
@@ -69,33 +78,45 @@ class FeatureDataset(torch_data.Dataset):
         chosen.set_epoch(0)
         return chosen
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def fetch(self, rows: Sequence[int]) -> torch.Tensor:
+        """Return features (N, D, h, w) of the views chosen for this epoch."""
+        index = torch.as_tensor(rows)
+        return self.features[self._views[index], index]
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        rows = torch.as_tensor(indices)
-        batch = {
-            "pixel_values": self.features[self._views[rows], rows],
-            "labels": self.labels[rows],
-        }
-        if self.targets is not None:
-            batch["targets"] = self.targets[rows]
-        return batch
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+def load_frozen(
+    model_name_or_path: str,
+    label_names: Sequence[str],
+    *,
+    pretrained: bool = False,
+    **settings: Any,
+) -> LoadedModel:
+    """Load a network whose backbone stays frozen to compute features; otherwise as `load_model`.
+
+    Raises:
+        ValueError: It has no backbone, or none that is pretrained although that is asked for.
+    """
+    loaded = load_model(model_name_or_path, label_names, **settings)
+    is_random = loaded.pretrained_on == "none"
+    if not supports_standalone_head(loaded.model) or (pretrained and is_random):
+        raise ValueError(
+            f"{model_name_or_path!r} has no {'pretrained ' if pretrained else ''}backbone to keep "
+            "frozen, expected a network from timm such as 'resnetv2-ferplus'. Name one."
+        )
+    freeze_backbone(loaded.model)
+    loaded.model.eval()
+    return loaded
 
 
 def fit_batchnorm(
-    model: PreTrainedModel, faces: FaceDataset | FeatureDataset, seed: int, batch_size: int = 64
+    model: PreTrainedModel, faces: BatchDataset, seed: int, batch_size: int = 64
 ) -> None:
     """Fit the BatchNorm statistics of a random backbone to 256 pictures, before it is frozen."""
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(faces), generator=generator)[:_CALIBRATION_PICTURES].tolist()
-    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    rows = torch.randperm(len(faces), generator=generator)[:_CALIBRATION_PICTURES]
     network: Any = model
     network.to(memory_format=torch.channels_last)
-    pictures = (faces.__getitems__(part)["pixel_values"] for part in parts)
+    pictures = (faces.fetch(part.tolist()) for part in rows.split(batch_size))
     layout = torch.channels_last
     calibrate_batchnorm(model, (batch.contiguous(memory_format=layout) for batch in pictures))
 
@@ -112,20 +133,20 @@ def load_features(
 ) -> FeatureDataset:
     """Compute the features of a split, or take them from the cache.
 
-    Several processes of one run each compute their share; other runs wait until they have. Where
-    the cache cannot be written, a warning says so and the features stay in memory.
+    Several processes of one run each compute their share; other runs wait until they have. If the
+    cache cannot be written, a warning says so and the features stay in memory.
 
     Args:
         model: A network with a backbone, in eval mode.
         faces: The split, with the preprocessing of the network; its augmentation is not used.
         num_views: The picture itself, then mirrored, then augmented ones.
-        bf16: Compute in bfloat16 where the device has it; they are kept as float32.
+        bf16: Compute in bfloat16 if the device has it; features are kept as float32.
         batch_size: Pictures at a time; on a CPU at most 16, which is faster.
         num_workers: Processes that prepare pictures ahead.
-        use_cache: Whether features may be read from disk and kept there; else memory has them.
+        use_cache: Whether features may be read from disk and kept there, not only in memory.
 
     Returns:
-        The features of all views; those of an epoch are drawn among the views.
+        The features of all views; each epoch sees one view of a picture, chosen at random.
 
     Raises:
         ValueError: `num_views` is below 1.
@@ -137,24 +158,28 @@ def load_features(
     if bf16 and not _has_bf16(model.device):
         logger.warning("This processor has no bfloat16: features are computed in float32.")
         bf16 = False
+    if model.device.type == "cpu":
+        batch_size = min(batch_size, _MOST_ON_CPU)
     job = _Job(model, faces, num_views, bf16, batch_size, num_workers)
-    if not use_cache:
-        return FeatureDataset(faces, job.compute_all(), seed=faces.seed)
-    try:
-        features = load_or_compute(job.compute_key(), job.num_chunks, job.compute)
-    except OSError as error:
-        logger.warning(
-            "The feature cache in %s cannot be used (%s): features are kept in memory and computed "
-            "again next time. Set FER_HF_CACHE to another folder, or make room there.",
-            get_cache_folder(),
-            error,
-        )
-        features = job.compute_all()
+    features = None
+    if use_cache:
+        try:
+            features = load_or_compute(job.compute_key(), job.num_chunks, job.compute)
+        except OSError as error:
+            logger.warning(
+                "The feature cache in %s cannot be used (%s): features are kept in memory and "
+                "computed again next time. Set FER_HF_CACHE to another folder, or make room there.",
+                get_cache_folder(),
+                error,
+            )
+    if features is None:
+        chunks = [chunk for _, chunk in job.compute(range(job.num_chunks))]
+        features = torch.cat(chunks, dim=1)
     return FeatureDataset(faces, features, seed=faces.seed)
 
 
 def _has_bf16(device: torch.device) -> bool:
-    """Say whether bfloat16 is faster; a CPU without it would emulate it at a fraction of the speed.
+    """Return whether bfloat16 is faster; a CPU without it would emulate it very slowly.
 
     The names are those of x86 (`amx_bf16`, `avx512_bf16`) and Arm (`bf16`, `sve_bf16`).
     """
@@ -165,8 +190,24 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Views(torch_data.Dataset):
+    """All views of a batch of pictures: themselves, mirrored, then augmented ones."""
+
+    faces: FaceDataset
+    num_views: int
+
+    def __getitems__(self, rows: Sequence[int]) -> torch.Tensor:
+        """Return pictures of shape (views, n, 3, S, S)."""
+        pictures = self.faces.preprocess(rows)
+        kinds = [None, _MIRRORED, *[Augmentation()] * self.num_views][: self.num_views]
+        return torch.stack(
+            [self.faces.augment(pictures, rows, kind, view) for view, kind in enumerate(kinds)]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class _Job:
-    """What features to compute, chunk by chunk."""
+    """Which features to compute, chunk by chunk."""
 
     model: PreTrainedModel
     faces: FaceDataset
@@ -180,70 +221,52 @@ class _Job:
         return -(-len(self.faces) // _CHUNK_ROWS)
 
     def compute_key(self) -> str:
-        """Return 32 hexadecimal digits that name all the features depend on."""
+        """Return 32 hexadecimal digits that name all that the features depend on."""
         views = [self.num_views, self.faces.seed if self.num_views > 2 else 0]
         augmentation = dataclasses.asdict(Augmentation()) if self.num_views > 2 else {}
-        processor = self.faces.image_processor.to_dict()
-        settings = [FORMAT_VERSION, self.bf16, views, augmentation, processor]
+        processor, config = self.faces.image_processor.to_dict(), self.model.config.to_dict()
+        network = {
+            key: config.get(key) for key in ("architecture", "model_args", "input_size", "pooling")
+        }
+        settings = [FORMAT_VERSION, self.bf16, views, augmentation, processor, network]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
         digest.update(type(self.model).__name__.encode())
-        digest.update(json.dumps(_describe_network(self.model), sort_keys=True).encode())
         head = {parameter.data_ptr() for parameter in get_head_parameters(self.model)}
         for name, values in self.model.state_dict().items():
             if values.data_ptr() not in head:
                 digest.update(name.encode())
-                digest.update(
-                    values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-                )
+                digest.update(values.cpu().contiguous().flatten().view(torch.uint8).numpy())
         for content in read_encoded(self.faces.split):
             digest.update(hashlib.sha256(content).digest())
         return digest.hexdigest()[:32]
 
-    def compute_all(self) -> torch.Tensor:
-        """Return all features, shape (views, N, D, h, w), in memory."""
-        return torch.cat([chunk for _, chunk in self.compute(range(self.num_chunks))], dim=1)
-
     def compute(self, chunks: Sequence[int]) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield the numbers of chunks with their features of shape (views, n, D, h, w)."""
-        starts = [number * _CHUNK_ROWS for number in chunks]
-        ranges = [range(at, min(at + _CHUNK_ROWS, len(self.faces))) for at in starts]
-        total = self.num_views * sum(map(len, ranges))
-        shown = PartialState().is_main_process
-        with tqdm(
-            total=total, desc="Features", unit=" pictures", disable=None if shown else True
-        ) as bar:
-            for number, rows in zip(chunks, ranges, strict=True):
-                views = [self._compute_view(view, rows, bar) for view in range(self.num_views)]
-                yield number, torch.stack(views)
-
-    def _compute_view(self, view: int, rows: range, bar: tqdm) -> torch.Tensor:
-        augmentation = [None, _MIRRORED][view] if view < 2 else Augmentation()
-        faces = FaceDataset(
-            self.faces.split,
-            self.faces.image_processor,
-            augmentation=augmentation,
-            seed=self.faces.seed,
-        )
-        faces.set_epoch(view)
-        device = self.model.device
-        on_cpu = device.type == "cpu"
+        size = max(1, self.batch_size // self.num_views)
+        rows = torch.arange(len(self.faces)).split(_CHUNK_ROWS)
+        batches = {n: [part.tolist() for part in rows[n].split(size)] for n in chunks}
         loader = torch_data.DataLoader(
-            torch_data.Subset(faces, rows),
-            batch_size=min(self.batch_size, _MOST_ON_CPU) if on_cpu else self.batch_size,
+            _Views(self.faces, self.num_views),
+            batch_sampler=[batch for parts in batches.values() for batch in parts],
             num_workers=self.num_workers,
             collate_fn=cast(Any, collate),
             # Of its own: drawing from the global one would change what is trained afterwards.
             generator=torch.Generator(),
         )
-        batches = []
-        for batch in loader:
-            pixel_values = batch["pixel_values"].to(device, memory_format=torch.channels_last)
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, self.bf16):
-                batches.append(compute_features(self.model, pixel_values).float().cpu())
-            bar.update(len(pixel_values))
-        return torch.cat(batches).contiguous()
+        found = (self._pass(views) for views in loader)
+        hidden = None if PartialState().is_main_process else True
+        total = sum(len(rows[number]) for number in chunks)
+        with tqdm(total=total, desc="Features", unit=" pictures", disable=hidden) as bar:
+            for number, parts in batches.items():
+                features = []
+                for part in parts:
+                    features.append(next(found))
+                    bar.update(len(part))
+                yield number, torch.cat(features, dim=1)
 
-
-def _describe_network(model: PreTrainedModel) -> dict[str, Any]:
-    config = model.config.to_dict()
-    return {key: config.get(key) for key in ("architecture", "model_args", "input_size", "pooling")}
+    def _pass(self, views: torch.Tensor) -> torch.Tensor:
+        device = self.model.device
+        pixel_values = views.flatten(0, 1).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, self.bf16):
+            features = compute_features(self.model, pixel_values).float().cpu()
+        return features.unflatten(0, views.shape[:2])

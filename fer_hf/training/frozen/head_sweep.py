@@ -1,4 +1,4 @@
-"""Many heads at once on features that were computed once: which settings suit a data set.
+"""Many heads at once on features that are computed once: which settings suit some pictures.
 
 Heads that differ only in learning rate, weight decay or label weights are trained side by side in
 one matrix product, because a small head alone leaves a processor idle.
@@ -13,15 +13,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import DatasetDict
 from torch import nn
 from torch.nn import functional
-from tqdm import tqdm
-from transformers import get_cosine_schedule_with_warmup
+from tqdm.auto import tqdm
+from transformers import get_cosine_schedule_with_warmup, set_seed
 
 from fer_hf.evaluation.metrics.evaluation import compute_metrics
 from fer_hf.evaluation.metrics.predictions import compute_softmax
-from fer_hf.training.frozen.features import FeatureDataset
-from fer_hf.training.losses import compute_label_weights, fill_targets
+from fer_hf.training.face_dataset import FaceDataset
+from fer_hf.training.frozen.features import (
+    FeatureDataset,
+    fit_batchnorm,
+    load_features,
+    load_frozen,
+)
+from fer_hf.training.losses.cross_entropy import compute_cross_entropy
+from fer_hf.training.targets import compute_label_weights, fill_targets
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 WEIGHT_DECAYS = (1e-4, 1e-2)
@@ -43,7 +51,7 @@ class HeadSettings:
 
 @dataclass(frozen=True)
 class SweptHead:
-    """What one head came to.
+    """The figures of one head.
 
     Attributes:
         settings: Of the head.
@@ -61,17 +69,61 @@ class SweptHead:
         return self.train["accuracy"] - self.validation["accuracy"]
 
 
+def list_settings() -> list[HeadSettings]:
+    """List the settings that `sweep_heads` tries by default: 120 of them."""
+    grid = itertools.product(POOLINGS, HEADS, LEARNING_RATES, WEIGHT_DECAYS, CLASS_WEIGHTS)
+    return [HeadSettings(*values) for values in grid]
+
+
+def sweep(
+    splits: DatasetDict,
+    model_name_or_path: str,
+    *,
+    weights: str = "auto",
+    input_size: int | None = None,
+    seed: int = 42,
+    **options: Any,
+) -> tuple[list[SweptHead], float]:
+    """Try the heads of `list_settings` on a frozen backbone.
+
+    Args:
+        splits: As `load_splits` returns them; test is not used.
+        model_name_or_path: As for `load_model`, with `weights` and `input_size`.
+        weights: Of the backbone.
+        input_size: Side of the square input in pixels.
+        seed: Of a random backbone, and of the heads.
+        **options: As for `sweep_heads`, which returns the same.
+
+    Raises:
+        ValueError: The network has no backbone that can be frozen.
+        OSError: The network cannot be read or reached.
+    """
+    label_names = splits["train"].features["label"].names
+    found: dict[str, dict[str, FeatureDataset]] = {"train": {}, "validation": {}}
+    for pooling in ("avg", "max"):
+        set_seed(seed)  # a random backbone is the same one each time
+        loaded = load_frozen(
+            model_name_or_path, label_names, weights=weights, input_size=input_size, pooling=pooling
+        )
+        sets = {
+            name: FaceDataset(splits[name], loaded.image_processor, soft_targets=True, seed=seed)
+            for name in found
+        }
+        if loaded.pretrained_on == "none":
+            fit_batchnorm(loaded.model, sets["train"], seed)
+        for name, faces in sets.items():
+            found[name][pooling] = load_features(loaded.model, faces)
+    for poolings in found.values():  # no need to compute features a third time
+        poolings["avgmax"] = average_poolings(poolings["avg"], poolings["max"])
+    options = {"num_labels": len(label_names), "seed": seed, **options}
+    return sweep_heads(found["train"], found["validation"], list_settings(), **options)
+
+
 def average_poolings(average: FeatureDataset, highest: FeatureDataset) -> FeatureDataset:
     """Return the features under `avgmax`: timm takes the mean of those under `avg` and `max`."""
     both = copy.copy(average)
     both.features = (average.features + highest.features) / 2
     return both
-
-
-def list_settings() -> list[HeadSettings]:
-    """List the settings that `sweep_heads` tries by default: 120 of them."""
-    grid = itertools.product(POOLINGS, HEADS, LEARNING_RATES, WEIGHT_DECAYS, CLASS_WEIGHTS)
-    return [HeadSettings(*values) for values in grid]
 
 
 def sweep_heads(
@@ -86,23 +138,21 @@ def sweep_heads(
     dropout: float = 0.2,
     seed: int = 0,
 ) -> tuple[list[SweptHead], float]:
-    """Train a head for each of the settings; the best by validation macro-F1 come first.
-
-    AdamW with warm-up and cosine, as `train.py` does by default.
+    """Train a head for each of the settings with AdamW, warm-up and cosine, as `train.py` does.
 
     Args:
-        train: Pooling to the features of train under it.
-        validation: The same of validation.
+        train: The features of train by pooling.
+        validation: Those of validation.
         settings: What to try.
         num_labels: How many labels there are.
         epochs: Passes over train.
-        batch_size: Pictures a step.
+        batch_size: Pictures per step.
         dense_size: Width of a dense head.
         dropout: Share of the last layer's inputs dropped.
         seed: Of weights and order; the same for every head.
 
     Returns:
-        The heads, and the seconds it took.
+        The heads, the best by validation macro-F1 first, and the seconds it took.
     """
     start = time.perf_counter()
     swept: list[SweptHead] = []
@@ -111,11 +161,12 @@ def sweep_heads(
         groups.setdefault((item.pooling, item.head), []).append(item)
     with tqdm(total=len(settings), desc="Heads", unit=" heads", disable=None) as bar:
         for (pooling, head), members in groups.items():
-            data = _read(train[pooling]), _read(validation[pooling])
-            size = dense_size if head == "dense" else None
-            heads = _SideBySide(data[0][0].shape[1], num_labels, len(members), size, dropout, seed)
-            _train(heads, data[0], members, num_labels, epochs, batch_size, seed)
-            figures = [_measure(heads, features, labels) for features, labels, _ in data]
+            data = train[pooling], validation[pooling]
+            shape = (data[0].features[0, 0].numel(), dense_size, num_labels)
+            sizes = shape if head == "dense" else (shape[0], num_labels)
+            heads = _SideBySide(sizes, len(members), dropout, seed)
+            _train(heads, data[0], members, epochs, batch_size, seed)
+            figures = [_measure(heads, dataset) for dataset in data]
             swept += [SweptHead(*row) for row in zip(members, *figures, strict=True)]
             bar.update(len(members))
     swept.sort(key=lambda row: -row.validation["f1_macro"])
@@ -123,24 +174,16 @@ def sweep_heads(
 
 
 class _SideBySide(nn.Module):
-    """S heads of the same shape and the same first weights, on the same features."""
+    """S heads with layers of the same sizes and the same first weights, on the same features."""
 
-    def __init__(
-        self,
-        num_features: int,
-        num_labels: int,
-        num_heads: int,
-        dense_size: int | None,
-        dropout: float,
-        seed: int,
-    ) -> None:
+    def __init__(self, sizes: Sequence[int], num_heads: int, dropout: float, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        sizes = [num_features, *([dense_size] if dense_size else []), num_labels]
+        self.num_labels = sizes[-1]
         self.layers: Any = nn.ModuleList()
         for ins, outs in itertools.pairwise(sizes):
-            # As `models` starts them: a linear head nearly at rest, a dense one as He et al. do.
-            spread = (2 / ins) ** 0.5 if dense_size else 0.01
+            # As `models` does: a linear head starts near zero, a dense one as He et al. propose.
+            spread = (2 / ins) ** 0.5 if len(sizes) > 2 else 0.01
             weight = spread * torch.randn(ins, outs, generator=generator)
             layer = nn.ParameterDict()
             layer["weights"] = nn.ParameterList([weight.clone() for _ in range(num_heads)])
@@ -151,47 +194,40 @@ class _SideBySide(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Turn features (N, D) into logits (S, N, num_labels)."""
         x = features
-        for number, layer in enumerate(self.layers):
-            if number == len(self.layers) - 1:
+        for number, layer in enumerate(self.layers, 1):
+            if number == len(self.layers):
                 x = self.dropout(x)
+            x = x.expand(len(layer["weights"]), *x.shape[-2:])
             biases = torch.stack(list(layer["biases"]))[:, None]
-            if x.ndim == 2:  # the same for all heads: one wide product
-                wide = x @ torch.cat(list(layer["weights"]), dim=1)
-                x = wide.unflatten(1, (len(biases), -1)).transpose(0, 1) + biases
-            else:
-                x = torch.baddbmm(biases, x, torch.stack(list(layer["weights"])))
-            if number < len(self.layers) - 1:
+            x = torch.baddbmm(biases, x, torch.stack(list(layer["weights"])))
+            if number < len(self.layers):
                 x = functional.relu(x)
         return x
 
     def parameter_groups(self, settings: Sequence[HeadSettings]) -> list[dict[str, Any]]:
         """Return the optimizer's groups: weights decay, biases do not."""
-        groups = []
-        for number, item in enumerate(settings):
-            for kind, decay in (("weights", item.weight_decay), ("biases", 0.0)):
-                parameters = [layer[kind][number] for layer in self.layers]
-                groups.append(
-                    {"params": parameters, "lr": item.learning_rate, "weight_decay": decay}
-                )
-        return groups
-
-
-def _read(dataset: FeatureDataset) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Return features (N, D), labels (N,) and targets of a set, without augmented views."""
-    return dataset.features[0].flatten(1), dataset.labels, dataset.targets
+        return [
+            {
+                "params": [layer[kind][number] for layer in self.layers],
+                "lr": item.learning_rate,
+                "weight_decay": item.weight_decay if kind == "weights" else 0.0,
+            }
+            for number, item in enumerate(settings)
+            for kind in ("weights", "biases")
+        ]
 
 
 def _train(
     heads: _SideBySide,
-    data: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None],
+    dataset: FeatureDataset,
     settings: Sequence[HeadSettings],
-    num_labels: int,
     epochs: int,
     batch_size: int,
     seed: int,
 ) -> None:
-    features, labels, targets = data
-    targets = fill_targets(targets, labels, num_labels)
+    """Train on the features without augmented views."""
+    features, labels, num_labels = dataset.features[0].flatten(1), dataset.labels, heads.num_labels
+    targets = fill_targets(dataset.targets, labels, num_labels)
     counts = torch.bincount(labels, minlength=num_labels).tolist()
     kinds = [compute_label_weights(counts, item.class_weights) for item in settings]
     weights = torch.tensor([kind or [1.0] * num_labels for kind in kinds])[:, None]
@@ -203,7 +239,7 @@ def _train(
     heads.train()
     for _ in range(epochs):
         for rows in torch.randperm(len(labels), generator=generator).split(batch_size):
-            losses = -(weights * targets[rows] * heads(features[rows]).log_softmax(-1)).sum(-1)
+            losses = compute_cross_entropy(heads(features[rows]), weights * targets[rows])
             # A sum over heads: each gets the gradient of its own mean.
             losses.mean(dim=1).sum().backward()
             optimizer.step()
@@ -212,10 +248,9 @@ def _train(
 
 
 @torch.inference_mode()
-def _measure(
-    heads: _SideBySide, features: torch.Tensor, labels: torch.Tensor
-) -> list[dict[str, float]]:
+def _measure(heads: _SideBySide, dataset: FeatureDataset) -> list[dict[str, float]]:
     """Return the figures of each head."""
     heads.eval()
-    logits = torch.cat([heads(part) for part in features.split(4096)], dim=1).numpy()
-    return [compute_metrics(compute_softmax(rows), np.asarray(labels)) for rows in logits]
+    parts = dataset.features[0].flatten(1).split(4096)
+    logits = torch.cat([heads(part) for part in parts], dim=1).numpy()
+    return [compute_metrics(compute_softmax(rows), np.asarray(dataset.labels)) for rows in logits]

@@ -1,6 +1,6 @@
-"""The audit of a source: its pictures, its copies, and labels that a model doubts, in one report.
+"""The audit of a source: its pictures, duplicates, and labels that a model doubts, in one report.
 
-A room of its own because it needs what neither data nor evaluation may know: a network.
+It is part of training because it needs what data and evaluation must not import: a network.
 """
 
 import json
@@ -10,42 +10,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import DatasetDict
-from PIL import Image
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fer_hf.data.audit.contact_sheet import render_contact_sheet
 from fer_hf.data.audit.picture_audit import Picture, PictureAudit, audit_pictures, list_pictures
 from fer_hf.data.pictures import to_rgb
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics.label_issues import find_label_issues
+from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
 from fer_hf.evaluation.reports.report_files import write_text_atomically
-from fer_hf.models import load_model, supports_standalone_head
 from fer_hf.models.bundled import BUNDLED_MODEL
-from fer_hf.training.augmentation import FaceDataset
-from fer_hf.training.frozen.features import load_features
-from fer_hf.training.frozen.fitting import list_folds
+from fer_hf.training.face_dataset import FaceDataset
+from fer_hf.training.frozen.features import load_features, load_frozen
+from fer_hf.training.frozen.fitting import compute_held_out_logits, list_folds
 
 AUDIT_NAME = "audit.json"
 DUPLICATES_NAME, LABELS_NAME = "duplicates.png", "suspicious_labels.png"
-_ON_A_SHEET = 60  # pairs of copies, or suspicious labels
+_ON_A_SHEET = 60  # pairs of duplicates, or label issues
 _COLUMNS = 10
-# Inverse strength of the L2 penalty: the one that cross-validation prefers for the 964 photographs
-# and for FER+. Choosing it anew, as `fitting.fit_head` does, would take ten times as long.
+# Inverse strength of the L2 penalty: what cross-validation prefers for 964 photographs and for
+# FER+. Choosing it each time, as `fitting.fit_head` does, would take ten times as long.
 _STRENGTH = 0.01
 
 
 @dataclass(frozen=True)
-class SuspiciousLabel:
-    """A label that the scores of a model speak against.
+class LabelIssue:
+    """A label that the scores of a model contradict.
 
     Attributes:
-        picture: Where it is, with the label it has.
-        suggested: The label the scores speak for.
+        picture: Which one, with the label it has.
+        suggested: The label that the scores favour.
         score: Of the label it has, 0–1.
         suggested_score: Of the label suggested.
     """
@@ -58,20 +54,20 @@ class SuspiciousLabel:
 
 @dataclass(frozen=True)
 class LabelAudit:
-    """What a model says of the labels, scoring each picture after learning from others.
+    """What a model says about the labels, scoring each picture after learning from others.
 
     Attributes:
         model: Whose features a head was cross-validated on.
         num_folds: Of the cross-validation.
         accuracy: How often that head agrees with the labels.
-        suspicious: The most suspicious first.
-        unchecked: Labels of which there are too few pictures to learn from others.
+        suspicious: The label issues, the clearest first.
+        unchecked: Labels with too few pictures to be checked.
     """
 
     model: str
     num_folds: int
     accuracy: Estimate
-    suspicious: Sequence[SuspiciousLabel]
+    suspicious: Sequence[LabelIssue]
     unchecked: Sequence[str]
 
 
@@ -81,8 +77,8 @@ class AuditReport:
 
     Attributes:
         data: The name of the source, without folders.
-        pictures: What is wrong with pictures and copies.
-        labels: What a model says of the labels; None where it was not asked.
+        pictures: Unreadable, tiny and duplicate pictures.
+        labels: What a model says about the labels; None if they were not checked.
         versions: Of the packages that computed it.
     """
 
@@ -108,15 +104,15 @@ def audit(
     Args:
         splits: As `load_splits` returns them.
         data: Where they come from, for the report.
-        unreadable: Pictures that could not be loaded, in words.
-        model_name_or_path: Whose features the labels are checked with, one that knows faces; None
-            leaves the labels unchecked.
+        unreadable: Descriptions of pictures that could not be loaded.
+        model_name_or_path: Whose features the labels are checked with, one that was trained on
+            faces; None leaves the labels unchecked.
 
     Raises:
-        ValueError: Too few pictures to check the labels with, or a model that knows nothing.
+        ValueError: Too few pictures to check the labels with, or a model that is not pretrained.
         OSError: The model cannot be read or reached.
     """
-    # First, because a model that cannot be had should be told of at once.
+    # First, so that a model that cannot be loaded is reported at once.
     labels = audit_labels(splits, model_name_or_path) if model_name_or_path else None
     folder = f"{Path(data).expanduser().absolute()}/"
     return AuditReport(
@@ -128,11 +124,11 @@ def audit(
 
 
 def audit_labels(splits: DatasetDict, model_name_or_path: str) -> LabelAudit:
-    """Find suspicious labels by confident learning on cross-validated scores; errors as `audit`."""
+    """Find label issues by confident learning on cross-validated scores; errors as `audit`."""
     pictures = list_pictures(splits)
     names = splits["train"].features["label"].names
     labels = np.concatenate([data["label"][:] for data in splits.values()])
-    # A picture that is alone with its label is never scored by a head that knows the label.
+    # The only picture of a label is never scored by a head that has learnt the label.
     counts = np.bincount(labels, minlength=len(names))
     known = np.flatnonzero(counts >= 2)
     if len(known) < 2:
@@ -144,21 +140,14 @@ def audit_labels(splits: DatasetDict, model_name_or_path: str) -> LabelAudit:
     given = np.searchsorted(known, labels[rows])
     features = _compute_features(splits, model_name_or_path, names)
     folds = list_folds(given)
-    regression = LogisticRegression(C=_STRENGTH, max_iter=1000)
-    scores = cross_val_predict(
-        make_pipeline(StandardScaler(), regression),
-        features[rows],
-        given,
-        cv=folds,
-        method="predict_proba",
-    )
+    scores = compute_softmax(compute_held_out_logits(features[None, rows], given, folds, _STRENGTH))
     issues = find_label_issues(scores, given)
     return LabelAudit(
         model=name_source(model_name_or_path),
         num_folds=len(folds),
         accuracy=estimate_share(int((scores.argmax(axis=1) == given).sum()), len(given)),
         suspicious=[
-            SuspiciousLabel(
+            LabelIssue(
                 picture=pictures[rows[row]],
                 suggested=names[known[label]],
                 score=float(scores[row, given[row]]),
@@ -174,65 +163,48 @@ def _compute_features(
     splits: DatasetDict, model_name_or_path: str, label_names: Sequence[str]
 ) -> np.ndarray:
     """Return features (N, D) of all splits; each split's are cached as training caches them."""
-    loaded = load_model(model_name_or_path, label_names)
-    if not supports_standalone_head(loaded.model) or loaded.pretrained_on == "none":
-        raise ValueError(
-            f"{model_name_or_path!r} has no backbone that knows anything, expected a trained "
-            "network such as 'resnetv2-ferplus'. Name one, or audit with --no_labels."
-        )
-    loaded.model.eval()
-    found = [
-        load_features(loaded.model, FaceDataset(data, loaded.image_processor)).features[0]
-        for data in splits.values()
-    ]
-    return np.concatenate([features.flatten(1).numpy() for features in found])
+    loaded = load_frozen(model_name_or_path, label_names, pretrained=True)
+    faces = [FaceDataset(data, loaded.image_processor) for data in splits.values()]
+    found = [load_features(loaded.model, split).features[0].flatten(1) for split in faces]
+    return torch.cat(found).numpy()
 
 
 def save_audit(report: AuditReport, splits: DatasetDict, output_dir: str | Path) -> list[Path]:
-    """Write audit.json, and contact sheets of the first copies and suspicious labels.
+    """Write audit.json, and contact sheets of the first duplicates and label issues.
 
     Returns:
-        The files written; a sheet only where there is something to show.
+        The files written; a sheet only if there is something to show.
     """
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False)
     write_text_atomically(folder / AUDIT_NAME, text + "\n")
     written = [folder / AUDIT_NAME]
-    groups = report.pictures.duplicates[:_ON_A_SHEET]
-    if groups:
-        # Of each group the first of one kind and the last of another: labels, or splits.
-        pairs = [_choose_pair(group.pictures) for group in groups]
-        copies = [picture for pair in pairs for picture in pair]
-        captions = [f"{picture.label} {picture.split} {picture.row}" for picture in copies]
-        title = "Copies, two by two: different labels first, then different splits"
-        _save_sheet(splits, copies, captions, title, folder / DUPLICATES_NAME)
-        written.append(folder / DUPLICATES_NAME)
-    suspicious = report.labels.suspicious[:_ON_A_SHEET] if report.labels else []
-    if suspicious:
-        pictures = [item.picture for item in suspicious]
-        captions = [f"{item.picture.label}: {item.suggested}" for item in suspicious]
-        title = "Labels that a model doubts most, and what it says instead"
-        _save_sheet(splits, pictures, captions, title, folder / LABELS_NAME)
-        written.append(folder / LABELS_NAME)
+    pairs = [_choose_pair(group.pictures) for group in report.pictures.duplicates[:_ON_A_SHEET]]
+    issues = report.labels.suspicious[:_ON_A_SHEET] if report.labels else []
+    for name, title, captioned in (
+        (
+            DUPLICATES_NAME,
+            "Duplicates in pairs: different labels first, then different splits",
+            [(copy, f"{copy.label} {copy.split} {copy.row}") for pair in pairs for copy in pair],
+        ),
+        (
+            LABELS_NAME,
+            "The labels that a model doubts most, and what it suggests",
+            [(item.picture, f"{item.picture.label}: {item.suggested}") for item in issues],
+        ),
+    ):
+        if captioned:
+            pictures, captions = zip(*captioned, strict=True)
+            images = [to_rgb(splits[picture.split][picture.row]["image"]) for picture in pictures]
+            sheet = render_contact_sheet(images, captions, columns=_COLUMNS, title=title)
+            sheet.save(folder / name)
+            written.append(folder / name)
     return written
 
 
 def _choose_pair(pictures: Sequence[Picture]) -> tuple[Picture, Picture]:
-    """Return the first copy, and one that differs from it in label, else in split."""
+    """Return the first duplicate, and one that differs from it in label, or else in split."""
     first, *others = pictures
     other = max(others, key=lambda copy: (copy.label != first.label, copy.split != first.split))
     return first, other
-
-
-def _save_sheet(
-    splits: DatasetDict,
-    pictures: Sequence[Picture],
-    captions: Sequence[str],
-    title: str,
-    path: Path,
-) -> None:
-    images: list[Image.Image] = [
-        to_rgb(splits[picture.split][picture.row]["image"]) for picture in pictures
-    ]
-    render_contact_sheet(images, captions, columns=_COLUMNS, title=title).save(path)

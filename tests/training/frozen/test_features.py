@@ -18,7 +18,7 @@ from fer_hf import cli
 from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.models import StandaloneHead, load_checkpoint, load_model
 from fer_hf.training import stages
-from fer_hf.training.augmentation import FaceDataset
+from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen import feature_cache, features
 from fer_hf.training.frozen.feature_cache import clear_cache, get_cache_folder, list_entries
 from fer_hf.training.frozen.features import load_features
@@ -147,7 +147,7 @@ def test_a_killed_run_is_finished_by_the_next_one_from_its_whole_chunks(
     original = feature_cache._save_tensor
 
     def save(path, tensor):
-        if path.name == "00002.safetensors":
+        if path.name.endswith(".00002.safetensors"):
             path.write_bytes(b"half")  # as a kill -9 that no rename protects would leave it
             raise KeyboardInterrupt
         original(path, tensor)
@@ -155,19 +155,22 @@ def test_a_killed_run_is_finished_by_the_next_one_from_its_whole_chunks(
     monkeypatch.setattr(feature_cache, "_save_tensor", save)
     with pytest.raises(KeyboardInterrupt):
         load_features(loaded.model, train)
-    assert not [entry for entry in list_entries() if entry.suffix != ".incomplete"]
+    assert [entry.name.split(".")[1:2] for entry in list_entries()] == [
+        ["00000"],
+        ["00001"],
+        ["00002"],
+    ]
     monkeypatch.setattr(feature_cache, "_save_tensor", original)
     passes = count_passes(monkeypatch)
     assert torch.equal(load_features(loaded.model, train).features, expected)
     assert sum(passes) == len(train) - 2 * 16
-    assert [entry.suffix for entry in list_entries()] == [""]
+    assert [entry.suffixes for entry in list_entries()] == [[".safetensors"]]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign version"])
 def test_a_damaged_entry_is_computed_again(loaded, train, damage, caplog):
     expected = load_features(loaded.model, train).features.clone()
-    (entry,) = list_entries()
-    path = entry / "features.safetensors"
+    (path,) = list_entries()
     content = bytearray(path.read_bytes())
     if damage == "truncated":
         path.write_bytes(content[:-100])
@@ -178,7 +181,7 @@ def test_a_damaged_entry_is_computed_again(loaded, train, damage, caplog):
         safetensors.torch.save_file({"features": expected}, path, {"format_version": "0"})
     with caplog.at_level(logging.WARNING, logger="fer_hf"):
         assert torch.equal(load_features(loaded.model, train).features, expected)
-    assert "damaged entry" in caplog.text
+    assert "damaged file" in caplog.text
 
 
 def test_two_processes_share_one_entry(faces, loaded, train, cache, tmp_path):
@@ -186,7 +189,7 @@ def test_two_processes_share_one_entry(faces, loaded, train, cache, tmp_path):
     faces["train"].to_parquet(tmp_path / "train.parquet")
     program = f"""
 from datasets import Dataset
-from fer_hf.training.augmentation import FaceDataset
+from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import load_features
 from fer_hf.models import load_checkpoint
 loaded = load_checkpoint({str(tmp_path / "model")!r})
@@ -217,7 +220,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from fer_hf.training.frozen import feature_cache
 from fer_hf.training.frozen import features
-from fer_hf.training.augmentation import FaceDataset
+from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.models import load_checkpoint
 features._CHUNK_ROWS = 16
 state = PartialState(cpu=True)
@@ -233,7 +236,7 @@ def fail(path, tensor):
 if state.process_index == 1:
     feature_cache._save_tensor = fail
 in_memory = features.load_features(loaded.model, faces).features.clone()
-assert not [entry for entry in feature_cache.list_entries() if not entry.suffix]
+assert not [entry for entry in feature_cache.list_entries() if len(entry.suffixes) == 1]
 feature_cache._save_tensor = save
 feature_cache.clear_cache() if state.is_main_process else None
 state.wait_for_everyone()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fer_hf import cli
 from fer_hf.models import load_model
-from fer_hf.training.augmentation import FaceDataset
+from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import FeatureDataset, load_features
 from fer_hf.training.frozen.head_sweep import (
     HeadSettings,
@@ -125,7 +125,7 @@ def test_the_command_prints_the_best_and_writes_all_with_a_picture(resnet_run, t
     assert cli.main(args) == 2  # the folder is taken
 
 
-def test_a_model_without_a_frozen_backbone_cannot_be_swept(baseline_run, capsys):
-    drawn = ["drawn", "--num_drawn", "80", "--drawn_size", "32"]
+def test_a_model_without_a_frozen_backbone_cannot_be_swept(baseline_run, tmp_path, capsys):
+    drawn = ["drawn", "--num_drawn", "80", "--drawn_size", "32", "--output_dir", str(tmp_path)]
     assert cli.main(["sweep", *drawn, "--model", str(baseline_run)]) == 2
-    assert "no frozen backbone" in capsys.readouterr().err
+    assert "no backbone to keep frozen" in capsys.readouterr().err

@@ -107,7 +107,7 @@ def test_most_limits_what_is_printed(spoilt, capsys):
 
 def test_a_folder_in_use_is_refused_before_anything_is_computed(clean, tmp_path, capsys):
     assert run(clean, "--output_dir", clean) == 2
-    assert "holds something already" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
 
 
 def test_a_wrong_label_is_found_by_a_model_that_had_not_seen_it(spoilt, monkeypatch):
@@ -140,7 +140,7 @@ def test_too_few_pictures_to_check_labels_with_are_refused(tmp_path):
 @pytest.mark.parametrize("model", ["baseline", "test_resnet"])
 def test_a_model_that_knows_nothing_is_refused(clean, model, capsys):
     assert run(clean, "--model", model) == 2
-    assert f"{model!r} has no backbone that knows anything" in capsys.readouterr().err
+    assert f"{model!r} has no pretrained backbone" in capsys.readouterr().err
 
 
 def test_without_a_model_the_labels_are_not_asked_about(clean):

@@ -1,41 +1,55 @@
-"""What training minimises: cross-entropy with soft targets, label weights, smoothing, mixup."""
+"""What is learnt from a picture: its label or its votes, smoothed, weighted and mixed."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.nn import functional
+
+from fer_hf.data.layouts.ferplus import drop_single_votes
+
+
+def compute_vote_shares(votes: np.ndarray) -> np.ndarray:
+    """Turn counts of votes into distributions to train on.
+
+    A vote that nobody shares counts as a slip and is left out, as in FER+'s official code
+    (Barsoum et al. 2016, arXiv:1608.01041), unless nothing else is left.
+
+    Args:
+        votes: Counts of shape (N, num_labels).
+
+    Returns:
+        Rows of the same shape that sum to 1.
+    """
+    shared = drop_single_votes(votes)
+    kept = np.where(shared.sum(axis=1, keepdims=True) > 0, shared, votes)
+    return kept / kept.sum(axis=1, keepdims=True)
 
 
 def fill_targets(
     targets: torch.Tensor | None, labels: torch.Tensor, num_labels: int
 ) -> torch.Tensor:
-    """Return `targets`, or where there are none the one-hot rows (N, num_labels) of the labels."""
+    """Return `targets` if there are any, otherwise one-hot rows (N, num_labels) of the labels."""
     return functional.one_hot(labels, num_labels).float() if targets is None else targets
 
 
-def compute_soft_loss(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    label_weights: torch.Tensor | None = None,
-    smoothing: float = 0.0,
+def weigh_targets(
+    targets: torch.Tensor, label_weights: torch.Tensor | None = None, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """Compute the mean cross-entropy in nats against rows of `targets` that sum to 1.
+    """Smooth targets, then multiply each label's by its weight.
 
     Args:
-        logits: (N, num_labels).
-        targets: (N, num_labels), one-hot or soft.
-        label_weights: Weight of each label, or None.
+        targets: Rows (N, num_labels) that sum to 1, one-hot or soft.
+        label_weights: Weight of each label, or None for equal ones.
         smoothing: Share of each target that is spread evenly over all labels (Szegedy et al. 2016).
     """
     if smoothing:
         targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-    if label_weights is not None:
-        targets = targets * label_weights.to(targets)
-    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    return targets if label_weights is None else targets * label_weights.to(targets)
 
 
 def compute_label_weights(counts: Sequence[int], kind: str) -> list[float] | None:
-    """Compute loss weights from the number of training pictures per label.
+    """Compute weights of labels in the loss from their number of training pictures.
 
     Args:
         counts: Pictures per label.

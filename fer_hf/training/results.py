@@ -1,0 +1,125 @@
+"""What every way of training leaves behind: a checkpoint, fingerprints, a card and a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from safetensors import SafetensorError
+from transformers import TrainingArguments
+
+from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprints
+from fer_hf.evaluation.people.human import Yardstick, compute_constant_answer, compute_tagger
+from fer_hf.evaluation.reports.provenance import collect_versions, name_source
+from fer_hf.evaluation.reports.run_report import RunReport, save_report
+from fer_hf.models import LoadedModel
+from fer_hf.publishing.model_card import CARD_NAME, render_model_card
+from fer_hf.training.arguments import DataArguments, ModelArguments
+from fer_hf.training.face_dataset import FaceDataset
+from fer_hf.training.training_arguments import FerTrainingArguments
+
+
+def build_report(loaded: LoadedModel, splits: Mapping[str, Dataset], **facts: Any) -> RunReport:
+    """Build the report of a run; yardsticks are measured on test, or on all there is.
+
+    Args:
+        loaded: The network with what it learnt; parameters that need gradients were trained.
+        splits: The pictures by split, `train` at least.
+        **facts: Everything of a `RunReport` that cannot be read from the two.
+    """
+    train = splits["train"]
+    label_names = train.features["label"].names
+    first = FaceDataset(train.select([0]), loaded.image_processor)[0]
+    parameters = list(loaded.model.parameters())
+    return RunReport(
+        pretrained_on=loaded.pretrained_on,
+        num_parameters=sum(p.numel() for p in parameters),
+        num_trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        label_names=label_names,
+        split_sizes={split: len(pictures) for split, pictures in splits.items()},
+        input_size=first["pixel_values"].shape[-1],
+        versions=collect_versions(),
+        yardsticks=_compute_yardsticks(splits.get("test", train), label_names),
+        **facts,
+    )
+
+
+def save_run(
+    loaded: LoadedModel,
+    report: RunReport,
+    train: Dataset,
+    output_dir: Path,
+    dtype: str = "float32",
+) -> None:
+    """Write the checkpoint and its card, and the report last: it marks the run as complete.
+
+    Raises:
+        OSError: Something could not be written.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        loaded.save(output_dir, dtype)
+        save_fingerprints(compute_fingerprints(train), output_dir)
+        (output_dir / CARD_NAME).write_text(render_model_card(report), encoding="utf-8")
+        save_report(report, output_dir)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"Could not write the run into {str(output_dir)!r}: {error}. Make room there, and run "
+            "the same command again: with --resume, training is not repeated."
+        ) from error
+
+
+def _compute_yardsticks(pictures: Dataset, label_names: Sequence[str]) -> list[Yardstick]:
+    labels = pictures["label"][:]
+    yardsticks = [compute_constant_answer(labels, label_names)]
+    if "votes" in pictures.column_names:
+        votes = np.asarray(pictures["votes"][:])
+        has_others = "other_votes" in pictures.column_names
+        others = np.asarray(pictures["other_votes"][:]) if has_others else 0
+        yardsticks.append(compute_tagger(votes, labels, others))
+    return yardsticks
+
+
+def build_history(log_history: Sequence[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Gather what Trainer logged about each epoch into one row."""
+    names = {
+        "loss": "train_loss",
+        "accuracy": "train_accuracy",
+        "eval_loss": "validation_loss",
+        "eval_accuracy": "validation_accuracy",
+        "eval_f1_macro": "validation_f1_macro",
+    }
+    rows: dict[float, dict[str, float | None]] = {}
+    for entry in log_history:
+        figures = {ours: entry[theirs] for theirs, ours in names.items() if theirs in entry}
+        if figures:
+            rows.setdefault(entry["epoch"], {"epoch": entry["epoch"]}).update(figures)
+    return list(rows.values())
+
+
+def describe_settings(
+    data: DataArguments, model: ModelArguments, training: FerTrainingArguments
+) -> dict[str, Any]:
+    """Return the settings that a reader needs to repeat a run: no path, no token, no default."""
+    ours = {**asdict(model), **asdict(data)}
+    stock = {item.name: item.default for item in fields(TrainingArguments)}
+    hidden = {"output_dir", "hub_token", "hub_model_id", "run_name", "resume"}
+    for item in fields(training):
+        value = getattr(training, item.name)
+        value = value.value if isinstance(value, Enum) else value
+        is_plain = isinstance(value, bool | int | float | str)
+        is_default = item.name in stock and stock[item.name] == value
+        if is_plain and not is_default and item.name not in hidden:
+            ours[item.name] = value
+    ours["layout"] = data.find_layout()
+    if training.teachers:
+        ours["teachers"] = [name_source(teacher) for teacher in training.teachers]
+    ours["world_size"] = training.world_size
+    return {
+        name: name_source(value) if isinstance(value, str) else value
+        for name, value in ours.items()
+        if value is not None
+    }
