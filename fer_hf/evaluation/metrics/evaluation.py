@@ -55,10 +55,7 @@ class _Figure:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures by the names of `METRICS`; the usual ones are attributes, too.
-
-    A figure that a report lacks, since it was not measured yet, is undefined.
-    """
+    """Figures by the names of `METRICS`, also as attributes; undefined where not measured."""
 
     figures: dict[str, Estimate]
 
@@ -78,7 +75,7 @@ class Figures:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returned, also before a later metric was measured.
+        """Rebuild from what `to_dict` returned, perhaps before a metric was added.
 
         Raises:
             KeyError: A field is missing.
@@ -121,12 +118,7 @@ class Evaluation(Figures):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returned; figures that an old report lacks are undefined.
-
-        Raises:
-            KeyError: A field is missing.
-            TypeError: A figure is not an estimate, or there is an unknown field.
-        """
+        """Rebuild from what `to_dict` returned; errors are those of `Figures.from_dict`."""
         undefined = dict.fromkeys(data["label_names"], asdict(UNDEFINED))
         values = {"roc_auc_per_label": undefined, **data}
         for name in [name for name in values if name.endswith("_per_label")]:
@@ -137,16 +129,8 @@ class Evaluation(Figures):
 def compute_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
     """Compute the main figures of a split without intervals, fast enough for every epoch.
 
-    Args:
-        scores: (N, C), rows sum to 1.
-        labels: (N,) integers in [0, C).
-
-    Returns:
-        `accuracy`, `balanced_accuracy`, `f1_macro`, `nll`, `ece` and whatever else is in `METRICS`
-        and not secondary; ranges as in `Evaluation`.
-
-    Raises:
-        ValueError: The arrays do not fit together (see `evaluate_scores`).
+    They are `accuracy`, `balanced_accuracy`, `f1_macro`, `nll`, `ece`, and whatever else `METRICS`
+    holds that is not secondary. Arguments, ranges and errors are those of `evaluate_scores`.
     """
     predictions = Predictions.check(scores, labels)
     return {m.name: m.measure(predictions) for m in METRICS if not m.is_secondary}
@@ -157,20 +141,16 @@ def evaluate_scores(
 ) -> Evaluation:
     """Measure scores against labels, every figure with a 95 % interval over the choice of pictures.
 
-    Averages run over the labels that occur in `labels`. Accuracy, recall and precision are shares
-    of counts and take Wilson's interval. Balanced accuracy and F1 take the bootstrap over pictures,
-    1,000 resamples. NLL and the Brier score are means and take the normal interval. Calibration
-    errors take their value ± 1.96 bootstrap standard errors: resampling itself adds calibration
-    error, so percentiles would lie above the value. AUCs take DeLong's standard error.
+    Shares of counts (accuracy, recall, precision) take Wilson's interval, means (NLL, Brier score)
+    the normal one, AUCs DeLong's; balanced accuracy and F1 the percentiles of 1,000 bootstrap
+    resamples of the pictures, calibration errors their value ± 1.96 bootstrap standard errors:
+    resampling itself adds calibration error. Averages run over the labels that occur in `labels`.
 
     Args:
         scores: (N, C), rows sum to 1 within 0.001.
         labels: (N,) integers in [0, C).
         label_names: The C names, in the order of the columns.
         seed: Seeds the bootstrap; the same input gives the same intervals.
-
-    Returns:
-        The figures of the split.
 
     Raises:
         ValueError: There are no rows, shapes do not fit, a score is not finite or negative, a row

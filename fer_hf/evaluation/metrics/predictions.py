@@ -1,7 +1,6 @@
 """A classifier's scores beside the right labels: checked once, and read by every metric."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +25,18 @@ class Predictions:
     Attributes:
         scores: (N, C), N ≥ 1 and C ≥ 2; rows sum to 1.
         labels: (N,) right label ids in [0, C).
+        answers: (N,) labels with the top scores.
+        is_right: (N,) whether these are the right ones.
+        top_scores: (N,) scores of the answers.
+        true_scores: (N,) scores of the right labels.
     """
 
     scores: Floats
     labels: Ints
+    answers: Ints
+    is_right: npt.NDArray[np.bool_]
+    top_scores: Floats
+    true_scores: Floats
 
     @classmethod
     def check(cls, scores: npt.ArrayLike, labels: npt.ArrayLike) -> "Predictions":
@@ -64,7 +71,12 @@ class Predictions:
                 f"{values.shape[1] - 1} for {values.shape[1]} columns of scores. "
                 "Evaluate with the label names the model was trained with."
             )
-        return cls(values / values.sum(axis=1, keepdims=True), label_ids.astype(np.int64))
+        values, label_ids = values / values.sum(axis=1, keepdims=True), label_ids.astype(np.int64)
+        answers = values.argmax(axis=1)
+        true_scores = values[np.arange(len(values)), label_ids]
+        return cls(
+            values, label_ids, answers, answers == label_ids, values.max(axis=1), true_scores
+        )
 
     def __len__(self) -> int:
         """Return the number of pictures, N."""
@@ -74,26 +86,6 @@ class Predictions:
     def num_labels(self) -> int:
         """The number of labels, C."""
         return self.scores.shape[1]
-
-    @cached_property
-    def answers(self) -> Ints:
-        """The label with the top score of each picture, (N,)."""
-        return self.scores.argmax(axis=1)
-
-    @cached_property
-    def is_right(self) -> npt.NDArray[np.bool_]:
-        """Whether the answer is the right label, (N,)."""
-        return self.answers == self.labels
-
-    @cached_property
-    def top_scores(self) -> Floats:
-        """The top score of each picture, (N,)."""
-        return self.scores.max(axis=1)
-
-    @cached_property
-    def true_scores(self) -> Floats:
-        """The score of the right label of each picture, (N,)."""
-        return self.scores[np.arange(len(self)), self.labels]
 
 
 def match_votes(scores: npt.ArrayLike, votes: npt.ArrayLike) -> tuple[Floats, Floats]:

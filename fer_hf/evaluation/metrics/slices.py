@@ -1,7 +1,7 @@
 """Whether a classifier does worse on some kinds of pictures: dark ones, blurred ones, small ones.
 
-A room of its own beside `robustness`: there the same pictures are made worse, here the pictures
-are taken as they are, so that a slice may also differ in who it shows and what they feel.
+In `robustness` the same pictures are made worse; here they are taken as they come, so that a slice
+may also differ in who it shows and what they feel.
 """
 
 from collections.abc import Iterable
@@ -15,20 +15,13 @@ from scipy.ndimage import laplace
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 
 NUM_SLICES = 5
-# Pictures of all sizes are compared at this one, or sharpness would be size by another name.
+# Pictures of all sizes are measured at this one, or sharpness would be size by another name.
 _SHARPNESS_SIDE = 96
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A classifier's accuracy on the pictures with one range of values.
-
-    Attributes:
-        low: Lowest value among the pictures.
-        high: Highest value among them.
-        num_pictures: How many there are.
-        accuracy: Share of them whose top label is right.
-    """
+    """A classifier's accuracy on the `num_pictures` pictures with values from `low` to `high`."""
 
     low: float
     high: float
@@ -37,10 +30,7 @@ class Slice:
 
 
 def measure_pictures(pictures: Iterable[Image.Image]) -> dict[str, list[float]]:
-    """Measure what slices are cut by.
-
-    Args:
-        pictures: 8-bit pictures, grey or colour, such as those of `to_rgb`.
+    """Measure the properties of 8-bit pictures, grey or colour, by which slices are cut.
 
     Returns:
         For each picture its `brightness` (mean grey level, 0–255), `sharpness` (variance of the
@@ -60,14 +50,13 @@ def measure_pictures(pictures: Iterable[Image.Image]) -> dict[str, list[float]]:
 
 
 def compute_slices(right: npt.ArrayLike, values: npt.ArrayLike) -> list[Slice]:
-    """Cut pictures into fifths by a value of theirs, and compute the accuracy of each.
+    """Cut pictures into fifths by a property, and compute the accuracy of each.
 
-    Equal values stay together, so that slices of a value that many pictures share are uneven or
-    fewer.
+    Equal values stay together: where many pictures share one, slices are uneven or fewer.
 
     Args:
         right: (N,) whether the top label of each picture is right.
-        values: (N,) finite values, such as one of those of `measure_pictures`.
+        values: (N,) finite values, such as one property of `measure_pictures`.
 
     Returns:
         Slices of rising values, with Wilson's intervals; none if all values are the same.
@@ -90,11 +79,9 @@ def compute_slices(right: npt.ArrayLike, values: npt.ArrayLike) -> list[Slice]:
         return []
     edges = np.quantile(values, np.arange(1, NUM_SLICES) / NUM_SLICES)
     groups = np.searchsorted(edges, values)
-    return [
-        _describe(right[groups == group], values[groups == group]) for group in np.unique(groups)
-    ]
-
-
-def _describe(right: npt.NDArray[np.bool_], values: npt.NDArray[np.float64]) -> Slice:
-    accuracy = estimate_share(int(right.sum()), len(right))
-    return Slice(float(values.min()), float(values.max()), len(right), accuracy)
+    slices = []
+    for group in np.unique(groups):
+        hits, own = right[groups == group], values[groups == group]
+        accuracy = estimate_share(int(hits.sum()), len(hits))
+        slices.append(Slice(float(own.min()), float(own.max()), len(hits), accuracy))
+    return slices
