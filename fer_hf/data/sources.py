@@ -15,7 +15,8 @@ from fer_hf.data.labels import collect_label_names
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.arrays import ARRAYS
 from fer_hf.data.layouts.drawn_faces import DRAWN
-from fer_hf.data.layouts.ferplus import FER2013, FERPLUS
+from fer_hf.data.layouts.fer2013 import FER2013
+from fer_hf.data.layouts.ferplus import FERPLUS
 from fer_hf.data.layouts.folders import FOLDERS
 from fer_hf.data.layouts.hub_datasets import HUB
 from fer_hf.data.layouts.tables import TABLE

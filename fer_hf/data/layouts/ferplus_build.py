@@ -14,11 +14,11 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from fer_hf.data.encoding import BATCH_SIZE
+from fer_hf.data.layouts.fer2013 import require_fer2013
 from fer_hf.data.layouts.ferplus import (
     VOTE_COLUMNS,
     VotedPictures,
     join_votes,
-    require_fer2013,
     require_votes,
 )
 from fer_hf.data.splits import SPLITS

@@ -197,7 +197,7 @@ def test_votes_that_are_missing_or_no_votes_are_refused(tmp_path):
         load_splits(tmp_path)
     for wrong in ("x", -1, 256, ""):
         write_votes(tmp_path / "fer2013new.csv", [("Training", 0, [*NEUTRAL[:9], wrong], 0)])
-        with pytest.raises(ValueError, match="votes that are no numbers from 0 to 255"):
+        with pytest.raises(ValueError, match="votes that are not numbers from 0 to 255"):
             load_splits(tmp_path)
 
 
