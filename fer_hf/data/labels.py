@@ -35,35 +35,34 @@ def name_labels(
         ValueError: If a row has no label, or a number has no name.
     """
     texts = ["" if value is None else str(value).strip() for value in values]
-    distinct = sorted(set(texts))
-    for row, text in enumerate(texts if {"", "nan"} & set(distinct) else ()):
-        if text in ("", "nan"):
-            raise ValueError(f"{name_row(row)} has no label. Give it one, or remove the row.")
-    are_names = label_names is not None and set(distinct) <= set(label_names)
+    distinct = set(texts)
+    if missing := distinct & {"", "nan"}:
+        row = min(texts.index(text) for text in missing)
+        raise ValueError(f"{name_row(row)} has no label. Give it one, or remove the row.")
+    are_names = label_names is not None and distinct <= set(label_names)
     if are_names or not all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in distinct):
         names = {text: canonical_emotion(text) for text in distinct}
     else:
-        names = _name_numbers(
-            {text: int(text.split(".")[0]) for text in distinct}, label_names, where
-        )
+        numbers = {text: int(text.split(".")[0]) for text in distinct}
+        _check_numbers(sorted(set(numbers.values())), label_names, where)
+        spelled = label_names or range(max(numbers.values(), default=0) + 1)
+        names = {text: canonical_emotion(str(spelled[i])) for text, i in numbers.items()}
     return [names[text] for text in texts]
 
 
-def _name_numbers(
-    numbers: Mapping[str, int], label_names: Sequence[str] | None, where: str
-) -> dict[str, str]:
-    end = max(numbers.values(), default=0) + 1 if label_names is None else len(label_names)
-    if outside := sorted({number for number in numbers.values() if not 0 <= number < end}):
-        found = f"Labels of {where} are numbers, among them {outside[:10]}"
-        if label_names is None:
-            raise ValueError(f"{found}, but labels count from 0. Remove those rows.")
-        raise ValueError(
-            f"{found}, but `label_names` has {end} names {list(label_names)} for the numbers 0 to "
-            f"{end - 1}. Name all numbers, or remove those rows."
-        )
+def _check_numbers(numbers: list[int], label_names: Sequence[str] | None, where: str) -> None:
+    found = f"Labels of {where} are numbers, among them"
     if label_names is None:
-        return {text: str(number) for text, number in numbers.items()}
-    return {text: canonical_emotion(label_names[number]) for text, number in numbers.items()}
+        if negative := [number for number in numbers if number < 0]:
+            raise ValueError(
+                f"{found} {negative[:10]}, but labels count from 0. Remove those rows."
+            )
+    elif outside := [number for number in numbers if not 0 <= number < len(label_names)]:
+        raise ValueError(
+            f"{found} {outside[:10]}, but `label_names` has {len(label_names)} names "
+            f"{list(label_names)} for the numbers 0 to {len(label_names) - 1}. Name all numbers, "
+            "or remove those rows."
+        )
 
 
 def check_label_names(label_names: Sequence[str], where: str) -> list[str]:
@@ -83,15 +82,12 @@ def check_label_names(label_names: Sequence[str], where: str) -> list[str]:
 def collect_label_names(
     labels: Mapping[str, Sequence[str]], declared: Sequence[str] | None
 ) -> list[str]:
-    """Find the label names of a data set; a name's position is its id, in every split.
+    """Find the label names of a data set, as `order_labels` orders them; the position is the id.
 
     Args:
         labels: The label names of each row, by split.
         declared: All labels there may be, where the source or the user says so. A declared label
             that no row has keeps its id.
-
-    Returns:
-        Names as `order_labels` orders them.
 
     Raises:
         ValueError: If `train` is missing, a split is empty, a label is not declared, or a split has
@@ -117,7 +113,7 @@ def collect_label_names(
                 f"Split `{split}` has label {lacking[0]!r}, which `train` lacks ({used['train']}). "
                 "Use the same label folders in every split."
             )
-    if declared is None and all(re.fullmatch("[0-9]+", name) for name in allowed):
+    if declared is None and all(name.isdigit() for name in allowed):
         logger.warning(
             "Labels are numbers without names, so the model will call them %s. Pass `label_names` "
             "to name them, in the order of the numbers.",
@@ -131,17 +127,10 @@ def collect_label_names(
 
 
 def match_labels(data_names: Sequence[str], model_names: Sequence[str]) -> dict[str, str]:
-    """Find the model's name for each label of the data.
+    """Map each label of the data to the model's name for it; labels the model lacks are left out.
 
     The same spelling comes first, then another spelling of the same emotion: `happy` is `happiness`
     (see `emotions.canonical_emotion`).
-
-    Args:
-        data_names: Label names of the data.
-        model_names: Label names of the model.
-
-    Returns:
-        Data label to model label, in the order of the data; labels the model lacks are left out.
 
     Raises:
         ValueError: A data label fits several of the model's, or several fit one.
@@ -161,6 +150,12 @@ def match_labels(data_names: Sequence[str], model_names: Sequence[str]) -> dict[
     return match
 
 
+def _find_positions(data_names: Sequence[str], model_names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the position in `model_names` of each data label, -1 for those the model lacks."""
+    match, names = match_labels(data_names, model_names), list(model_names)
+    return np.array([names.index(match[n]) if n in match else -1 for n in data_names], np.int64)
+
+
 def map_labels(
     labels: npt.ArrayLike, data_names: Sequence[str], model_names: Sequence[str]
 ) -> npt.NDArray[np.int64]:
@@ -168,7 +163,7 @@ def map_labels(
 
     Args:
         labels: Shape (N,), positions in `data_names`.
-        data_names: Label names of the data; one that no row has need not be the model's.
+        data_names: Label names of the data; the model may lack those that no row has.
         model_names: Label names of the model.
 
     Returns:
@@ -177,28 +172,22 @@ def map_labels(
     Raises:
         ValueError: A row has a label that the model lacks, or names do not match one to one.
     """
-    label_ids, match = np.asarray(labels), match_labels(data_names, model_names)
-    for label in np.unique(label_ids):
-        if data_names[label] not in match:
-            raise ValueError(
-                f"The data has {int((label_ids == label).sum())} pictures labelled "
-                f"{data_names[label]!r}, expected only labels that the model knows "
-                f"({list(model_names)}). Take these pictures out, or evaluate a model that knows "
-                "the label."
-            )
-    positions = [list(model_names).index(match[n]) if n in match else -1 for n in data_names]
-    return np.asarray(positions, dtype=np.int64)[label_ids]
+    label_ids = np.asarray(labels)
+    mapped = _find_positions(data_names, model_names)[label_ids]
+    if (mapped < 0).any():
+        lacking = label_ids[mapped < 0].min()
+        raise ValueError(
+            f"The data has {int((label_ids == lacking).sum())} pictures labelled "
+            f"{data_names[lacking]!r}, expected only labels of the model ({list(model_names)}). "
+            "Take these pictures out, or evaluate a model that has the label."
+        )
+    return mapped
 
 
 def map_votes(
     votes: npt.ArrayLike, data_names: Sequence[str], model_names: Sequence[str]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Put columns of votes into the order of the model's labels.
-
-    Args:
-        votes: Counts of shape (N, len(data_names)).
-        data_names: Label names of the data.
-        model_names: Label names of the model.
+    """Put columns of votes, of shape (N, len(data_names)), into the order of the model's labels.
 
     Returns:
         Counts of shape (N, len(model_names)), 0 where the data has no such label; and counts of
@@ -207,11 +196,8 @@ def map_votes(
     Raises:
         ValueError: Names do not match one to one.
     """
-    counts, match = np.asarray(votes, dtype=np.float64), match_labels(data_names, model_names)
-    mapped, lacking = np.zeros((len(counts), len(model_names))), np.zeros(len(counts))
-    for column, name in enumerate(data_names):
-        if name in match:
-            mapped[:, list(model_names).index(match[name])] = counts[:, column]
-        else:
-            lacking += counts[:, column]
-    return mapped, lacking
+    counts, positions = np.asarray(votes, np.float64), _find_positions(data_names, model_names)
+    # Column -1, the last one, takes the votes for labels that the model lacks.
+    mapped = np.zeros((len(counts), len(model_names) + 1))
+    np.add.at(mapped.T, positions, counts.T)
+    return mapped[:, :-1], mapped[:, -1]

@@ -1,1 +1,1 @@
-"""What may be wrong with the pictures of a source: copies, bad pictures, suspicious labels."""
+"""What may be wrong with the pictures of a source: unreadable, tiny or duplicate ones."""

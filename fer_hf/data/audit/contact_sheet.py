@@ -1,8 +1,4 @@
-"""Contact sheets: many small pictures with a caption each, as one image.
-
-A room of its own because pictures to look at are wanted in several places: a data source before
-training, the surest mistakes after it.
-"""
+"""Contact sheets: many small pictures with a caption each, as one image."""
 
 from collections.abc import Sequence
 
@@ -19,20 +15,17 @@ def render_contact_sheet(
     cell: int = 96,
     title: str | None = None,
 ) -> Image.Image:
-    """Lay pictures out in a grid, row by row, on white.
+    """Lay pictures out in a grid, row by row, on white; return an RGB image.
 
     Args:
-        pictures: any modes and sizes; each is fitted into its square whole and undistorted.
-        captions: one line of text under each picture; too long ones end in "…".
-        columns: pictures in a row; fewer pictures than that make a narrower sheet.
-        cell: side of the squares in pixels.
-        title: one line above the grid.
-
-    Returns:
-        An RGB image.
+        pictures: Any modes and sizes; each is fitted into its square whole and undistorted.
+        captions: One line of text under each picture; too long ones end in "…".
+        columns: Pictures in a row; fewer pictures than that make a narrower sheet.
+        cell: Side of the squares in pixels.
+        title: One line above the grid.
 
     Raises:
-        ValueError: no pictures, captions of another number, or `columns` or `cell` too small.
+        ValueError: No pictures, captions of another number, or `columns` or `cell` too small.
     """
     if not pictures:
         raise ValueError("Found no pictures; a contact sheet needs at least one. Pass some.")
@@ -47,27 +40,25 @@ def render_contact_sheet(
             "Pass larger numbers."
         )
     columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
     gap = max(4, cell // 12)
-    font = ImageFont.load_default(size=max(9, cell // 8))
-    title_font = ImageFont.load_default(size=max(12, cell // 6))
-    caption_height = _line_height(font) + 2 if captions is not None else 0
-    title_height = _line_height(title_font) + gap if title is not None else 0
+    font, title_font = (ImageFont.load_default(size=max(9, cell // n)) for n in (8, 6))
+    above = gap if title is None else 2 * gap + _line_height(title_font)
+    step = cell + gap + (0 if captions is None else _line_height(font) + 2)
 
     width = gap + columns * (cell + gap)
-    height = gap + title_height + rows * (cell + caption_height + gap)
+    height = above + -(-len(pictures) // columns) * step
     sheet = Image.new("RGB", (width, height), _WHITE)
     ink = ImageDraw.Draw(sheet)
     if title is not None:
-        ink.text(
-            (gap, gap), _shorten(title, title_font, width - 2 * gap), fill=_INK, font=title_font
-        )
+        line = _shorten(title, title_font, width - 2 * gap)
+        ink.text((gap, gap), line, fill=_INK, font=title_font)
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
-        left = gap + column * (cell + gap)
-        top = gap + title_height + row * (cell + caption_height + gap)
-        fitted = ImageOps.contain(_on_white(picture), (cell, cell), Image.Resampling.LANCZOS)
-        sheet.paste(fitted, (left + (cell - fitted.width) // 2, top + (cell - fitted.height) // 2))
+        left, top = gap + column * (cell + gap), above + row * step
+        fitted = ImageOps.pad(
+            _on_white(picture), (cell, cell), Image.Resampling.LANCZOS, color=_WHITE
+        )
+        sheet.paste(fitted, (left, top))
         if captions is not None:
             text = _shorten(captions[index], font, cell)
             ink.text((left + cell / 2, top + cell + 2), text, fill=_INK, font=font, anchor="ma")
@@ -75,7 +66,7 @@ def render_contact_sheet(
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """Give RGB, with white behind whatever is transparent."""
+    """Return the picture in RGB, with white behind whatever is transparent."""
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     picture = picture.convert("RGBA")

@@ -1,7 +1,7 @@
-"""Fingerprints of pictures, by which a picture seen in training is known again.
+"""Fingerprints of pictures, by which a picture seen in training is recognised.
 
-A room of its own because training writes them beside the weights, and whoever measures the model
-later, on other data and another machine, reads them without having the pictures.
+Training writes them beside the weights; whoever measures the model later, on other data and another
+machine, reads them without having the pictures.
 """
 
 import hashlib
@@ -27,19 +27,13 @@ _METHOD = "BLAKE2b-64 of width, height and RGB pixels, 1"
 
 
 def compute_fingerprint(picture: Image.Image) -> int:
-    """Compute the fingerprint of a picture: 64 bits of its decoded pixels.
+    """Compute the fingerprint of a picture of any mode and size: 64 bits of its decoded pixels.
 
     It is BLAKE2b (RFC 7693) with a digest of 8 bytes over width and height, four little-endian
     bytes each, and the upright 8-bit RGB pixels, row by row. A file's format, its metadata and the
     picture's mode do not matter: a grey picture and its RGB copy have one fingerprint. Any changed
-    pixel gives another, so a picture saved as JPEG again is not known any more. Among n pictures,
-    two that differ agree by chance with a probability of about n² / 2⁶⁵: 2e-11 for n = 28,000.
-
-    Args:
-        picture: Any mode and size.
-
-    Returns:
-        An integer in [0, 2⁶⁴).
+    pixel gives another, so a picture saved as JPEG again is not recognised. Among n pictures, two
+    that differ agree by chance with a probability of about n² / 2⁶⁵: 2e-11 for n = 28,000.
     """
     pixels = np.asarray(to_rgb(picture))
     digest = hashlib.blake2b(np.array(pixels.shape[1::-1], "<u4").tobytes(), digest_size=8)
@@ -48,35 +42,23 @@ def compute_fingerprint(picture: Image.Image) -> int:
 
 
 def compute_fingerprints(split: Dataset) -> Fingerprints:
-    """Compute the fingerprint of every picture of a split, in threads.
+    """Compute the fingerprints (N,) of the pictures in the column `image`, in threads."""
 
-    Args:
-        split: A column `image` with pictures of any mode and size.
+    def compute(content: bytes) -> int:
+        return compute_fingerprint(load_picture(content))
 
-    Returns:
-        Shape (N,), in the order of the rows.
-    """
-    contents = read_encoded(split)
-    fingerprints = map_in_threads(_decode_and_compute, contents, len(split), "Fingerprints")
-    return np.array(fingerprints, np.uint64)
-
-
-def _decode_and_compute(content: bytes) -> int:
-    return compute_fingerprint(load_picture(content))
+    return np.array(
+        map_in_threads(compute, read_encoded(split), len(split), "Fingerprints"), np.uint64
+    )
 
 
 def save_fingerprints(fingerprints: Fingerprints, folder: str | os.PathLike[str]) -> Path:
-    """Write `seen.safetensors` into a model's folder: 8 bytes a picture, and no picture.
+    """Write fingerprints (N,) to `seen.safetensors` in a model's folder; return the file's path.
 
-    Args:
-        fingerprints: Shape (N,), uint64; kept as int64, which every reader of safetensors knows.
-        folder: Made where it is missing.
-
-    Returns:
-        The path of the file.
+    It takes 8 bytes a picture, as int64, which every reader of safetensors knows.
 
     Raises:
-        ValueError: It is no array of fingerprints.
+        ValueError: They are not an array of fingerprints.
     """
     _check(fingerprints)
     path = Path(folder) / SEEN_NAME
@@ -87,10 +69,7 @@ def save_fingerprints(fingerprints: Fingerprints, folder: str | os.PathLike[str]
 
 
 def load_fingerprints(folder: str | os.PathLike[str]) -> Fingerprints:
-    """Load what `save_fingerprints` wrote.
-
-    Returns:
-        Shape (N,), uint64.
+    """Load the fingerprints (N,) that `save_fingerprints` wrote.
 
     Raises:
         FileNotFoundError: The folder has no such file.
@@ -112,23 +91,16 @@ def load_fingerprints(folder: str | os.PathLike[str]) -> Fingerprints:
             return fingerprints
     except (SafetensorError, ValueError) as error:
         raise ValueError(
-            f"{str(path)!r} holds no fingerprints that can be compared with ({error}). Train the "
-            "model again, or delete the file to go without."
+            f"{str(path)!r} has no fingerprints to compare with ({error}). Train the model again, "
+            "or delete the file to do without."
         ) from error
 
 
 def find_seen(fingerprints: Fingerprints, seen: Fingerprints) -> npt.NDArray[np.bool_]:
-    """Say which pictures are among those seen in training.
-
-    Args:
-        fingerprints: Shape (N,), uint64, of the pictures in question.
-        seen: Shape (M,), uint64, of the pictures seen.
-
-    Returns:
-        Shape (N,).
+    """Return which pictures (N,) are among those `seen` in training (M,).
 
     Raises:
-        ValueError: One of them is no array of fingerprints.
+        ValueError: One of the two is not an array of fingerprints.
     """
     _check(fingerprints)
     _check(seen)

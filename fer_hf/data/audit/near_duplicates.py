@@ -1,16 +1,16 @@
 """Near-duplicates: the same photograph saved again, resized, mirrored or moved by a pixel or two.
 
-A room of its own because faces cropped alike resemble each other so much that the usual 64-bit
-perceptual hashes take different people for one picture.
+Not by one of the usual 64-bit perceptual hashes: faces cropped alike resemble each other so much
+that these take different people for one picture.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from datasets.utils import tqdm
 from PIL import Image
 from scipy.fft import dct
+from tqdm.auto import tqdm
 
 from fer_hf.data.pictures import to_rgb
 from fer_hf.data.stored_pictures import PROGRESS_FROM

@@ -1,7 +1,7 @@
 """What is wrong with the pictures of a source: unreadable, tiny, or there more than once.
 
-A room of its own because the same findings are shown by a command, stop a training, and are mended
-before one.
+A command shows these findings, `--strict` stops a training because of them, and duplicates can be
+dropped before one.
 """
 
 import logging
@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 SMALLEST_SIDE = 20
 """Below so many pixels, eyes and mouth are a pixel or two each."""
 
-# Of copies in several splits the one that counts most is kept.
+# Of duplicates in several splits the one that counts most is kept.
 _KEPT_FIRST = ("test", "validation", "train")
 
 
@@ -39,7 +40,7 @@ class Picture:
         split: `train`, `validation` or `test`.
         row: Its row in that split as it was loaded, from 0 on.
         label: The name of its label.
-        name: Its file with the folder it lies in, where the source tells.
+        name: Its file with the folder it is in, where the source tells.
     """
 
     split: str
@@ -76,7 +77,7 @@ class DuplicateGroup:
 
     @property
     def has_conflict(self) -> bool:
-        """Whether copies bear different labels."""
+        """Whether their labels differ."""
         return len({picture.label for picture in self.pictures}) > 1
 
 
@@ -88,8 +89,8 @@ class PictureAudit:
         label_counts: Split to label name to number of pictures.
         unreadable: What cannot be read and is in no split, in words.
         tiny: Pictures with a side below 20 pixels.
-        duplicates: Groups of copies: first those whose labels disagree, then those in more than one
-            split, then the others.
+        duplicates: First those whose labels differ, then those in more than one split, then the
+            others.
     """
 
     label_counts: Mapping[str, Mapping[str, int]]
@@ -103,7 +104,7 @@ class PictureAudit:
         found = {
             "unreadable pictures": len(self.unreadable),
             f"pictures below {SMALLEST_SIDE} pixels": len(self.tiny),
-            "copies of other pictures": sum(len(group.pictures) - 1 for group in groups),
+            "duplicates of other pictures": sum(len(group.pictures) - 1 for group in groups),
             "photographs in more than one split": sum(group.crosses_splits for group in groups),
             "photographs with different labels": sum(group.has_conflict for group in groups),
         }
@@ -117,22 +118,19 @@ def audit_pictures(splits: DatasetDict, unreadable: Sequence[str] = ()) -> Pictu
         splits: As `load_splits` returns them.
         unreadable: What it left out, in words.
     """
-    pictures, looks = list_pictures(splits), _look(splits)
-    return PictureAudit(
-        label_counts=count_labels(splits),
-        unreadable=list(unreadable),
-        tiny=[
-            TinyPicture(picture, *look.size)
-            for picture, look in zip(pictures, looks, strict=True)
-            if min(look.size) < SMALLEST_SIDE
-        ],
-        duplicates=_group(pictures, looks),
-    )
+    pictures, examined = list_pictures(splits), _examine(splits)
+    tiny = [
+        TinyPicture(picture, *found.size)
+        for picture, found in zip(pictures, examined, strict=True)
+        if min(found.size) < SMALLEST_SIDE
+    ]
+    duplicates = _group(pictures, examined)
+    return PictureAudit(count_labels(splits), list(unreadable), tiny, duplicates)
 
 
 def find_duplicates(splits: DatasetDict) -> list[DuplicateGroup]:
-    """Find the groups of copies, in the order of `PictureAudit.duplicates`."""
-    return _group(list_pictures(splits), _look(splits))
+    """Find the groups of duplicates, in the order of `PictureAudit.duplicates`."""
+    return _group(list_pictures(splits), _examine(splits))
 
 
 def count_repeats(splits: DatasetDict) -> int:
@@ -151,9 +149,9 @@ def count_repeats(splits: DatasetDict) -> int:
 
 
 def drop_duplicates(splits: DatasetDict) -> DatasetDict:
-    """Keep one picture of each group of copies: of test, else of validation, else of train.
+    """Keep one picture of each group of duplicates: in test, else in validation, else in train.
 
-    Where copies bear different labels, none is kept in train.
+    Where their labels differ, none is kept in train.
 
     Raises:
         ValueError: A split would be left without pictures.
@@ -167,12 +165,12 @@ def drop_duplicates(splits: DatasetDict) -> DatasetDict:
     for split, rows in dropped.items():
         if len(rows) == len(splits[split]):
             raise ValueError(
-                f"All {len(rows)} pictures of `{split}` are copies of others, expected at least "
-                "one to keep. Look at them with `fer-hf audit`."
+                f"All {len(rows)} pictures of `{split}` are duplicates of others, expected at "
+                "least one to keep. Look at them with `fer-hf audit`."
             )
     if any(dropped.values()):
         counts = ", ".join(f"{split} {len(rows):,}" for split, rows in dropped.items())
-        logger.info("Left out pictures that copy another: %s.", counts)
+        logger.info("Left out duplicates: %s.", counts)
     return DatasetDict(
         {
             split: data.select(np.delete(np.arange(len(data)), dropped[split]))
@@ -188,45 +186,40 @@ def list_pictures(splits: DatasetDict) -> list[Picture]:
         names = data.features["label"].names
         stored = zip(data["label"][:], list_stored(data), strict=True)
         for row, (label, picture) in enumerate(stored):
-            # Enough to find the file, without saying where on this machine it lies.
+            # Enough to find the file, without saying where on this machine it is.
             name = "/".join(Path(picture["path"]).parts[-2:]) if picture["path"] else None
             pictures.append(Picture(split, row, names[label], name))
     return pictures
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What one look at a picture keeps of it."""
-
+class _Examined(NamedTuple):
     fingerprint: int
     size: tuple[int, int]
     thumbnail: npt.NDArray[np.uint8]
 
 
-def _look(splits: DatasetDict) -> list[_Look]:
+def _examine(splits: DatasetDict) -> list[_Examined]:
     """Decode every picture once, in threads."""
-    total = sum(map(len, splits.values()))
+
+    def examine(content: bytes) -> _Examined:
+        picture = to_rgb(load_picture(content))
+        return _Examined(compute_fingerprint(picture), picture.size, make_thumbnail(picture))
+
     contents = (content for data in splits.values() for content in read_encoded(data))
-    return map_in_threads(_look_at, contents, total, "Looking at pictures")
+    return map_in_threads(examine, contents, sum(map(len, splits.values())), "Examining pictures")
 
 
-def _look_at(content: bytes) -> _Look:
-    picture = to_rgb(load_picture(content))
-    return _Look(compute_fingerprint(picture), picture.size, make_thumbnail(picture))
-
-
-def _group(pictures: Sequence[Picture], looks: Sequence[_Look]) -> list[DuplicateGroup]:
-    fingerprints = np.array([look.fingerprint for look in looks], np.uint64)
+def _group(pictures: Sequence[Picture], examined: Sequence[_Examined]) -> list[DuplicateGroup]:
+    fingerprints = np.array([found.fingerprint for found in examined], np.uint64)
     # Pictures that agree in every pixel are compared with the others only once.
     _, first, distinct = np.unique(fingerprints, return_index=True, return_inverse=True)
-    thumbnails = np.stack([looks[row].thumbnail for row in first])
-    pairs, _ = find_near_duplicates(thumbnails)
+    pairs, _ = find_near_duplicates(np.stack([examined[row].thumbnail for row in first]))
     graph = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(first), len(first)))
     _, photographs = connected_components(graph, directed=False)
 
     members = defaultdict(list)
-    for row, picture in enumerate(distinct):
-        members[photographs[picture]].append(row)
+    for row, photograph in enumerate(photographs[distinct]):
+        members[photograph].append(row)
     groups = [
         DuplicateGroup([pictures[row] for row in rows], exact=len(set(distinct[rows])) == 1)
         for rows in members.values()

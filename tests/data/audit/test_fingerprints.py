@@ -122,13 +122,13 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
     path = save_fingerprints(FINGERPRINTS, tmp_path)
     method = {"method": "BLAKE2b-64 of width, height and RGB pixels, 1"}
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ValueError, match=r"seen.safetensors' holds no fingerprints"):
+    with pytest.raises(ValueError, match=r"seen.safetensors' has no fingerprints"):
         load_fingerprints(tmp_path)
     save_file({"fingerprints": FINGERPRINTS}, path, {"method": "another"})
     with pytest.raises(ValueError, match="its method is 'another', expected 'BLAKE2b-64"):
         load_fingerprints(tmp_path)
     save_file({"others": FINGERPRINTS}, path, method)
-    with pytest.raises(ValueError, match="holds no fingerprints"):
+    with pytest.raises(ValueError, match="has no fingerprints"):
         load_fingerprints(tmp_path)
     save_file({"fingerprints": FINGERPRINTS.reshape(2, 2)}, path, method)
     with pytest.raises(ValueError, match=r"expected uint64 of shape \(N,\)"):

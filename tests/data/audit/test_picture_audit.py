@@ -97,7 +97,7 @@ def test_problems_are_counted_in_words(splits):
     assert found.list_problems() == [
         "1 unreadable pictures",
         "1 pictures below 20 pixels",
-        "3 copies of other pictures",
+        "3 duplicates of other pictures",
         "2 photographs in more than one split",
         "1 photographs with different labels",
     ]
@@ -151,7 +151,7 @@ def test_between_validation_and_test_the_one_in_test_is_kept():
 
 
 def test_a_split_that_would_be_empty_is_refused():
-    with pytest.raises(ValueError, match="All 1 pictures of `train` are copies of others"):
+    with pytest.raises(ValueError, match="All 1 pictures of `train` are duplicates of others"):
         drop_duplicates(build(train=[(FACES[0], "sad")], test=[(FACES[0], "sad")]))
 
 
@@ -170,7 +170,9 @@ def test_a_load_warns_of_pictures_in_two_splits_once_for_each_source(folder, cap
 
 
 def test_strict_stops_where_pictures_are_there_twice(folder):
-    with pytest.raises(ValueError, match=r"1 copies of other pictures, 1 photographs in more than"):
+    with pytest.raises(
+        ValueError, match=r"1 duplicates of other pictures, 1 photographs in more than"
+    ):
         DataArguments(data=str(folder), strict=True).load()
 
 

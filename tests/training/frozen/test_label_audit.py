@@ -56,7 +56,7 @@ def test_everything_wrong_is_on_the_terminal_and_in_the_folder(spoilt, tmp_path,
     for part in (
         "1 unreadable pictures",
         "1 pictures below 20 pixels",
-        "1 copies of other pictures",
+        "1 duplicates of other pictures",
         "1 photographs in more than one split",
         "`validation` 'validation/dark/broken.png': not a picture",
         "light/tiny.png: 12×30",
@@ -101,7 +101,7 @@ def test_strict_ends_with_1_after_the_report(spoilt, capsys):
 def test_most_limits_what_is_printed(spoilt, capsys):
     assert run(spoilt, "--no_labels", "--most", 0) == 0
     shown = capsys.readouterr().out
-    assert "1 copies of other pictures" in shown
+    assert "1 duplicates of other pictures" in shown
     assert "mirrored.png" not in shown
 
 
