@@ -15,7 +15,7 @@ from fer_hf.video.annotation import Annotation, render_annotation
 from fer_hf.video.frames import Frame, VideoLimits, open_video
 from fer_hf.video.outputs import FaceTable, open_annotated_video, plot_most_seen_face
 
-ANNOTATED, CSV, PARQUET, PLOT = "annotated.mp4", "faces.csv", "faces.parquet", "plot.png"
+FILES = ("annotated.mp4", "faces.csv", "faces.parquet", "plot.png")
 
 MIN_CUT_DIFFERENCE = 30.0
 """Mean change of brightness from one frame to the next, of 0–255, that is a cut."""
@@ -25,10 +25,13 @@ _CUT_SIZE = (64, 36)
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What was found in a video, and where the files are; a notebook shows both as a table.
+    """What was found in a video, and the files it is in; a notebook shows both as a table.
 
     Attributes:
-        folder: Where the files are.
+        annotated: The video with boxes and labels: H.264 in MP4, at most 1280 × 720, without sound.
+        csv: The table of all faces, see `FaceTable`.
+        parquet: The same table.
+        plot: The scores over time of the face that is seen most, PNG.
         seconds: Time from the first frame to the last.
         num_frames: Frames read and written.
         num_detections: Frames in which faces were looked for.
@@ -37,33 +40,16 @@ class VideoResult:
         note: What is wrong with the file although it could be read; None if nothing.
     """
 
-    folder: Path
+    annotated: Path
+    csv: Path
+    parquet: Path
+    plot: Path
     seconds: float
     num_frames: int
     num_detections: int
     num_faces: int
     num_cuts: int
     note: str | None
-
-    @property
-    def annotated(self) -> Path:
-        """The video with boxes and labels: H.264 in MP4, at most 1280 × 720, without sound."""
-        return self.folder / ANNOTATED
-
-    @property
-    def csv(self) -> Path:
-        """The table of all faces, see `FaceTable`."""
-        return self.folder / CSV
-
-    @property
-    def parquet(self) -> Path:
-        """The same table."""
-        return self.folder / PARQUET
-
-    @property
-    def plot(self) -> Path:
-        """The scores over time of the face that is seen most, PNG."""
-        return self.folder / PLOT
 
     def _repr_html_(self) -> str:
         rows = {
@@ -107,40 +93,36 @@ def analyse_video(
         ValueError: It cannot be read as a video, it is beyond a limit, or `detections_per_second`
             is not above 0.
     """
-    rate = detections_per_second
-    if not rate > 0:
-        raise ValueError(f"`detections_per_second` is {rate}, expected above 0. Pass 5.")
-    limits = VideoLimits(max_seconds, max_pixels, max_frames)
-    output, names = Path(output_dir), reader.label_names
+    if not detections_per_second > 0:
+        raise ValueError(
+            f"`detections_per_second` is {detections_per_second}, expected above 0. Pass 5."
+        )
+    limits, output = VideoLimits(max_seconds, max_pixels, max_frames), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as unfinished:
-        folder = Path(unfinished)
-        annotator = _Annotator(reader, rate)
-        with (
-            open_video(path, limits) as video,
-            open_annotated_video(folder / ANNOTATED, video) as write,
-        ):
+    with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as folder:
+        annotated, csv, parquet, plot = (Path(folder, name) for name in FILES)
+        annotator = _Annotator(reader, detections_per_second)
+        with open_video(path, limits) as video, open_annotated_video(annotated, video) as write:
             for frame in video:
                 is_detection = annotator.annotate(frame)
                 write(frame)
                 if is_detection and progress:
                     progress(frame.share)
-        table = annotator.table.save(folder / CSV, folder / PARQUET)
-        figure = plot_most_seen_face(
-            table, names, seconds=frame.seconds, detections_per_second=rate
+        table = annotator.table.save(csv, parquet)
+        figure = plot_most_seen_face(table, frame.seconds, detections_per_second)
+        figure.savefig(plot)
+        return VideoResult(
+            annotated=annotated.replace(output / annotated.name),
+            csv=csv.replace(output / csv.name),
+            parquet=parquet.replace(output / parquet.name),
+            plot=plot.replace(output / plot.name),
+            seconds=frame.seconds,
+            num_frames=frame.number + 1,
+            num_detections=annotator.num_detections,
+            num_faces=annotator.num_faces,
+            num_cuts=annotator.num_cuts,
+            note=video.note,
         )
-        figure.savefig(folder / PLOT)
-        for file in folder.iterdir():
-            file.replace(output / file.name)
-    return VideoResult(
-        output,
-        seconds=frame.seconds,
-        num_frames=frame.number + 1,
-        num_detections=annotator.num_detections,
-        num_faces=annotator.num_faces,
-        num_cuts=annotator.num_cuts,
-        note=video.note,
-    )
 
 
 class _Annotator:

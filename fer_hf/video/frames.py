@@ -1,7 +1,7 @@
 """The frames of a video file, upright, of one size and with their times.
 
 Frames stay in the video's own colour model (YUV 4:2:0), because turning each to RGB and back costs
-as much as decoding and encoding together; only those that are looked at become pictures.
+as much as decoding and encoding together; only those in which faces are detected become pictures.
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from av.video.reformatter import ColorRange
 from PIL import Image
 
 FORMATS = ("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "gif")
-"""Names of FFmpeg's demuxers that open files of one piece. Others are refused, because a playlist
-makes the decoder read what it names: other files of the machine, or addresses."""
+"""FFmpeg's names of the formats whose files are complete in themselves. Others are refused, because
+a playlist makes the decoder read what it names: other files of the machine, or addresses."""
 
 LONGER_SIDE, SHORTER_SIDE = 1280, 720
-"""Of frames, in pixels; larger ones are made smaller."""
+"""Larger frames are shrunk to these, in pixels."""
 
 SHORTEST_STEP = 0.001
-"""Seconds from a frame to the next."""
+"""From one frame to the next, in seconds."""
 
 Yuv = npt.NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ class Frame:
     Attributes:
         number: From 0 on.
         seconds: Time since the first frame.
-        share: How much of the video is over, about, 0–1.
+        share: Roughly how much of the video is over, 0–1.
         yuv: Shape (height · 3 / 2, width), both even: the rows of Y, then of U and of V, which have
             half as many columns and are stored two to a row; limited range.
         colorspace: FFmpeg's number of the matrix between YUV and RGB.
@@ -71,7 +71,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class VideoLimits:
-    """What a video may have at most: seconds, pixels of a frame, and frames."""
+    """The most a video may have: seconds, pixels of a frame, and frames."""
 
     seconds: float
     pixels: int
@@ -84,10 +84,12 @@ def open_video(path: str | Path, limits: VideoLimits) -> Iterator["VideoFile"]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no video that can be read, or beyond a limit.
+        ValueError: It cannot be read as a video, or is beyond a limit.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no file {str(path)!r}, expected a video. Check it.")
+        raise FileNotFoundError(
+            f"There is no file {str(path)!r}, expected a video. Check the path."
+        )
     name = Path(path).name
     options = {"format_whitelist": ",".join(FORMATS), "max_pixels": str(limits.pixels)}
     try:
@@ -105,29 +107,31 @@ def open_video(path: str | Path, limits: VideoLimits) -> Iterator["VideoFile"]:
 
 
 class VideoFile:
-    """An open video, as `open_video` gives it; iterating gives its frames, once.
+    """An open video, as `open_video` yields it; iterating gives its frames, once.
 
     Attributes:
         size: Width and height of the upright frames, both even.
         colorspace: Of the frames, see `Frame`.
-        frame_rate: Frames a second, about.
-        duration: Seconds, as the file says; None where it does not.
+        frame_rate: Frames a second, approximately.
         note: After the last frame, what is wrong with the file although it could be read.
     """
 
     def __init__(self, name: str, container: InputContainer, limits: VideoLimits) -> None:
         self._name, self._container, self._limits = name, container, limits
         self._stream = container.streams.video[0]
-        codec = self._stream.codec_context
+        codec, stream = self._stream.codec_context, self._stream
         if codec.width * codec.height > limits.pixels:
             raise ValueError(
                 f"{name!r} has frames of {codec.width} × {codec.height} pixels, expected at most "
                 f"{limits.pixels:,} pixels. Make it smaller."
             )
-        self.duration = self._read_duration()
-        self._check_length(self.duration or 0.0, self._stream.frames)
-        self._stream.thread_type = "AUTO"
-        # Holds for frames that are larger than the file said, too.
+        length, unit = container.duration, Fraction(1, av.time_base)
+        if stream.duration is not None and stream.time_base is not None:
+            length, unit = stream.duration, stream.time_base
+        self._duration = None if length is None else float(length * unit)  # as the file says
+        self._check_length(self._duration or 0.0, stream.frames)
+        stream.thread_type = "AUTO"
+        # Applies to frames that are larger than the file said, too.
         codec.options = {"max_pixels": str(limits.pixels)}
         self.note: str | None = None
         self._num_damaged = 0
@@ -140,19 +144,22 @@ class VideoFile:
             )
         self._first = first
         self._quarter_turns = round(first.rotation / 90) % 4
-        pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
-        self._scaled = _fit(first.width * pixel_aspect, first.height)
+        # Even sides, as long or smaller, in the same proportion, with square pixels.
+        width, height = first.width * float(stream.sample_aspect_ratio or 1), first.height
+        shrink = min(1.0, LONGER_SIDE / max(width, height), SHORTER_SIDE / min(width, height))
+        scaled_width, scaled_height = (int(side * shrink) // 2 * 2 for side in (width, height))
+        self._scaled = max(2, scaled_width), max(2, scaled_height)
         self.size = self._scaled[::-1] if self._quarter_turns % 2 else self._scaled
         self.colorspace = int(first.colorspace)
-        self.frame_rate = self._stream.guessed_rate or Fraction(30)
+        self.frame_rate = stream.guessed_rate or Fraction(30)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the frames.
+        """Yield the frames.
 
         Raises:
-            ValueError: The video goes on beyond what it may have.
+            ValueError: The video is longer than allowed.
         """
-        seconds, last, total = 0.0, None, self.duration or self._limits.seconds
+        seconds, last, total = 0.0, None, self._duration or self._limits.seconds
         for number, decoded in enumerate(chain([self._first], self._decoded)):
             if number:
                 step = -1.0 if last is None or decoded.time is None else decoded.time - last
@@ -162,13 +169,13 @@ class VideoFile:
             self._check_length(seconds, number + 1)
             share = min(1.0, seconds / total)
             yield Frame(number, seconds, share, self._to_yuv(decoded), self.colorspace)
-        self.note = self._describe_damage(seconds)
-
-    def _read_duration(self) -> float | None:
-        stream, total = self._stream, self._container.duration
-        if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        return None if total is None else total / av.time_base
+        if self._duration is not None and self._duration - seconds > 1:
+            self.note = (
+                f"The video breaks off: {seconds:.1f} of {self._duration:.1f} seconds could be "
+                "read."
+            )
+        elif self._num_damaged:
+            self.note = "Parts of the video are damaged and left out."
 
     def _check_length(self, seconds: float, num_frames: int) -> None:
         if seconds > self._limits.seconds:
@@ -183,41 +190,26 @@ class VideoFile:
             )
 
     def _decode(self) -> Iterator[VideoFrame]:
-        """Give what can be decoded, and go on after what cannot."""
+        """Yield what can be decoded, and go on after what cannot."""
         packets = self._container.demux(self._stream)
-        while True:
+        while self._num_damaged <= self._limits.frames:
             try:
                 yield from next(packets).decode()
             except StopIteration:
                 return
             except av.FFmpegError:
                 self._num_damaged += 1
-                if self._num_damaged > self._limits.frames:
-                    return
-
-    def _describe_damage(self, seconds: float) -> str | None:
-        if self.duration is not None and self.duration - seconds > 1:
-            return (
-                f"The video breaks off: {seconds:.1f} of {self.duration:.1f} seconds could be read."
-            )
-        return "Parts of the video are damaged and left out." if self._num_damaged else None
 
     def _to_yuv(self, decoded: VideoFrame) -> Yuv:
         """Scale a frame and turn it upright."""
-        full_range = decoded.color_range == ColorRange.JPEG
+        is_full_range = decoded.color_range == ColorRange.JPEG
         scaled = decoded.reformat(
             *self._scaled,
             format="yuv420p",
             interpolation="AREA",
-            dst_color_range=ColorRange.MPEG if full_range else None,
+            dst_color_range=ColorRange.MPEG if is_full_range else None,
         )
         return turn_yuv(scaled.to_ndarray().astype(np.uint8, copy=False), self._quarter_turns)
-
-
-def _fit(width: float, height: float) -> tuple[int, int]:
-    """Return even sides, both as long or smaller, in the same proportion."""
-    shrink = min(1.0, LONGER_SIDE / max(width, height), SHORTER_SIDE / min(width, height))
-    return max(2, int(width * shrink) // 2 * 2), max(2, int(height * shrink) // 2 * 2)
 
 
 def turn_yuv(yuv: Yuv, quarter_turns: int) -> Yuv:

@@ -94,9 +94,7 @@ class FaceTable:
         return table
 
 
-def plot_most_seen_face(
-    table: pa.Table, label_names: Sequence[str], *, seconds: float, detections_per_second: float
-) -> Figure:
+def plot_most_seen_face(table: pa.Table, seconds: float, detections_per_second: float) -> Figure:
     """Draw a band for each label, from 0 to 100 %, over the time of the video.
 
     A band is dark where its label is shown, so that nothing depends on hues; where none is dark,
@@ -104,7 +102,6 @@ def plot_most_seen_face(
 
     Args:
         table: As `FaceTable.save` returns it.
-        label_names: The labels, from top to bottom.
         seconds: Duration of the video.
         detections_per_second: How often faces were detected.
     """
@@ -118,11 +115,13 @@ def plot_most_seen_face(
     times, shown = rows["time_seconds"].to_numpy(), np.array(rows["label"].to_pylist())
     gaps = np.flatnonzero(np.diff(times) > _LONGEST_STEP / detections_per_second) + 1
     among = f", the most seen of {len(counts)}" if len(counts) > 1 else ""
+    columns = [name for name in table.column_names if name.startswith(SCORE_PREFIX)]
     title = f"Face {face}{among}: smoothed scores, 0–100 %, dark where shown"
-    figure = build_figure(9.0, 1.3 + 0.55 * len(label_names), title)
-    bands = figure.subplots(len(label_names), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, name in zip(bands, label_names, strict=True):
-        scores = np.insert(rows[SCORE_PREFIX + name].to_numpy(), gaps, np.nan)
+    figure = build_figure(9.0, 1.3 + 0.55 * len(columns), title)
+    bands = figure.subplots(len(columns), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, column in zip(bands, columns, strict=True):
+        name = column.removeprefix(SCORE_PREFIX)
+        scores = np.insert(rows[column].to_numpy(), gaps, np.nan)
         moments = np.insert(times, gaps, np.nan)
         is_shown = np.insert((shown == name).astype(float), gaps, 0) > 0
         axes.fill_between(moments, scores, color=BAR, linewidth=0)
