@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import httpx2
 import numpy as np
-import numpy.typing as npt
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from PIL import Image
 
@@ -80,16 +79,14 @@ class YuNetDetector:
             self._network.setInputSize(bgr.shape[1::-1])
             _, rows = self._network.detect(bgr)
         scale = np.array(picture.size) / searched.size
-        return sort_faces([] if rows is None else [_to_face(row, scale) for row in rows])
-
-
-def _to_face(row: npt.NDArray[np.float32], scale: npt.NDArray[np.float64]) -> Face:
-    """Read a row of 15: x, y, width, height, five landmarks with the eyes first, score."""
-    x, y = row[:2] * scale
-    width, height = row[2:4] * scale
-    left_eye, right_eye = sorted(tuple((row[at : at + 2] * scale).tolist()) for at in (4, 6))
-    box = (float(x), float(y), float(x + width), float(y + height))
-    return Face(box, float(row[14]), (left_eye, right_eye))
+        faces = []
+        # A row holds x, y, width, height, five landmarks with the eyes first, and the score.
+        for *points, score in [] if rows is None else rows:
+            (x, y), (width, height), *landmarks = np.reshape(points, (-1, 2)) * scale
+            left_eye, right_eye = sorted(tuple(eye.tolist()) for eye in landmarks[:2])
+            box = (float(x), float(y), float(x + width), float(y + height))
+            faces.append(Face(box, float(score), (left_eye, right_eye)))
+        return sort_faces(faces)
 
 
 def find_yunet() -> str | None:
