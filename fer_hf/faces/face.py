@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 Box = tuple[float, float, float, float]
@@ -43,6 +44,14 @@ class FaceDetector(Protocol):
 def sort_faces(faces: Sequence[Face]) -> list[Face]:
     """Order the faces of one picture from left to right, by the middle of their boxes."""
     return sorted(faces, key=lambda face: face.box[0] + face.box[2])
+
+
+def intersect_boxes(old: Sequence[Box], new: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """Return the area that each old box shares with each new one, (len(old), len(new))."""
+    a = np.asarray(old, dtype=np.float64).reshape(-1, 1, 4)
+    b = np.asarray(new, dtype=np.float64).reshape(1, -1, 4)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return sides.clip(min=0).prod(axis=-1)
 
 
 def crop_face(picture: Image.Image, face: Face, *, margin: float = DEFAULT_MARGIN) -> Image.Image:

@@ -6,6 +6,7 @@ is dashed.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from fer_hf.faces.face import Box
+from fer_hf.faces.face import Box, intersect_boxes
 from fer_hf.faces.reading import FaceReading
 from fer_hf.inference.reading import format_percent, get_label_color
 
@@ -126,25 +127,11 @@ def _find_place(
 ) -> Box:
     """Return where a tag hides the fewest others, then least of the faces, best above its own."""
     (width, height), (left, top, right, bottom) = size, box
+    rows = (top - height, bottom, top, bottom - height, top - 2 * height, bottom + height)
     places = []
-    for y in (top - height, bottom, top, bottom - height, top - 2 * height, bottom + height):
-        for x in (left, right - width):
-            x_in, y_in = (
-                max(0, min(at, whole - own))
-                for at, own, whole in zip((x, y), size, picture_size, strict=True)
-            )
-            places.append((x_in, y_in, x_in + width, y_in + height))
-    return min(
-        places,
-        key=lambda place: (
-            sum(_overlap(place, other) for other in taken),
-            sum(_overlap(place, face) for face in boxes),
-        ),
-    )
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Return the area that two boxes share."""
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0.0, across) * max(0.0, down)
+    for y, x in product(rows, (left, right - width)):
+        x_in = max(0, min(x, picture_size[0] - width))
+        y_in = max(0, min(y, picture_size[1] - height))
+        places.append((x_in, y_in, x_in + width, y_in + height))
+    hidden = [intersect_boxes(places, others).sum(axis=1) for others in (boxes, taken)]
+    return places[np.lexsort(hidden)[0]]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from fer_hf.faces.face import Box
+from fer_hf.faces.face import Box, intersect_boxes
 from fer_hf.faces.reading import FaceReading
 
 
@@ -155,10 +155,7 @@ def match_boxes(old: Sequence[Box], new: Sequence[Box], *, min_iou: float) -> li
 
 def compute_iou(old: Sequence[Box], new: Sequence[Box]) -> npt.NDArray[np.float64]:
     """Return intersection over union of each old box with each new one, (len(old), len(new))."""
-    a = np.asarray(old, dtype=np.float64).reshape(-1, 1, 4)
-    b = np.asarray(new, dtype=np.float64).reshape(1, -1, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    intersection = sides.clip(min=0).prod(axis=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    shared = intersect_boxes(old, new)
+    areas_old, areas_new = (intersect_boxes(boxes, boxes).diagonal() for boxes in (old, new))
+    union = areas_old[:, None] + areas_new - shared
+    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)

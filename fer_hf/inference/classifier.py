@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +18,6 @@ from fer_hf.inference.networks import open_network
 from fer_hf.inference.preprocessing import read_label_names
 from fer_hf.inference.reading import Reading
 from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 
 class ExpressionClassifier:
@@ -155,10 +151,3 @@ class ExpressionClassifier:
             return Path(hf_hub_download(self.model_name_or_path, name, revision=self._revision))
         except (OSError, ValueError):  # no such file, no such repository, no network
             return None
-
-
-def keep_not_sure(config: "PreTrainedConfig", not_sure: NotSure | None) -> None:
-    """Put into a model's config when it is not sure; None takes out what another head had said."""
-    vars(config).pop(CONFIG_KEY, None)
-    if not_sure is not None:
-        setattr(config, CONFIG_KEY, not_sure.to_dict())

@@ -7,11 +7,11 @@ import numpy as np
 from datasets import Dataset
 
 from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_calibration
+from fer_hf.evaluation.metrics.not_sure import keep_not_sure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.reports.evaluation_plots import plot_reliability
-from fer_hf.inference.classifier import keep_not_sure
 from fer_hf.models import LoadedModel, fold_into_head
 from fer_hf.training.stages import Stage
 from fer_hf.training.targets import fill_targets

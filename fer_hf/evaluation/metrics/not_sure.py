@@ -5,10 +5,13 @@ It is fitted in `thresholds`; here numpy is enough, so that a prediction need no
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 CONFIG_KEY = "not_sure"
 """Where a checkpoint's `config.json` keeps what `NotSure.to_dict` returns."""
@@ -61,6 +64,13 @@ class NotSure:
                 "`fer_hf.training.frozen.fitting.add_not_sure`."
             ) from error
         return not_sure
+
+
+def keep_not_sure(config: "PreTrainedConfig", not_sure: NotSure | None) -> None:
+    """Store in a model's config when it is not sure; None removes what another head had stored."""
+    vars(config).pop(CONFIG_KEY, None)
+    if not_sure is not None:
+        setattr(config, CONFIG_KEY, not_sure.to_dict())
 
 
 def build_prediction_sets(

@@ -24,14 +24,14 @@ from sklearn.preprocessing import StandardScaler
 from fer_hf.data.labels import map_labels, map_votes
 from fer_hf.evaluation.metrics.calibration import fit_temperature
 from fer_hf.evaluation.metrics.evaluation import compute_metrics, evaluate_scores
-from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure
+from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure, keep_not_sure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.reports.provenance import name_source
 from fer_hf.evaluation.reports.report_files import write_text_atomically
 from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.evaluation.scoring import score_split
-from fer_hf.inference.classifier import ExpressionClassifier, keep_not_sure
+from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import get_head_parameters
 from fer_hf.models.bundled import BUNDLED_MODEL
 from fer_hf.training.face_dataset import FaceDataset
