@@ -6,7 +6,6 @@ from .evaluation.reports.run_report import load_report as load_report
 from .faces.detectors import find_faces as find_faces
 from .faces.reading import FaceReader as FaceReader
 from .inference.classifier import ExpressionClassifier as ExpressionClassifier
-from .models.freezing import freeze_backbone as freeze_backbone
 from .models.loading import load_model as load_model
 from .training.run import fine_tune as fine_tune
 from .video.analysis import analyse_video as analyse_video

@@ -89,6 +89,13 @@ def load_splits(
         FileNotFoundError: If there is no such source.
         ConnectionError: If the Hub cannot be reached.
         OSError: If the disk is full.
+
+    Example:
+        >>> splits = load_splits("my_faces")
+        >>> splits["train"].features["label"].names
+        ['cross', 'pleased']
+        >>> splits["train"][0]["image"].size
+        (48, 48)
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")

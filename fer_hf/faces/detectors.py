@@ -70,6 +70,11 @@ def find_faces(picture: PictureSource, detector: FaceDetector | str = "auto") ->
         FileNotFoundError: There is no such file.
         ValueError: The file cannot be read as a picture, or there is no such detector.
         ModuleNotFoundError: OpenCV is not installed.
+
+    Example:
+        >>> faces = find_faces("party.jpg")
+        >>> [face.box[0] < 240 for face in faces]
+        [True, False]
     """
     loaded = load_detector(detector) if isinstance(detector, str) else detector
     return loaded([open_picture(picture)])[0]

@@ -66,6 +66,11 @@ class FaceReader:
         classifier: Scores the crops; or its checkpoint folder or Hub id.
         detector: Finds the faces; or its name, as `load_detector` takes it. None takes each picture
             as one face, without looking for any.
+
+    Example:
+        >>> reader = FaceReader()
+        >>> [face.top_label for face in reader.read("party.jpg")]
+        ['happy', 'happy']
     """
 
     def __init__(

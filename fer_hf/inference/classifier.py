@@ -40,6 +40,15 @@ class ExpressionClassifier:
         ValueError: The folder does not hold an image classifier, its settings of when it is not
             sure are invalid, or there is no such backend.
         OSError: The checkpoint cannot be found, reached or read.
+
+    Example:
+        >>> from PIL import Image
+        >>> classifier = ExpressionClassifier()
+        >>> [reading] = classifier.read([Image.open("face.jpg")])
+        >>> reading.top_label
+        'happy'
+        >>> round(sum(reading.scores.values()), 3)
+        1.0
     """
 
     def __init__(

@@ -110,6 +110,11 @@ def load_model(
     Raises:
         ValueError: A setting the network cannot have.
         OSError: Weights that cannot be found or reached.
+
+    Example:
+        >>> loaded = load_model("resnetv2-ferplus", ["pleased", "cross"])
+        >>> loaded.pretrained_on, loaded.model.config.num_labels
+        ('FER+', 2)
     """
     _check_settings(label_names, input_size, pooling, head, dropout, sigmoid)
     labels = _describe_labels(label_names, sigmoid)

@@ -50,6 +50,16 @@ def fine_tune(
         FileExistsError: The output folder holds another run.
         InterruptedRunError: A signal stopped training; it can be resumed.
         OSError: Something could not be read, fetched or written.
+
+    Example:
+        >>> from fer_hf.training import DataArguments, FerTrainingArguments, ModelArguments
+        >>> report = fine_tune(
+        ...     DataArguments(data="my_faces"),
+        ...     ModelArguments(model_name_or_path="baseline", input_size=32),
+        ...     FerTrainingArguments("runs/tour", num_train_epochs=1, disable_tqdm=True),
+        ... )
+        >>> sorted(report.evaluations)
+        ['test', 'train', 'validation']
     """
     output_dir = Path(str(training.output_dir))
     claim_output_dir(output_dir, resume=training.resume, overwrite=training.overwrite_output_dir)

@@ -92,6 +92,12 @@ def analyse_video(
         FileNotFoundError: There is no such file.
         ValueError: It cannot be read as a video, it is beyond a limit, or `detections_per_second`
             is not above 0.
+
+    Example:
+        >>> from fer_hf import FaceReader
+        >>> result = analyse_video("party.mp4", FaceReader(), output_dir="read")
+        >>> result.num_faces, result.annotated.name
+        (2, 'annotated.mp4')
     """
     if not detections_per_second > 0:
         raise ValueError(

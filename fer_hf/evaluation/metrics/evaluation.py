@@ -155,6 +155,14 @@ def evaluate_scores(
     Raises:
         ValueError: There are no rows, shapes do not fit, a score is not finite or negative, a row
             does not sum to 1, a label is out of range, or names do not match the columns.
+
+    Example:
+        >>> scores = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]]
+        >>> evaluation = evaluate_scores(scores, [0, 1, 1, 1], ["neutral", "happy"])
+        >>> evaluation.accuracy.value
+        0.75
+        >>> round(evaluation.accuracy.low, 2), round(evaluation.accuracy.high, 2)
+        (0.3, 0.95)
     """
     predictions = Predictions.check(scores, labels)
     names = _check_label_names(label_names, predictions.num_labels)

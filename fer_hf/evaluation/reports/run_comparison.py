@@ -123,6 +123,13 @@ def compare_runs(reports: Mapping[str, RunReport]) -> Comparison:
     Raises:
         ValueError: If there is no run, a run lacks train or validation figures, or the runs differ
             in data, labels or splits, so that the comparison would not be fair.
+
+    Example:
+        >>> from fer_hf import load_report
+        >>> from fer_hf.models import DEFAULT_MODEL
+        >>> report = load_report(DEFAULT_MODEL)
+        >>> compare_runs({"runs/first": report, "runs/again": report}).best
+        'runs/again'
     """
     _check_reports(reports)
     rows = [_build_row(run, report) for run, report in reports.items()]

@@ -131,6 +131,12 @@ def load_report(run_dir_or_json: str | os.PathLike[str]) -> RunReport:
     Raises:
         FileNotFoundError: There is no report.
         ValueError: The file is not a report, of another format, or was changed by hand.
+
+    Example:
+        >>> from fer_hf.models import DEFAULT_MODEL
+        >>> report = load_report(DEFAULT_MODEL)
+        >>> f"{report.evaluations['test'].accuracy.value:.3f}"
+        '0.878'
     """
     return RUN_FORMAT.load(run_dir_or_json)
 
