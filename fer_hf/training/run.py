@@ -56,8 +56,10 @@ def fine_tune(
         >>> report = fine_tune(
         ...     DataArguments(data="my_faces"),
         ...     ModelArguments(model_name_or_path="baseline", input_size=32),
-        ...     FerTrainingArguments("runs/tour", num_train_epochs=1, disable_tqdm=True),
+        ...     FerTrainingArguments("runs/tour", num_train_epochs=1),
         ... )
+        epoch   1.0  train       loss ...  accuracy ...
+        epoch   1.0  validation  loss ...  accuracy ...  macro-F1 ...
         >>> sorted(report.evaluations)
         ['test', 'train', 'validation']
     """
