@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypedDict, TypeVar, Unpack
 
-import httpx2
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
@@ -26,7 +25,9 @@ from huggingface_hub import (
     get_token,
 )
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import HFValidationError, validate_repo_id
+from huggingface_hub.utils import HFValidationError, httpx, validate_repo_id
+
+from fer_hf.publishing.hub.leaks import check_for_leaks
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +59,22 @@ class Pushed:
         return f"{'published' if self.is_new else 'nothing has changed'}: {self.url}"
 
 
-def check_login() -> str:
-    """Ask the Hub who the user is; return the name.
+class Target(TypedDict, total=False):
+    """Where in a repository a push goes.
 
-    Raises:
-        PermissionError: There is no token, or the Hub does not know it.
-        ConnectionError: The Hub cannot be reached.
-        OSError: It answers something else.
+    Attributes:
+        private: Make the repository private. One that exists must be so already.
+        revision: Branch to commit to, made from `main` where there is none.
+        create_pr: Open a pull request instead; the user's open one of the same title is updated.
     """
+
+    private: bool
+    revision: str | None
+    create_pr: bool
+
+
+def check_login() -> str:
+    """Ask the Hub who the user is; return the name. Errors as those of `call_hub`."""
     _require_token()
     return call_hub(lambda: str(HfApi().whoami(cache=True)["name"]))
 
@@ -77,9 +86,7 @@ def commit_files(
     message: str,
     repo_type: RepoType = "model",
     replaces: Sequence[str] = (),
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
+    **target: Unpack[Target],
 ) -> Pushed:
     """Bring files into a repository by one commit; the repository is made where there is none.
 
@@ -90,63 +97,96 @@ def commit_files(
         repo_type: What kind of repository.
         replaces: Patterns of paths, as for `fnmatch`. What is there, matches and is not among
             `files`, an earlier push left behind: it is deleted.
-        private: Make the repository private. One that exists must be so already.
-        revision: Branch to commit to, made from `main` where there is none.
-        create_pr: Open a pull request instead; one that the user has open by that title is updated.
+        **target: As in `Target`.
 
     Raises:
-        ValueError: A `repo_id` that is none, or settings that exclude each other.
+        ValueError: A `repo_id` that is not one, settings that exclude each other, or a file that
+            holds a token or a path.
         PermissionError: The Hub does not know the user, or does not let them.
         ConnectionError: The Hub cannot be reached, or goes on failing.
         OSError: It refuses for another reason.
     """
-    _check_call(repo_id, revision, create_pr)
+    _check_call(repo_id, target)
+    check_for_leaks(files, paths=repo_type != "space")  # in code, paths are nothing special
     _require_token()
-    api = HfApi()
+    repository = _Repository(HfApi(), repo_id, repo_type, message, target)
+    with _give_up_on_silence():
+        head = call_hub(repository.prepare)
+        return call_hub(lambda: repository.commit(files, replaces, head))
 
-    def find_target() -> tuple[str | None, str | None]:
-        """Return the revision to commit to, and the page of a pull request that is open."""
-        request = _find_pull_request(api, repo_id, repo_type, message) if create_pr else None
-        return request or (revision, None)
 
-    def prepare() -> str:
-        api.create_repo(
-            repo_id,
-            repo_type=repo_type,
+@dataclass(frozen=True)
+class _Repository:
+    """A repository to push to; each method can be called again after it failed."""
+
+    api: HfApi
+    repo_id: str
+    repo_type: RepoType
+    message: str
+    target: Target
+
+    def prepare(self) -> str:
+        """Make the repository and the branch where they are missing; return the commit there."""
+        private, revision = self.target.get("private"), self.target.get("revision")
+        self.api.create_repo(
+            self.repo_id,
+            repo_type=self.repo_type,
             private=private or None,
-            space_sdk="gradio" if repo_type == "space" else None,
+            space_sdk="gradio" if self.repo_type == "space" else None,
             exist_ok=True,
         )
         if revision and not revision.startswith("refs/"):
-            api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-        info = api.repo_info(repo_id, repo_type=repo_type, revision=find_target()[0])
+            self.api.create_branch(
+                self.repo_id, branch=revision, repo_type=self.repo_type, exist_ok=True
+            )
+        info = self.api.repo_info(
+            self.repo_id, repo_type=self.repo_type, revision=self._find_revision()[0]
+        )
         if private and not info.private:
             raise PermissionError(
-                f"`{repo_id}` is public already, expected a private repository. Make it private in "
-                "its settings, or choose another name."
+                f"`{self.repo_id}` is public already, expected a private repository. Make it "
+                "private in its settings, or choose another name."
             )
         return str(info.sha)
 
-    def commit() -> Pushed:
-        target, page = find_target()
-        there = api.list_repo_files(repo_id, repo_type=repo_type, revision=target)
-        stale = [path for path in there if path not in files and _matches(path, replaces)]
-        found = api.create_commit(
-            repo_id,
+    def commit(
+        self, files: Mapping[str, Path | bytes], replaces: Sequence[str], head: str
+    ) -> Pushed:
+        """Add the files and delete the stale ones; where nothing changes, `head` stays."""
+        revision, page = self._find_revision()
+        there = self.api.list_repo_files(self.repo_id, repo_type=self.repo_type, revision=revision)
+        stale = [
+            path
+            for path in there
+            if path not in files and any(fnmatch(path, pattern) for pattern in replaces)
+        ]
+        found = self.api.create_commit(
+            self.repo_id,
             [
                 *(CommitOperationAdd(path, content) for path, content in files.items()),
                 *(CommitOperationDelete(path, is_folder=False) for path in stale),
             ],
-            commit_message=message,
-            repo_type=repo_type,
-            revision=target,
-            create_pr=create_pr and page is None,
+            commit_message=self.message,
+            repo_type=self.repo_type,
+            revision=revision,
+            create_pr=self.target.get("create_pr", False) and page is None,
         )
         return Pushed(page or found.pr_url or found.repo_url.url, found.oid, found.oid != head)
 
-    with _give_up_on_silence():
-        head = call_hub(prepare)
-        return call_hub(commit)
+    def _find_revision(self) -> tuple[str | None, str | None]:
+        """Return the revision to commit to, and the page of the user's open pull request."""
+        if self.target.get("create_pr"):
+            requests = self.api.get_repo_discussions(
+                self.repo_id,
+                repo_type=self.repo_type,
+                author=self.api.whoami(cache=True)["name"],
+                discussion_type="pull_request",
+                discussion_status="open",
+            )
+            for request in requests:
+                if request.title == self.message:
+                    return str(request.git_reference), request.url
+        return self.target.get("revision"), None
 
 
 def call_hub(action: Callable[[], _T]) -> _T:
@@ -166,7 +206,7 @@ def call_hub(action: Callable[[], _T]) -> _T:
             return action()
         except PermissionError:
             raise
-        except (httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:
+        except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
             causes = list(_list_causes(error))
             wait = next(waits, None)
             if wait is None or not any(map(_is_transient, causes)):
@@ -176,7 +216,7 @@ def call_hub(action: Callable[[], _T]) -> _T:
             time.sleep(wait)
 
 
-def _check_call(repo_id: str, revision: str | None, create_pr: bool) -> None:
+def _check_call(repo_id: str, target: Target) -> None:
     try:
         validate_repo_id(repo_id)
         is_whole = "/" in repo_id
@@ -187,41 +227,22 @@ def _check_call(repo_id: str, revision: str | None, create_pr: bool) -> None:
             f"`repo_id` is {repo_id!r}, expected the name of a user or an organization and of a "
             "repository, such as you/your-fer."
         )
-    if revision and create_pr:
+    if target.get("revision") and target.get("create_pr"):
         raise ValueError("A pull request goes to `main`. Give one of --revision and --create_pr.")
 
 
 def _require_token() -> None:
     if get_token() is None:
         raise PermissionError(
-            "Found no token of the Hub, expected one that may write. Log in with `hf auth login`, "
+            "Found no Hub token, expected one with write access. Log in with `hf auth login`, "
             "or set HF_TOKEN."
         )
-
-
-def _find_pull_request(
-    api: HfApi, repo_id: str, repo_type: RepoType, title: str
-) -> tuple[str, str] | None:
-    """Return the git reference and the page of the user's open pull request of that title."""
-    found = api.get_repo_discussions(
-        repo_id,
-        repo_type=repo_type,
-        author=api.whoami(cache=True)["name"],
-        discussion_type="pull_request",
-        discussion_status="open",
-    )
-    request = next((item for item in found if item.title == title), None)
-    return (str(request.git_reference), request.url) if request else None
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(path, pattern) for pattern in patterns)
 
 
 @contextmanager
 def _give_up_on_silence() -> Iterator[None]:
     session = get_session()
-    before, session.timeout = session.timeout, httpx2.Timeout(_SILENCE_SECONDS)
+    before, session.timeout = session.timeout, httpx.Timeout(_SILENCE_SECONDS)
     try:
         yield
     finally:
@@ -239,7 +260,7 @@ def _is_transient(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _TRANSIENT_STATUS
     # A server in trouble answers with a page for people where JSON is read.
-    return isinstance(error, httpx2.TransportError | json.JSONDecodeError)
+    return isinstance(error, httpx.TransportError | json.JSONDecodeError)
 
 
 def _read_retry_after(error: BaseException) -> float:

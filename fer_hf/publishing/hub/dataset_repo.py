@@ -1,20 +1,19 @@
 """A source of labelled pictures as a data set on the Hub: Parquet files and a card."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.table import embed_table_storage
 from huggingface_hub import DatasetCard, DatasetCardData
-from tabulate import tabulate
 
+from fer_hf.data.audit.label_counts import count_labels, render_label_counts
 from fer_hf.data.encoding import BATCH_SIZE, IMAGE_TYPE
-from fer_hf.publishing.hub.commits import Pushed, commit_files
-from fer_hf.publishing.hub.leaks import check_for_leaks
+from fer_hf.publishing.hub.commits import Pushed, Target, commit_files
 from fer_hf.publishing.licensing import describe_license
 
 _SHARD_BYTES = 400_000_000
@@ -43,7 +42,7 @@ Columns: {{ columns }}.
 
 ## Before you use it
 
-A label says how somebody took an expression, not what the person felt. The people in the pictures
+A label says how somebody read an expression, not what the person felt. The people in the pictures
 have rights in them, whatever the licence says.
 """
 
@@ -52,10 +51,7 @@ def push_dataset(
     splits: datasets.DatasetDict,
     repo_id: str,
     license_name: str,
-    *,
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
+    **target: Unpack[Target],
 ) -> Pushed:
     """Publish splits by one commit; pictures lose their file names.
 
@@ -63,31 +59,26 @@ def push_dataset(
         splits: What `load_splits` returned.
         repo_id: `namespace/name`.
         license_name: Of the pictures, as the Hub spells it, or a name of its own.
-        private: Make the repository private.
-        revision: Branch to commit to.
-        create_pr: Open a pull request instead.
+        **target: As in `Target`.
 
     Raises:
-        PermissionError: The Hub does not know the user, or does not let them.
-        ConnectionError: The Hub cannot be reached, or goes on failing.
-        OSError: It refuses for another reason, or the disk is full.
+        ValueError: The card would hold a token or a path.
+        OSError: As `commit_files`, or the disk is full.
     """
     with tempfile.TemporaryDirectory() as name:
-        files: dict[str, Path | bytes] = {}
-        for split, data in splits.items():
-            for path in _write_parquet(data, str(split), Path(name)):
-                files[f"data/{path.name}"] = path
+        files: dict[str, Path | bytes] = {
+            f"data/{path.name}": path
+            for split, data in splits.items()
+            for path in _write_parquet(data, str(split), Path(name))
+        }
         files["README.md"] = render_dataset_card(splits, repo_id, license_name).encode()
-        check_for_leaks({"README.md": files["README.md"]})
         return commit_files(
             repo_id,
             files,
             message="Upload pictures and labels",
             repo_type="dataset",
             replaces=["data/*.parquet"],
-            private=private,
-            revision=revision,
-            create_pr=create_pr,
+            **target,
         )
 
 
@@ -96,14 +87,6 @@ def render_dataset_card(
 ) -> str:
     """Write the card of a data set as Markdown with YAML metadata."""
     first = next(iter(splits.values()))
-    names = first.features["label"].names
-    counts = {split: Counter(data["label"][:]) for split, data in splits.items()}
-    rows = [
-        [name, *(f"{counts[split][label]:,}" for split in splits)]
-        for label, name in enumerate(names)
-    ]
-    sizes = {split: len(data) for split, data in splits.items()}
-    rows.append(["total", *(f"{size:,}" for size in sizes.values())])
     listed, own_name = describe_license(license_name)
     title = repo_id.rsplit("/", 1)[-1]
     data_files = [{"split": split, "path": f"data/{split}-*"} for split in splits]
@@ -119,9 +102,9 @@ def render_dataset_card(
         template_str=_TEMPLATE,
         title=title,
         repo_id=repo_id,
-        total=f"{sum(sizes.values()):,}",
-        labels=names,
-        counts=tabulate(rows, headers=["label", *splits], tablefmt="github", disable_numparse=True),
+        total=f"{sum(len(data) for data in splits.values()):,}",
+        labels=first.features["label"].names,
+        counts=render_label_counts(count_labels(splits), "github"),
         columns=", ".join(f"`{column}`" for column in first.column_names),
     )
     return str(card).rstrip() + "\n"

@@ -17,6 +17,8 @@ _TOKEN = re.compile(
 _PATH = re.compile(r"(?<![\w/.:<~)\]])~?(?:/[\w.-]+){2,}|\b[A-Za-z]:(?:\\\\?[\w.-]+)+")
 _TEXT = {".json", ".md", ".py", ".txt", ".yaml", ".yml", ".toml", ".cfg", ".html", ".css", ".js"}
 _WEIGHTS = ".safetensors"
+# Pictures are published as they are, and hundreds of megabytes hold whatever bytes one looks for.
+_PICTURES = ".parquet"
 
 
 def check_for_leaks(files: Mapping[str, Path | bytes], *, paths: bool = True) -> None:
@@ -34,6 +36,8 @@ def check_for_leaks(files: Mapping[str, Path | bytes], *, paths: bool = True) ->
     """
     for name, source in files.items():
         suffix = Path(name).suffix
+        if suffix == _PICTURES:
+            continue
         content = source if isinstance(source, bytes) else _read(source)
         search = _search_text if suffix in (*_TEXT, _WEIGHTS) else _search_bytes
         if leak := next(search(content, paths), None):

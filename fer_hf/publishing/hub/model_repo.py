@@ -1,15 +1,15 @@
 """A run as a model on the Hub: which of its files, under which licence, with which card."""
 
 from pathlib import Path
+from typing import Unpack
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from fer_hf.data.audit.fingerprints import SEEN_NAME
 from fer_hf.evaluation.reports.report_files import REPORT_NAME
-from fer_hf.evaluation.reports.run_report import RunReport, load_report
-from fer_hf.publishing.hub.commits import Pushed, call_hub, commit_files
-from fer_hf.publishing.hub.leaks import check_for_leaks
+from fer_hf.evaluation.reports.run_report import load_report
+from fer_hf.publishing.hub.commits import Pushed, Target, call_hub, commit_files
 from fer_hf.publishing.licensing import Ingredient, derive_license, list_ingredients
 from fer_hf.publishing.model_card import CARD_NAME, prepare_card, render_model_card
 
@@ -26,46 +26,37 @@ def push_model(
     run: Path,
     repo_id: str,
     *,
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
     license_name: str | None = None,
     data_license: str | None = None,
+    **target: Unpack[Target],
 ) -> Pushed:
     """Publish a run by one commit; its folder stays as it is.
 
     Args:
         run: Output folder of a finished run.
         repo_id: `namespace/name`.
-        private: Make the repository private.
-        revision: Branch to commit to.
-        create_pr: Open a pull request instead.
         license_name: Of the weights; by default what their pictures and backbone allow.
         data_license: Of the pictures, where it is not known.
+        **target: As in `Target`.
 
     Raises:
-        FileNotFoundError: It is no finished run.
+        FileNotFoundError: It is not a finished run.
         ValueError: A licence is missing or in conflict, or a file holds a token or a path.
-        PermissionError: The Hub does not know the user, or does not let them.
-        ConnectionError: The Hub cannot be reached, or goes on failing.
-        OSError: It refuses for another reason.
+        OSError: As `commit_files`.
     """
     files = list_published(run)
     report = load_report(run)
     ingredients = [_look_up(item) for item in list_ingredients(report, data_license)]
     license_name = derive_license(ingredients, license_name)
-    contents: dict[str, Path | bytes] = dict(files)
-    card = _read_card(run, report)
-    contents[CARD_NAME] = prepare_card(card, repo_id, license_name, files).encode()
-    check_for_leaks(contents)
+    path = run / CARD_NAME
+    card = path.read_text(encoding="utf-8") if path.is_file() else render_model_card(report)
+    card = prepare_card(card, repo_id, license_name, files)
     return commit_files(
         repo_id,
-        contents,
+        {**files, CARD_NAME: card.encode()},
         message=f"Upload {report.display_name}",
         replaces=PUBLISHED,
-        private=private,
-        revision=revision,
-        create_pr=create_pr,
+        **target,
     )
 
 
@@ -73,7 +64,7 @@ def list_published(run: Path) -> dict[str, Path]:
     """List what of a run is published: path in the repository to file.
 
     Raises:
-        FileNotFoundError: It is no finished run.
+        FileNotFoundError: It is not a finished run.
     """
     if missing := [name for name in _NEEDED if not (run / name).is_file()]:
         raise FileNotFoundError(
@@ -82,11 +73,6 @@ def list_published(run: Path) -> dict[str, Path]:
         )
     found = [file for pattern in PUBLISHED for file in sorted(run.glob(pattern))]
     return {file.relative_to(run).as_posix(): file for file in found}
-
-
-def _read_card(run: Path, report: RunReport) -> str:
-    path = run / CARD_NAME
-    return path.read_text(encoding="utf-8") if path.is_file() else render_model_card(report)
 
 
 def _look_up(ingredient: Ingredient) -> Ingredient:

@@ -1,11 +1,10 @@
-"""The demo as a Space: the app's folder as it stands, told which model to open."""
+"""The demo as a Space: the folder of the app, unchanged, and a variable for the model it opens."""
 
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCard
 
 from fer_hf.publishing.hub.commits import Pushed, call_hub, commit_files
-from fer_hf.publishing.hub.leaks import check_for_leaks
 
 _NEEDED = ("app.py", "README.md", "requirements.txt")
 _PACKAGE = Path(__file__).parents[2]
@@ -17,7 +16,7 @@ def find_app(app_dir: str | None = None) -> Path:
 
     Raises:
         FileNotFoundError: There is none, or it lacks a file that a Space needs.
-        ValueError: Its README.md is not that of a Space of Gradio.
+        ValueError: Its README.md is not that of a Gradio Space.
     """
     places = (Path(app_dir),) if app_dir else _PLACES
     folder = next((place for place in places if place.is_dir()), None)
@@ -50,9 +49,7 @@ def push_space(app_dir: Path, repo_id: str, model_id: str, *, private: bool = Fa
 
     Raises:
         ValueError: A file holds a token.
-        PermissionError: The Hub does not know the user, or does not let them.
-        ConnectionError: The Hub cannot be reached, or goes on failing.
-        OSError: It refuses for another reason.
+        OSError: As `commit_files`.
     """
     contents: dict[str, Path | bytes] = {}
     for file in sorted(app_dir.rglob("*")):
@@ -63,14 +60,8 @@ def push_space(app_dir: Path, repo_id: str, model_id: str, *, private: bool = Fa
     card = _load_card(app_dir)
     card.data["models"] = [model_id]
     contents["README.md"] = str(card).encode()
-    check_for_leaks(contents, paths=False)
-    pushed = commit_files(
-        repo_id,
-        contents,
-        message=f"Upload the demo of {model_id}",
-        repo_type="space",
-        private=private,
-    )
+    message = f"Upload the demo of {model_id}"
+    pushed = commit_files(repo_id, contents, message=message, repo_type="space", private=private)
     call_hub(lambda: HfApi().add_space_variable(repo_id, "MODEL_ID", model_id))
     return pushed
 

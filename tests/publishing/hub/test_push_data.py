@@ -123,8 +123,8 @@ def test_the_card_counts_labels_and_names_the_licence():
     assert found["task_categories"] == ["image-classification"]
     assert found["configs"][0]["data_files"][0] == {"split": "train", "path": "data/train-*"}
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    assert ["anger", "3", "1"] in rows
-    assert ["total", "6", "2"] in rows
+    assert ["anger", "3", "1", "4"] in rows
+    assert ["total", "6", "2", "8"] in rows
     assert "8 pictures of faces, each with one of 2 labels: anger, happy." in text
     assert 'load_dataset("you/faces")' in text
     own = yaml.safe_load(render_dataset_card(make_splits(), "a/b", "my-terms").split("---\n")[1])
