@@ -34,7 +34,8 @@ from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.networks import MODEL_FILE, QUANTIZED_FILE
 from fer_hf.inference.preprocessing import read_preprocessing
 from fer_hf.models import DEFAULT_MODEL, LoadedModel, load_checkpoint, load_model
-from fer_hf.publishing.onnx_export import quantize_onnx, write_onnx
+from fer_hf.publishing.onnx_export import write_onnx
+from fer_hf.publishing.onnx_quantization import quantize_onnx
 
 NUM_CALIBRATION_PICTURES = 32
 BATCH_SIZE = 32

@@ -16,9 +16,10 @@ from fer_hf import cli
 from fer_hf.data import load_splits
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import DEFAULT_MODEL, load_model
-from fer_hf.publishing import onnx_export
+from fer_hf.publishing import export, onnx_export, onnx_quantization
+from fer_hf.publishing.export import export_checkpoint
 from fer_hf.publishing.hub.leaks import check_for_leaks
-from fer_hf.publishing.onnx_export import QuantizedExport, export_checkpoint
+from fer_hf.publishing.onnx_quantization import QuantizedExport
 
 LABELS = ["anger", "happy", "sad"]
 NETWORKS = {
@@ -77,9 +78,9 @@ def test_an_export_serves_by_itself_with_the_scores_of_its_checkpoint(
 ):
     checkpoint, served = str(checkpoints / name), tmp_path / "served"
     found = export_checkpoint(checkpoint, served, splits["train"])
-    assert found.score_difference <= 1e-4
-    assert found.num_pictures == min(64, len(splits["train"]))
-    assert found.quantized is None
+    assert found.results.keys() == {"onnx"}
+    assert found.results["onnx"].score_difference <= 1e-4
+    assert found.results["onnx"].num_pictures == min(64, len(splits["train"]))
     settings = {"config.json"} if name == "resnet" else {"config.json", "preprocessor_config.json"}
     assert {str(file.relative_to(served)) for file in found.files} == {"onnx/model.onnx", *settings}
     assert "model.safetensors" not in list_files(served)
@@ -97,13 +98,13 @@ def test_int8_is_kept_where_it_passes_and_taken_away_where_it_does_not(
     baseline, splits, monkeypatch, caplog
 ):
     before = list_files(baseline)
-    monkeypatch.setattr(onnx_export, "MAX_LOST_POINTS", 100)
-    monkeypatch.setattr(onnx_export, "MIN_SPEEDUP", 0)
+    monkeypatch.setattr(onnx_quantization, "MAX_LOST_POINTS", 100)
+    monkeypatch.setattr(onnx_quantization, "MIN_SPEEDUP", 0)
     found = export_checkpoint(str(baseline), baseline, splits["test"], splits["train"])
     exported = {"onnx/model.onnx", "onnx/model_quantized.onnx"}
     assert list_files(baseline) == before | exported
     check_for_leaks({name: baseline / name for name in exported})
-    assert found.quantized.num_pictures == len(splits["test"])
+    assert found.results["onnx-int8"].num_pictures == len(splits["test"])
     pictures = list(splits["test"]["image"])  # like those it was calibrated on
     exact = ExpressionClassifier(str(baseline), backend="onnx")(pictures)
     int8 = ExpressionClassifier(str(baseline), backend="onnx-int8")
@@ -111,7 +112,7 @@ def test_int8_is_kept_where_it_passes_and_taken_away_where_it_does_not(
     assert 0 < np.abs(int8(pictures) - exact).max() < 0.05
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
-    monkeypatch.setattr(onnx_export, "MIN_SPEEDUP", 1000)
+    monkeypatch.setattr(onnx_quantization, "MIN_SPEEDUP", 1000)
     found = export_checkpoint(str(baseline), baseline, splits["test"], splits["train"])
     assert list_files(baseline) == before | {"onnx/model.onnx"}
     assert [file.name for file in found.files] == ["model.onnx"]
@@ -194,7 +195,7 @@ def test_the_command_says_what_it_wrote_and_that_int8_needs_pictures(baseline, c
     assert cli.main(["export", str(baseline)]) == 0
     out, err = capsys.readouterr()
     scores, written = out.splitlines()
-    assert scores.startswith("float32: the same scores as torch's but for ")
+    assert scores.startswith("float32: scores within ")
     assert scores.endswith(" pictures")
     assert written.startswith(f"written: {baseline / 'onnx' / 'model.onnx'} (0.")
     assert "int8" not in out
@@ -221,11 +222,37 @@ def test_the_command_writes_a_page_without_leaving_anything_else(checkpoints, tm
     assert (tmp_path / "page" / "model.onnx").read_bytes() == exported
 
 
+def test_a_format_that_is_added_is_run_and_shown(baseline, monkeypatch, capsys):
+    def export_labels(job):
+        """Write the names of the labels, one on each line."""
+        names = list(job.loaded.model.config.id2label.values())
+        (job.folder / "labels.txt").write_text("\n".join(names) + "\n")
+        return f"labels: {len(names)} names"
+
+    monkeypatch.setitem(export.EXPORT_FORMATS, "labels", export_labels)
+    assert cli.main(["export", str(baseline)]) == 0
+    shown = capsys.readouterr().out
+    assert "\nlabels: 3 names\n" in shown
+    assert f"written: {baseline / 'labels.txt'} (0.0 MB)" in shown
+    assert (baseline / "labels.txt").read_text().split() == LABELS
+
+
+def test_a_format_that_fails_keeps_nothing(baseline, monkeypatch, splits):
+    def refuse(job):
+        raise RuntimeError("no good")
+
+    before = list_files(baseline)
+    monkeypatch.setitem(export.EXPORT_FORMATS, "bad", refuse)
+    with pytest.raises(RuntimeError, match="no good"):
+        export_checkpoint(str(baseline), baseline, splits["test"])
+    assert list_files(baseline) == before
+
+
 def test_a_wrong_call_is_one_line(tmp_path, capsys):
     assert cli.main(["export", "you/your-fer"]) == 2
     assert cli.main(["export", str(tmp_path), "--wbe", "page"]) == 2
     assert cli.main(["export", str(tmp_path)]) == 2
     nowhere, flag, empty = capsys.readouterr().err.splitlines()
-    assert "'you/your-fer' is no folder of yours, expected --output_dir" in nowhere
+    assert "'you/your-fer' is not a folder here, expected --output_dir" in nowhere
     assert "Unknown flag '--wbe'" in flag
     assert "holds no `config.json`" in empty

@@ -1,7 +1,7 @@
-"""The static page that scores pictures in a browser: its files, and what an export adds to them.
+"""The static page that scores pictures in a browser: the files of `web/`, and a network for them.
 
-A room of its own because it is for another machine than this one: nothing here runs in Python but
-the copying. The page takes an exported network, and onnxruntime-web from its npm package.
+Nothing here runs in Python but the copying: the page runs an exported network on onnxruntime-web,
+which comes from its npm package.
 """
 
 import json
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY
@@ -20,6 +20,7 @@ from fer_hf.inference.preprocessing import (
     read_label_names,
     read_preprocessing,
 )
+from fer_hf.publishing.export_job import ExportJob
 
 RUNTIME = "onnxruntime-web@1.30.0"
 """The npm package, 33 MB packed, of which the page needs 14 MB."""
@@ -29,7 +30,31 @@ _RUNTIME_FILES = (
     "dist/ort.wasm.bundle.min.mjs",
     "dist/ort-wasm-simd-threaded.wasm",
 )
-_PAGE = Path(__file__).with_name("page")
+_PAGE = Path(__file__).with_name("web")
+
+
+@dataclass(frozen=True)
+class PageExport:
+    """A page that was written: its folder, and its size in 10⁶ bytes."""
+
+    folder: Path
+    megabytes: float
+
+    def __str__(self) -> str:
+        return (
+            f"page: {self.folder} ({self.megabytes:.1f} MB); open it with "
+            f"python -m http.server -d {self.folder}"
+        )
+
+
+def export_page(job: ExportJob) -> PageExport | None:
+    """Write the page where one is wanted; errors as those of `write_page`."""
+    if job.page is None:
+        return None
+    model = job.model_name_or_path
+    name = Path(model).resolve().name if Path(model).is_dir() else model
+    files = write_page(job.folder, job.page, name, job.runtime)
+    return PageExport(job.page, sum(file.stat().st_size for file in files) / 1e6)
 
 
 def write_page(
@@ -50,7 +75,7 @@ def write_page(
         The files written.
 
     Raises:
-        ValueError: The checkpoint prepares pictures in a way that only torch knows.
+        ValueError: The checkpoint prepares pictures in a way that only torch can.
         FileNotFoundError: A part of the checkpoint or of the runtime is missing, or npm is.
         OSError: npm could not fetch the runtime.
     """
@@ -106,7 +131,7 @@ def fetch_runtime(folder: Path) -> Path:
 
 
 def _build_settings(checkpoint: Path, name: str) -> dict[str, object]:
-    """Return what the page must know of a checkpoint to score as Python does."""
+    """Return what the page needs to score as Python does."""
     config = read_json(checkpoint / CONFIG_FILE)
     preprocessing = read_preprocessing(checkpoint)
     labels = read_label_names(config)

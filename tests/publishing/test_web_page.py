@@ -24,9 +24,9 @@ from playwright.sync_api import expect
 from fer_hf.emotions import EMOTIONS
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.preprocessing import resize_as_torchvision
-from fer_hf.publishing.web import RUNTIME, fetch_runtime, write_page
+from fer_hf.publishing.web_page import RUNTIME, fetch_runtime, write_page
 
-PAGE = Path(write_page.__code__.co_filename).with_name("page")
+PAGE = Path(write_page.__code__.co_filename).with_name("web")
 SIDE = 24
 TIMM = {
     "crop_mode": "squash",
