@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
+from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.probabilities import Reliability
 from fer_hf.evaluation.metrics.slices import Slice
 from fer_hf.evaluation.reports.checkpoint_figures import CrowdComparison, Mistake, NotSureFigures
@@ -28,12 +28,13 @@ from fer_hf.evaluation.reports.checkpoint_sections import (
 )
 from fer_hf.evaluation.reports.report_files import REPORT_NAME, ReportFormat, save_json
 from fer_hf.evaluation.reports.tables import (
+    MAIN_METRICS,
     Block,
     Picture,
     Section,
     Table,
     render,
-    render_estimate,
+    render_figures,
     render_html,
 )
 from fer_hf.evaluation.robustness.measuring import Robustness
@@ -131,21 +132,17 @@ def render_checkpoint_report(report: CheckpointReport) -> str:
 
 def render_side_by_side(reports: Sequence[CheckpointReport]) -> str:
     """Render a row for each report of one checkpoint: elsewhere beside where it was trained."""
-    metrics = [metric for metric in METRICS if not metric.is_secondary]
     rows = [
         [
             f"{report.data}, {report.split}",
             f"{report.num_pictures:,}",
             "?" if report.num_seen is None else f"{report.num_seen:,}",
-            *(
-                render_estimate(report.evaluation.figures.get(one.name), is_share=one.is_share)
-                for one in metrics
-            ),
+            *render_figures(report.evaluation.figures, MAIN_METRICS),
         ]
         for report in reports
     ]
-    titles = [(one.short_title or one.title).replace(" ", "\n") for one in metrics]
-    return render([Table(["data", "pictures", "seen", *titles], rows)])
+    headers = ["data", "pictures", "seen", *(one.short_title for one in MAIN_METRICS)]
+    return render([Table(headers, rows)])
 
 
 def list_blocks(report: CheckpointReport) -> list[Block]:

@@ -15,6 +15,7 @@ from fer_hf.evaluation.reports.tables import (
     Picture,
     Table,
     render_estimate,
+    render_figures,
     render_value,
 )
 from fer_hf.evaluation.robustness.measuring import Robustness
@@ -27,12 +28,15 @@ def build_figures(plain: Evaluation, flipped: Evaluation, crowd: CrowdComparison
     """Build the table of the figures over all labels: a row for each of `METRICS`."""
     tagger = vars(crowd.tagger) if crowd else {}
     rows = []
-    for metric in METRICS:
-        value = render_estimate(plain.figures.get(metric.name), is_share=metric.is_share)
+    for metric, *shown in zip(
+        METRICS,
+        render_figures(plain.figures, METRICS),
+        render_figures(flipped.figures, METRICS),
+        strict=True,
+    ):
+        value, flip = shown[0], shown[1].split(" (")[0]
         one_person = [render_value(tagger[metric.name]) if metric.name in tagger else ""]
-        flip = flipped.figures.get(metric.name)
-        other = render_value(flip.value if flip else None, is_share=metric.is_share)
-        rows.append([metric.title, value, *(one_person if crowd else []), other])
+        rows.append([metric.title, value, *(one_person if crowd else []), flip])
     for name, estimate in _list_crowd_figures(crowd) if crowd else []:
         rows.append([name, render_estimate(estimate, is_share=False), "", ""])
     headers = ["figure", "value", *(["one human\ntagger"] if crowd else []), "with flip\naveraging"]
@@ -74,7 +78,8 @@ def build_recalls(
     captions = ["Recall beside one person's"] if crowd else []
     if not_sure:
         captions += ["the share the model is sure of", "the share whose set holds the true label"]
-    return Table(["label", "recall", *people, *sure], rows, "; ".join(captions))
+    caption = "; ".join(captions)
+    return Table(["label", "recall", *people, *sure], rows, f"{caption[0].upper()}{caption[1:]}")
 
 
 def build_people(crowd: CrowdComparison) -> list[Block]:
@@ -191,7 +196,7 @@ def build_robustness(robustness: Robustness) -> list[Block]:
             name,
             *map(render_value, found.accuracy),
             render_estimate(found.mean_accuracy),
-            render_estimate(found.mean_balanced_accuracy),
+            render_value(found.mean_balanced_accuracy.value),
         ]
         for name, found in costliest_first.items()
     ]
@@ -199,7 +204,7 @@ def build_robustness(robustness: Robustness) -> list[Block]:
         ("mean", robustness.mean_corrupted_accuracy, robustness.mean_corrupted_balanced_accuracy),
         ("clean", robustness.clean_accuracy, robustness.clean_balanced_accuracy),
     ):
-        rows.append([name, *blank, render_estimate(accuracy), render_estimate(balanced)])
+        rows.append([name, *blank, render_estimate(accuracy), render_value(balanced.value)])
     shades = [
         [*robustness.compute_shades(found.accuracy).tolist(), None, None]
         for found in costliest_first.values()
@@ -224,16 +229,16 @@ def build_robustness(robustness: Robustness) -> list[Block]:
 
 
 def describe_not_sure(figures: NotSureFigures) -> str:
-    """Describe what share is answered and covered, of all pictures, against what was promised."""
+    """Describe what share of pictures is answered and covered, against what it was fitted to."""
     answers, sets = figures.answers, figures.sets
-    promised = f"{100 * figures.coverage:.0f} %"
+    share = f"{100 * figures.coverage:.0f} %"
     return (
-        f"The model answers where its top score is {answers.threshold:.2f} or more. "
-        f"Promised were answers for {promised} of pictures; here it answers "
-        f"{render_estimate(answers.coverage)}, and {render_estimate(answers.accuracy)} of the "
-        f"answers are right. Promised were sets of labels that hold the true one for {promised}; "
-        f"here they do for {render_estimate(sets.overall)}, with {sets.mean_size:.2f} labels on "
-        f"average and {sets.num_empty:,} empty sets."
+        f"The model answers where its top score is {answers.threshold:.2f} or more. It was fitted "
+        f"to answer {share} of pictures; here it answers {render_estimate(answers.coverage)}, and "
+        f"{render_estimate(answers.accuracy)} of its answers are right. Its sets of labels were "
+        f"fitted to hold the true one for {share}; here they do for "
+        f"{render_estimate(sets.overall)}, with {sets.mean_size:.2f} labels on average and "
+        f"{sets.num_empty:,} empty sets."
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,
     build_sections,
@@ -10,7 +9,13 @@ from fer_hf.evaluation.reports.checkpoint_report import (
     describe_seen,
 )
 from fer_hf.evaluation.reports.checkpoint_sections import render_worth
-from fer_hf.evaluation.reports.tables import Section, render_estimate, render_template, render_value
+from fer_hf.evaluation.reports.tables import (
+    MAIN_METRICS,
+    Section,
+    render_figures,
+    render_template,
+    render_value,
+)
 
 
 def render_page(
@@ -55,20 +60,17 @@ def _list_tiles(report: CheckpointReport) -> list[tuple[str, str, list[str]]]:
     """Return what comes first: a name, a figure, and what is below it."""
     crowd = report.crowd
     people = vars(crowd.tagger) if crowd else {}
-    figures = []
-    for metric in METRICS:
-        if metric.is_secondary:
-            continue
-        estimate = report.evaluation.figures.get(metric.name)
-        notes = []
-        if metric.name in people:
-            notes.append(f"one person: {render_value(people[metric.name])}")
-        figures.append((metric.title, render_estimate(estimate, is_share=metric.is_share), notes))
+    figures: list[tuple[str, str, list[str]]] = []
+    shown = render_figures(report.evaluation.figures, MAIN_METRICS)
+    for metric, figure in zip(MAIN_METRICS, shown, strict=True):
+        is_known = metric.name in people
+        notes = [f"one person: {render_value(people[metric.name])}"] if is_known else []
+        figures.append((metric.title, figure, notes))
     if crowd and crowd.panels:
         worth = render_worth(crowd.panels.worth.accuracy, crowd.panels)
         figures.append(("worth in taggers, by accuracy", worth, []))
     tiles = []
-    for name, shown, notes in figures:
-        value, _, interval = shown.partition(" (")
+    for name, figure, notes in figures:
+        value, _, interval = figure.partition(" (")
         tiles.append((name, value, [*([f"95 %: {interval[:-1]}"] if interval else []), *notes]))
     return tiles

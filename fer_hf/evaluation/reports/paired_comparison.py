@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation, Figures
+from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.metrics.paired import Difference
 from fer_hf.evaluation.reports.evaluation_plots import plot_differences
 from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
@@ -15,6 +15,7 @@ from fer_hf.evaluation.reports.tables import (
     Table,
     render,
     render_estimate,
+    render_figures,
     render_gaps,
     render_html,
     render_p_value,
@@ -143,27 +144,18 @@ def _build_table(comparison: PairedComparison) -> Table:
     compared = comparison.differences[0].figures
     metrics = [metric for metric in METRICS if metric.name in compared]
 
-    def render_figures(source: Figures) -> list[str]:
-        is_difference = isinstance(source, Difference)
-        return [
-            render_estimate(
-                source.figures.get(one.name), is_share=one.is_share, is_difference=is_difference
-            )
-            for one in metrics
-        ]
-
     best = next(iter(comparison.evaluations))
     to_best = {one.second: one for one in comparison.differences if one.first == best}
     rows = []
     for model, evaluation in comparison.evaluations.items():
         cost = _render_cost(comparison.costs[model])
-        rows.append([model, *render_figures(evaluation), *cost])
+        rows.append([model, *render_figures(evaluation.figures, metrics), *cost])
         if difference := to_best.get(model):
             name = f"difference ({render_p_value(difference.adjusted_p_value)})"
-            rows.append([name, *render_figures(difference), *[""] * len(cost)])
+            figures = render_figures(difference.figures, metrics, is_difference=True)
+            rows.append([name, *figures, *[""] * len(cost)])
     costs = ("gap: acc.\n(loss)", "parameters\n(file)", "one\npicture")
-    titles = [(one.short_title or one.title).replace(" ", "\n") for one in metrics]
-    return Table(["model", *titles, *costs], rows)
+    return Table(["model", *(one.short_title for one in metrics), *costs], rows)
 
 
 def _render_cost(cost: ModelCost) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,12 +17,9 @@ from fer_hf.evaluation.metrics.evaluation import Figures
 
 REPORT_NAME = "report.json"
 
-Report = TypeVar("Report")
-Json = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class ReportFormat(Generic[Report]):
+class ReportFormat:
     """A kind of report file.
 
     Attributes:
@@ -35,15 +32,15 @@ class ReportFormat(Generic[Report]):
         upgrade: Brings the content of an older format up to date.
     """
 
-    report: type[Report]
+    report: type[Any]
     kind: str
     number: int
     title: str
     advice: str
     computed: tuple[str, ...] = ()
-    upgrade: Callable[[Json], Json] = dict
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
-    def to_json(self, report: Report) -> Json:
+    def to_json(self, report: Any) -> dict[str, Any]:
         """Return what the file holds.
 
         Raises:
@@ -52,7 +49,7 @@ class ReportFormat(Generic[Report]):
         computed = {name: getattr(report, name) for name in self.computed}
         return to_json({"kind": self.kind, "format": self.number, **computed, **vars(report)})
 
-    def load(self, path: str | os.PathLike[str]) -> Report:
+    def load(self, path: str | os.PathLike[str]) -> Any:
         """Load a report from its file, or from a folder with `report.json`.
 
         Raises:
@@ -65,41 +62,32 @@ class ReportFormat(Generic[Report]):
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(
-                f"`{file}` is not JSON ({error}), expected {self.title}. {self.advice}"
-            ) from error
-        return self._rebuild(data, f"`{file}`")
-
-    def _rebuild(self, data: Any, source: str) -> Report:
+            raise self._refuse(file, f"is not JSON ({error})") from error
         if not isinstance(data, dict) or "format" not in data:
-            raise ValueError(
-                f"{source} is not a fer_hf report: it lacks `format`, expected {self.title}. "
-                f"{self.advice}"
-            )
+            raise self._refuse(file, "is not a fer_hf report: it lacks `format`")
         if (kind := data.get("kind", "run")) != self.kind:  # run reports of format 1 have no kind
-            raise ValueError(
-                f"{source} is a report of kind {kind!r}, expected {self.title}. {self.advice}"
-            )
+            raise self._refuse(file, f"is a report of kind {kind!r}")
         data = self.upgrade(data)
-        if data["format"] != self.number:
-            raise ValueError(
-                f"{source} has report format {data['format']!r}, expected {self.number}. Read it "
-                f"with the version of fer_hf that wrote it. {self.advice}"
-            )
-        by_hand = f"expected what fer_hf wrote. The file was changed by hand. {self.advice}"
+        if (number := data["format"]) != self.number:
+            ours = f"format {self.number} of {self.title}, or the fer_hf that wrote it"
+            raise self._refuse(file, f"has report format {number!r}", ours)
+        ours = "what fer_hf wrote; the file was changed by hand"
         kinds = get_type_hints(self.report)
         if missing := [name for name in kinds if name not in data]:
-            raise ValueError(f"{source} lacks {missing}, {by_hand}")
+            raise self._refuse(file, f"lacks {missing}", ours)
         if unknown := sorted(data.keys() - {*kinds, *self.computed, "kind", "format"}):
-            raise ValueError(f"{source} has {unknown}, {by_hand}")
-        values = {}
+            raise self._refuse(file, f"has {unknown}", ours)
+        values: dict[str, Any] = {}
         for name, kind in kinds.items():
             try:
                 values[name] = rebuild(kind, data[name])
             except (AttributeError, KeyError, TypeError) as error:
-                found = f"{source} has a `{name}` that cannot be read ({error!r})"
-                raise ValueError(f"{found}, {by_hand}") from error
+                found = f"has a `{name}` that cannot be read ({error!r})"
+                raise self._refuse(file, found, ours) from error
         return self.report(**values)
+
+    def _refuse(self, file: Path, found: str, expected: str = "") -> ValueError:
+        return ValueError(f"`{file}` {found}, expected {expected or self.title}. {self.advice}")
 
 
 def to_json(value: Any, where: str = "report") -> Any:

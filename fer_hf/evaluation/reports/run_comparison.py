@@ -15,10 +15,12 @@ from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
 from fer_hf.evaluation.reports.run_plots import plot_comparison
 from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.evaluation.reports.tables import (
+    MAIN_METRICS,
     Block,
     Table,
     render,
     render_estimate,
+    render_figures,
     render_gaps,
     render_html,
     render_value,
@@ -275,25 +277,20 @@ def save_comparison(comparison: Comparison, output_dir: str | os.PathLike[str]) 
 
 
 def _list_blocks(comparison: Comparison) -> list[Block]:
-    metrics = [one for one in METRICS if not one.is_secondary]
     rows = [
         [
             f"{'* ' if row.run == comparison.best else ''}{row.display_name} ({_describe(row)})",
             f"{_render_count(row.num_trainable_parameters)} ({_render_time(row.train_seconds)})",
             render_value(row.train_accuracy),
-            *(
-                render_estimate(row.validation.get(one.name), is_share=one.is_share)
-                for one in metrics
-            ),
+            *render_figures(row.validation, MAIN_METRICS),
             render_estimate(row.test_accuracy),
             render_gaps(row.accuracy_gap, row.loss_gap),
         ]
         for row in comparison.rows
     ]
-    titles = [(one.short_title or one.title).replace(" ", "\n") for one in metrics]
     headers = [
         *("model\n(pretrained;\nfine-tuned)", "trained\n(time)", "train\naccuracy"),
-        *(titles),
+        *(one.short_title for one in MAIN_METRICS),
         *("test\naccuracy", "gap: acc.\n(loss)"),
     ]
     return [Table(headers, rows), _NOTE, f"Chosen (*): {comparison.reason} ({comparison.best})"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -38,18 +38,28 @@ def plot_curves(history: History, title: str) -> Figure:
         title: Written above both panels.
     """
     figure = build_figure(9.0, 3.9, title)
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    panels = (("loss", "Loss (nats per picture)"), ("accuracy", "Accuracy"))
+    lines = (("train", TRAIN, "--", "s", "white"), ("validation", VALIDATION, "-", "o", VALIDATION))
     best = _find_best_epoch(history)
-    for axes, figure_name, heading in (
-        (loss_axes, "loss", "Loss (nats per picture)"),
-        (accuracy_axes, "accuracy", "Accuracy"),
-    ):
+    for axes, (name, heading) in zip(figure.subplots(1, 2), panels, strict=True):
         style_axes(axes, heading)
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
         axes.set_xlabel("epoch", color=MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _draw_line(axes, history, f"train_{figure_name}", "train", TRAIN, "--", "s")
-        _draw_line(axes, history, f"validation_{figure_name}", "validation", VALIDATION, "-", "o")
+        for split, color, dash, marker, fill in lines:
+            if len(points := _read_points(history, f"{split}_{name}")):
+                axes.plot(
+                    *points.T,
+                    dash,
+                    marker=marker,
+                    # More markers than this would hide the line.
+                    markevery=max(1, len(points) // 20),
+                    markersize=4.5,
+                    markerfacecolor=fill,
+                    linewidth=1.8,
+                    color=color,
+                    label=split,
+                )
         if best is not None:
             axes.axvline(best, color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
         if len(history) == 1:
@@ -57,10 +67,23 @@ def plot_curves(history: History, title: str) -> Figure:
             axes.set_xlim(0, 2 * axes.get_xlim()[1])
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if best is not None:
-        accuracy_axes.set_title(f"best epoch: {best:g}", loc="right", color=MUTED, fontsize=9)
+        axes.set_title(f"best epoch: {best:g}", loc="right", color=MUTED, fontsize=9)
     return figure
+
+
+def _find_best_epoch(history: History) -> float | None:
+    for key, sign in (("validation_accuracy", 1), ("validation_loss", -1)):
+        if len(points := _read_points(history, key)):
+            return points[(sign * points[:, 1]).argmax(), 0]
+    return None
+
+
+def _read_points(history: History, key: str) -> npt.NDArray[np.float64]:
+    """Return rows of epoch and value, shape (N, 2), of the epochs that have both."""
+    rows = np.array([[row.get("epoch"), row.get(key)] for row in history], dtype=np.float64)
+    return rows[~np.isnan(rows).any(axis=1)] if len(rows) else rows.reshape(0, 2)
 
 
 def plot_comparison(
@@ -158,38 +181,3 @@ def plot_sweep(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
         handles, names, loc="outside lower left", ncols=4, frameon=False, labelcolor=INK, fontsize=9
     )
     return figure
-
-
-def _draw_line(
-    axes: Axes, history: History, key: str, label: str, color: str, dash: str, marker: str
-) -> None:
-    points = _get_points(history, key)
-    if points:
-        epochs, values = zip(*points, strict=True)
-        axes.plot(
-            epochs,
-            values,
-            dash,
-            marker=marker,
-            # More markers than this would hide the line.
-            markevery=max(1, len(epochs) // 20),
-            markersize=4.5,
-            markerfacecolor="white" if marker == "s" else color,
-            linewidth=1.8,
-            color=color,
-            label=label,
-        )
-
-
-def _find_best_epoch(history: History) -> float | None:
-    accuracies = _get_points(history, "validation_accuracy")
-    if accuracies:
-        return max(accuracies, key=lambda point: point[1])[0]
-    losses = _get_points(history, "validation_loss")
-    return min(losses, key=lambda point: point[1])[0] if losses else None
-
-
-def _get_points(history: History, key: str) -> list[tuple[float, float]]:
-    """Return (epoch, value) for each epoch that has both."""
-    pairs = ((row.get("epoch"), row.get(key)) for row in history)
-    return [(epoch, value) for epoch, value in pairs if epoch is not None and value is not None]

@@ -13,13 +13,13 @@ from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.people.human import Yardstick
 from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
 from fer_hf.evaluation.reports.plot_style import to_png
-from fer_hf.evaluation.reports.report_files import REPORT_NAME, Json, ReportFormat, save_json
+from fer_hf.evaluation.reports.report_files import REPORT_NAME, ReportFormat, save_json
 from fer_hf.evaluation.reports.run_plots import plot_curves
 from fer_hf.evaluation.reports.tables import (
     Block,
     Picture,
     Table,
-    render_estimate,
+    render_figures,
     render_html,
     render_value,
 )
@@ -102,7 +102,7 @@ class RunReport:
         return render_html(_list_blocks(self))
 
 
-def _upgrade(data: Json) -> Json:
+def _upgrade(data: dict[str, Any]) -> dict[str, Any]:
     """Rename what format 1 called otherwise."""
     if data["format"] != 1:
         return data
@@ -168,24 +168,23 @@ def save_report(report: RunReport, output_dir: str | os.PathLike[str]) -> Path:
 
 def _list_blocks(report: RunReport) -> list[Block]:
     """Return what a notebook shows: where the model comes from, figures by split, and curves."""
-    others = [(one.name, {**vars(one)}) for one in report.yardsticks]
-    rows = [
-        [
-            metric.title,
-            *(
-                render_estimate(found.figures.get(metric.name), is_share=metric.is_share)
-                for found in report.evaluations.values()
-            ),
-            *(render_value(figures.get(metric.name)) for _, figures in others),
-        ]
-        for metric in METRICS
-    ]
-    headers = ["figure", *report.evaluations, *(f"{name}, test" for name, _ in others)]
+    columns = {
+        "figure": [metric.title for metric in METRICS],
+        **{
+            split: render_figures(found.figures, METRICS)
+            for split, found in report.evaluations.items()
+        },
+        **{
+            f"{one.name}, test": [render_value(vars(one).get(metric.name)) for metric in METRICS]
+            for one in report.yardsticks
+        },
+    }
+    rows = list(zip(*columns.values(), strict=True))
     blocks: list[Block] = [
         f"{report.display_name} on {report.data}: {report.model_name_or_path}, pretrained on "
         f"{report.pretrained_on}, fine-tuned {report.fine_tuned}, "
         f"{report.num_trainable_parameters:,} of {report.num_parameters:,} parameters.",
-        Table(headers, rows, "Figures of each split with 95 % intervals"),
+        Table(list(columns), rows, "Figures of each split with 95 % intervals"),
     ]
     if report.history:
         plot = to_png(plot_curves(report.history, report.display_name))

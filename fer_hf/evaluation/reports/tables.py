@@ -7,17 +7,21 @@ renderings walks the same list, so that a figure is worded and rounded in one pl
 import base64
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tabulate import tabulate
 
+from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.evaluation.metrics.intervals import Estimate
+from fer_hf.evaluation.metrics.metric import Metric
 
 WIDTH = 90
 MISSING = "–"
+MAIN_METRICS = tuple(metric for metric in METRICS if not metric.is_secondary)
+"""What every table of models has a column for, in this order."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,16 @@ def render_estimate(
     # z: no minus before a zero.
     low, high = (f"{scale * bound:z.{digits}f}" for bound in (estimate.low, estimate.high))
     return f"{scale * estimate.value:{sign}z.{digits}f}{unit} ({low}{to}{high})"
+
+
+def render_figures(
+    figures: Mapping[str, Estimate], metrics: Sequence[Metric], *, is_difference: bool = False
+) -> list[str]:
+    """Write a figure for each metric, as `render_estimate` does."""
+    return [
+        render_estimate(figures.get(one.name), is_share=one.is_share, is_difference=is_difference)
+        for one in metrics
+    ]
 
 
 def render_value(figure: float | None, *, is_share: bool = True) -> str:

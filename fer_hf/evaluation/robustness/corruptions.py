@@ -1,7 +1,7 @@
 """What goes wrong with pictures outside the laboratory, in five strengths, to measure with.
 
-A room of its own beside `transforms`: augmentation is drawn anew in every epoch and must be cheap,
-a corruption must be the same wherever it is measured.
+Augmentation is drawn anew in every epoch and must be cheap; a corruption must be the same wherever
+it is measured.
 
 The protocol is that of Hendrycks & Dietterich, "Benchmarking Neural Network Robustness to Common
 Corruptions and Perturbations", ICLR 2019 (arXiv:1903.12261): several kinds, each at five strengths,
@@ -14,6 +14,7 @@ import io
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
@@ -39,11 +40,11 @@ _DRAWING_SIDE = 512
 
 
 def corrupt(picture: Image.Image, corruption: str, strength: int) -> Image.Image:
-    """Corrupt one picture; what is drawn by lot depends on its pixels and the corruption alone.
+    """Corrupt one picture; what is random depends on its pixels and the corruption alone.
 
-    A picture gets the same lots at every strength, alone or in a batch, in every process, and
-    whether its grey is stored as grey or as colour. Beyond its edges a picture is continued with
-    its edge pixels, as augmentation does. `grey` leaves a grey picture as it is, and `low
+    A picture gets the same random numbers at every strength, alone or in a batch, in every process,
+    and whether its grey is stored as grey or as colour. Beyond its edges it is continued with its
+    edge pixels, as augmentation does. `grey` leaves a grey picture as it is, and `low
     resolution` one that has no more pixels than that. Noise and JPEG act on the picture's own
     pixels, and so do more harm to a small one.
 
@@ -67,19 +68,14 @@ def corrupt(picture: Image.Image, corruption: str, strength: int) -> Image.Image
         raise ValueError(f"Found strength {strength!r}, expected 1, 2, 3, 4 or 5. Pass one.")
     change, amounts = _CHANGES[corruption]
     upright = to_rgb(picture)
-    lots = np.random.default_rng([zlib.crc32(corruption.encode()), zlib.crc32(upright.tobytes())])
-    corrupted = change(upright, amounts[strength - 1], lots)
+    rng = np.random.default_rng([zlib.crc32(corruption.encode()), zlib.crc32(upright.tobytes())])
+    corrupted = change(upright, amounts[strength - 1], rng)
     return corrupted.convert("L") if picture.mode == "L" else corrupted
 
 
-def _blur(picture: Image.Image, sigma: float, lots: np.random.Generator) -> Image.Image:
-    """Blur with a Gaussian; `sigma` is a share of the shorter side."""
-    return picture.filter(ImageFilter.GaussianBlur(sigma * min(picture.size)))
-
-
-def _blur_by_motion(picture: Image.Image, length: float, lots: np.random.Generator) -> Image.Image:
+def _blur_by_motion(picture: Image.Image, length: float, rng: np.random.Generator) -> Image.Image:
     """Average the picture along a line of any direction; `length` is a share of the side."""
-    angle = lots.uniform(0, math.pi)
+    angle = rng.uniform(0, math.pi)
     # A position for each pixel; more than 32 no network sees.
     num_positions = min(32, 2 + math.ceil(length * max(picture.size)))
     extended = _extend(picture)
@@ -91,7 +87,7 @@ def _blur_by_motion(picture: Image.Image, length: float, lots: np.random.Generat
 
 
 def _lower_resolution(
-    picture: Image.Image, num_pixels: float, lots: np.random.Generator
+    picture: Image.Image, num_pixels: float, _: np.random.Generator
 ) -> Image.Image:
     """Leave `num_pixels` across the shorter side, as of a face far away."""
     scale = num_pixels / min(picture.size)
@@ -102,70 +98,24 @@ def _lower_resolution(
     return small.resize(picture.size, Image.Resampling.BICUBIC)
 
 
-def _add_noise(picture: Image.Image, sigma: float, lots: np.random.Generator) -> Image.Image:
+def _add_noise(picture: Image.Image, sigma: float, rng: np.random.Generator) -> Image.Image:
     """Add Gaussian noise of `sigma` (of 255 levels), the same to all channels."""
-    noise = lots.normal(0, sigma, (picture.height, picture.width, 1))
+    noise = rng.normal(0, sigma, (picture.height, picture.width, 1))
     return _from_levels(np.asarray(picture, np.float32) + noise)
 
 
-def _compress(picture: Image.Image, quality: float, lots: np.random.Generator) -> Image.Image:
+def _compress(picture: Image.Image, quality: float, _: np.random.Generator) -> Image.Image:
     """Save as JPEG of `quality` (0–100) and load again."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=int(quality))
     return Image.open(stream).convert("RGB")
 
 
-def _light(picture: Image.Image, factor: float, lots: np.random.Generator) -> Image.Image:
-    """Multiply all levels by `factor`; too bright ones are clipped, as by a sensor."""
-    return ImageEnhance.Brightness(picture).enhance(factor)
-
-
-def _flatten(picture: Image.Image, factor: float, lots: np.random.Generator) -> Image.Image:
-    """Leave `factor` of each level's distance to the mean level."""
-    return ImageEnhance.Contrast(picture).enhance(factor)
-
-
-def _take_colour(picture: Image.Image, factor: float, lots: np.random.Generator) -> Image.Image:
-    """Leave `factor` of the colour."""
-    return ImageEnhance.Color(picture).enhance(factor)
-
-
-def _cover_eyes(picture: Image.Image, height: float, lots: np.random.Generator) -> Image.Image:
-    """Lay a black bar across eyes and brows; `height` is a share of the picture's."""
-    return _cover(picture, [_rectangle(_EYES, 0.84, height)], _BLACK)
-
-
-def _cover_mouth(picture: Image.Image, height: float, lots: np.random.Generator) -> Image.Image:
-    """Lay a black patch over the mouth; `height` is a share of the picture's."""
-    return _cover(picture, [_rectangle(_MOUTH, 0.56, height)], _BLACK)
-
-
-def _wear_glasses(picture: Image.Image, opacity: float, lots: np.random.Generator) -> Image.Image:
+def _wear_glasses(picture: Image.Image, opacity: float, _: np.random.Generator) -> Image.Image:
     """Put on glasses whose lenses swallow the share `opacity` of the light."""
     x, y = _EYES
     lenses = [[(x + side + dx, y + dy) for dx, dy in _LENS] for side in (-0.18, 0.18)]
     return _cover(picture, [*lenses, _rectangle((x, y - 0.06), 0.84, 0.03)], _BLACK, opacity)
-
-
-def _wear_mask(picture: Image.Image, top: float, lots: np.random.Generator) -> Image.Image:
-    """Wear a light blue mask pulled up to the height `top`."""
-    return _cover(picture, [[(x, top + y) for x, y in _MASK]], _MASK_BLUE)
-
-
-def _rotate(picture: Image.Image, degrees: float, lots: np.random.Generator) -> Image.Image:
-    """Turn by `degrees`, either way."""
-    turned = _extend(picture).rotate(degrees * lots.choice((-1, 1)), Image.Resampling.BICUBIC)
-    return _view(turned, picture.size)
-
-
-def _shift(picture: Image.Image, distance: float, lots: np.random.Generator) -> Image.Image:
-    """Shift in any direction; `distance` is a share of the side."""
-    return _view(_extend(picture), picture.size, lots.uniform(0, 2 * math.pi), distance)
-
-
-def _crop(picture: Image.Image, side: float, lots: np.random.Generator) -> Image.Image:
-    """Crop the face anew; `side` below 1 is a tighter crop, above 1 a looser one."""
-    return _view(_extend(picture), picture.size, side=side)
 
 
 def _extend(picture: Image.Image) -> Image.Image:
@@ -221,26 +171,62 @@ def _rectangle(centre: tuple[float, float], width: float, height: float) -> _Pol
     return [(x - dx, y - dy), (x + dx, y - dy), (x + dx, y + dy), (x - dx, y + dy)]
 
 
+def _enhance(kind: Callable[[Image.Image], Any]) -> _Change:
+    return lambda picture, factor, _: kind(picture).enhance(factor)
+
+
+def _lay_bar(centre: tuple[float, float], width: float) -> _Change:
+    return lambda picture, height, _: _cover(picture, [_rectangle(centre, width, height)], _BLACK)
+
+
+def _crop(picture: Image.Image, side: float, _: np.random.Generator) -> Image.Image:
+    """Crop the face anew; `side` below 1 is a tighter crop, above 1 a looser one."""
+    return _view(_extend(picture), picture.size, side=side)
+
+
 def _from_levels(levels: np.ndarray) -> Image.Image:
     return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
 
 
+def _turn(picture: Image.Image, degrees: float, rng: np.random.Generator) -> Image.Image:
+    """Turn by `degrees`, either way."""
+    turned = _extend(picture).rotate(degrees * rng.choice((-1, 1)), Image.Resampling.BICUBIC)
+    return _view(turned, picture.size)
+
+
+# What changes a picture by an amount, and the amounts. Shares are those of the picture's side.
 _CHANGES: dict[str, tuple[_Change, tuple[float, float, float, float, float]]] = {
-    "gaussian blur": (_blur, (0.008, 0.014, 0.021, 0.029, 0.038)),
+    "gaussian blur": (  # the standard deviation, as a share of the shorter side
+        lambda picture, sigma, _: picture.filter(
+            ImageFilter.GaussianBlur(sigma * min(picture.size))
+        ),
+        (0.008, 0.014, 0.021, 0.029, 0.038),
+    ),
     "motion blur": (_blur_by_motion, (0.03, 0.055, 0.085, 0.12, 0.16)),
     "low resolution": (_lower_resolution, (36, 28, 22, 18, 14)),
     "gaussian noise": (_add_noise, (4, 8, 14, 22, 32)),
     "jpeg": (_compress, (45, 28, 18, 12, 8)),
-    "dark": (_light, (0.8, 0.62, 0.46, 0.33, 0.22)),
-    "bright": (_light, (1.12, 1.28, 1.48, 1.72, 2)),
-    "low contrast": (_flatten, (0.8, 0.62, 0.46, 0.33, 0.22)),
-    "grey": (_take_colour, (0.8, 0.6, 0.4, 0.2, 0)),
-    "eyes covered": (_cover_eyes, (0.03, 0.08, 0.14, 0.21, 0.3)),
-    "mouth covered": (_cover_mouth, (0.03, 0.08, 0.14, 0.21, 0.3)),
+    # Levels are multiplied; too bright ones are clipped, as by a sensor.
+    "dark": (_enhance(ImageEnhance.Brightness), (0.8, 0.62, 0.46, 0.33, 0.22)),
+    "bright": (_enhance(ImageEnhance.Brightness), (1.12, 1.28, 1.48, 1.72, 2)),
+    # What is left of each level's distance to the mean level, and of the colour.
+    "low contrast": (_enhance(ImageEnhance.Contrast), (0.8, 0.62, 0.46, 0.33, 0.22)),
+    "grey": (_enhance(ImageEnhance.Color), (0.8, 0.6, 0.4, 0.2, 0)),
+    # The height of a black bar across eyes and brows, and of a patch over the mouth.
+    "eyes covered": (_lay_bar(_EYES, 0.84), (0.03, 0.08, 0.14, 0.21, 0.3)),
+    "mouth covered": (_lay_bar(_MOUTH, 0.56), (0.03, 0.08, 0.14, 0.21, 0.3)),
     "dark glasses": (_wear_glasses, (0.2, 0.4, 0.6, 0.8, 1)),
-    "face mask": (_wear_mask, (0.92, 0.84, 0.75, 0.64, 0.52)),
-    "rotation": (_rotate, (5, 11, 18, 27, 38)),
-    "shift": (_shift, (0.03, 0.07, 0.12, 0.18, 0.25)),
+    "face mask": (  # the height it is pulled up to
+        lambda picture, top, _: _cover(picture, [[(x, top + y) for x, y in _MASK]], _MASK_BLUE),
+        (0.92, 0.84, 0.75, 0.64, 0.52),
+    ),
+    "rotation": (_turn, (5, 11, 18, 27, 38)),
+    "shift": (  # a distance in any direction
+        lambda picture, distance, rng: _view(
+            _extend(picture), picture.size, rng.uniform(0, 2 * math.pi), distance
+        ),
+        (0.03, 0.07, 0.12, 0.18, 0.25),
+    ),
     "tighter crop": (_crop, (0.95, 0.88, 0.8, 0.71, 0.61)),
     "looser crop": (_crop, (1.06, 1.16, 1.3, 1.5, 1.8)),
 }

@@ -205,7 +205,7 @@ def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
     assert max(map(len, text.splitlines())) <= 90
     plain = " ".join(text.split())
     # All scores reach the threshold of 0.6, and only the sets of right answers hold the label.
-    assert "for 90 % of pictures; here it answers 100.0 % (96.9–100.0), and 50.0 %" in plain
+    assert "answer 90 % of pictures; here it answers 100.0 % (96.9–100.0), and 50.0 %" in plain
     assert "do for 50.0 % (41.2–58.8), with 1.00 labels on average and 0 empty" in plain
     rows = read_rows(text, "Recall beside", "CONFUSIONS")
     assert rows["happy"][-2:] == ["100.0 %", "50.0 %"]
@@ -319,7 +319,7 @@ def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
         ("[]", "not a fer_hf report: it lacks `format`"),
         ("no json", "not JSON"),
         ('{"format": 99}', "a report of kind 'run'"),
-        ('{"kind": "evaluation", "format": 2}', "report format 2, expected 4"),
+        ('{"kind": "evaluation", "format": 2}', "report format 2, expected format 4"),
     ],
 )
 def test_what_is_no_evaluation_is_refused(tmp_path, text, message):

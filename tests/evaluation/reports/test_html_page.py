@@ -134,7 +134,7 @@ def test_the_page_says_what_the_report_says(report, page):
     assert f"one person: {100 * 6 / 8:.1f} %" in text
     assert "Seen in training: 7 of these 60 pictures, to the pixel." in text
     assert "worth in taggers, by accuracy" in text
-    assert "Promised were answers for 90 % of pictures" in text
+    assert "It was fitted to answer 90 % of pictures" in text
     assert "brightness 99 – 210" in text
     assert "Left out, since it changes none of these pictures: grey." in text
     assert "fer-hf evaluate mine --data faces" in text

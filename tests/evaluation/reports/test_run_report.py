@@ -175,7 +175,7 @@ def test_a_missing_report_is_refused_with_its_path(tmp_path):
     [
         (lambda data: [], "is not a fer_hf report"),
         (lambda data: {"accuracy": 0.9}, "is not a fer_hf report"),
-        (lambda data: {**data, "format": 3}, "report format 3, expected 2"),
+        (lambda data: {**data, "format": 3}, "report format 3, expected format 2"),
         (lambda data: {k: v for k, v in data.items() if k != "seed"}, r"lacks \['seed'\]"),
         (
             lambda data: {**data, "evaluations": {"test": {}}},
