@@ -20,10 +20,10 @@ from fer_hf.data.audit.contact_sheet import render_contact_sheet
 from fer_hf.data.drawn.faces import draw_face
 from fer_hf.data.labels import map_labels
 from fer_hf.evaluation.metrics.slices import compute_slices, measure_pictures
+from fer_hf.evaluation.reports.blocks import render
 from fer_hf.evaluation.reports.checkpoint_sections import build_robustness, build_slices
 from fer_hf.evaluation.reports.evaluation_plots import plot_robustness
 from fer_hf.evaluation.reports.provenance import name_source
-from fer_hf.evaluation.reports.tables import render
 from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.evaluation.robustness.measuring import (
     measure_robustness,

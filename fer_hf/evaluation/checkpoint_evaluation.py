@@ -105,9 +105,7 @@ def evaluate_checkpoint(
         label_match=match_labels(data_names, names),
         evaluation=evaluation,
         with_flip_averaging=evaluate_scores(both.mean(axis=0), labels, names),
-        crowd=None
-        if voted is None
-        else _compare_with_crowd(classifier, evaluation, labels, split, voted, voted_scores[0]),
+        crowd=_compare_with_crowd(classifier, evaluation, labels, split, voted, voted_scores[0]),
         versions=collect_versions(),
         num_seen=_count_seen(classifier, split),
         reliability=compute_reliability(scores, labels),
@@ -116,9 +114,7 @@ def evaluate_checkpoint(
             name: compute_slices(scores.argmax(axis=1) == labels, values)
             for name, values in measure_pictures(_iterate_pictures(split)).items()
         },
-        robustness=_measure_robustness(classifier, split, labels, corrupted, batch_size)
-        if corrupted
-        else None,
+        robustness=_measure_robustness(classifier, split, labels, corrupted, batch_size),
         mistakes=list_surest_mistakes(scores, labels, names),
         command=command,
     )
@@ -226,9 +222,11 @@ def _compare_with_crowd(
     evaluation: Evaluation,
     labels: npt.NDArray[np.int64],
     split: Dataset,
-    voted: Dataset,
+    voted: Dataset | None,
     voted_scores: Scores,
-) -> CrowdComparison:
+) -> CrowdComparison | None:
+    if voted is None:
+        return None
     votes, other_votes = _read_votes(split, classifier.label_names)
     voted_votes, voted_others = _read_votes(voted, classifier.label_names)
     knows_crowd = classifier.knows_crowd
@@ -248,10 +246,12 @@ def _measure_robustness(
     classifier: Classifier,
     split: Dataset,
     labels: npt.NDArray[np.int64],
-    rows: Sequence[int],
+    rows: Sequence[int] | None,
     batch_size: int,
-) -> Robustness:
-    """Measure corruptions; the processes of one launch share each batch."""
+) -> Robustness | None:
+    """Measure corruptions on rows; the processes of one launch share each batch."""
+    if rows is None:
+        return None
 
     def classify(pictures: Sequence[Image.Image]) -> Scores:
         share = [pictures[row] for row in split_rows(len(pictures))]

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate, render_share
+from fer_hf.evaluation.reports.blocks import list_main_metrics, render_figures
 from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, describe_seen
 from fer_hf.evaluation.reports.checkpoint_sections import describe_not_sure, render_worth
 from fer_hf.evaluation.reports.run_comparison import Comparison
@@ -30,15 +31,6 @@ _PACKAGE = Path(__file__).parents[1]
 _TEMPLATES = (_PACKAGE / "model_card.md", _PACKAGE.parent / "model_card.md")
 # Training measures in batches of its own, perhaps in bf16: a picture or two may fall otherwise.
 _ROUNDING = 0.001
-_FIGURES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1_macro": "macro F1",
-    "nll": "NLL, nats",
-    "ece": "calibration error (ECE, 15 bins)",
-}
-
-
 # Files that a card shows or speaks of; where one is not pushed, neither is what it says.
 _MENTIONED = ("curves.png", "confusion_matrix.png", "seen.safetensors")
 
@@ -180,11 +172,12 @@ def _build_metadata(
             dataset_type=report.data,
             dataset_name=data_name,
             dataset_split=split,
-            metric_type=metric,
-            metric_name=words,
-            metric_value=round(getattr(test, metric).value, 4),
+            metric_type=metric.name,
+            metric_name=metric.title,
+            metric_value=round(value, 4),
         )
-        for metric, words in _FIGURES.items()
+        for metric in list_main_metrics()
+        if (value := test.figures[metric.name].value) is not None
     ]
     return ModelCardData(
         license=license_id,
@@ -194,7 +187,7 @@ def _build_metadata(
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["facial-expression-recognition", "emotion", "fer_hf"],
-        metrics=list(_FIGURES),
+        metrics=[metric.name for metric in list_main_metrics()],
         model_name=name.rsplit("/", 1)[-1],
         eval_results=results,
     )
@@ -219,14 +212,14 @@ def _render_measured_on(report: RunReport, test: Evaluation, split: str) -> str:
 
 
 def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
-    columns = [("", test)]
+    metrics = list_main_metrics()
+    columns = {
+        "figure": [metric.title for metric in metrics],
+        "value": render_figures(test.figures, metrics),
+    }
     if here is not None:
-        columns.append(("with flip averaging", here.with_flip_averaging))
-    rows = [
-        [words, *(_show(metric, getattr(evaluation, metric)) for _, evaluation in columns)]
-        for metric, words in _FIGURES.items()
-    ]
-    return _render_table(["figure", *(title or "value" for title, _ in columns)], rows)
+        columns["with flip averaging"] = render_figures(here.with_flip_averaging.figures, metrics)
+    return _render_table(list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def _list_figure_notes(here: CheckpointReport | None) -> list[str]:

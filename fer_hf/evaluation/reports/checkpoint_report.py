@@ -13,6 +13,16 @@ from typing import Any
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.probabilities import Reliability
 from fer_hf.evaluation.metrics.slices import Slice
+from fer_hf.evaluation.reports.blocks import (
+    Block,
+    Picture,
+    Section,
+    Table,
+    list_main_metrics,
+    render,
+    render_figures,
+    render_html,
+)
 from fer_hf.evaluation.reports.checkpoint_figures import CrowdComparison, Mistake, NotSureFigures
 from fer_hf.evaluation.reports.checkpoint_sections import (
     FLIP_NOTE,
@@ -27,16 +37,6 @@ from fer_hf.evaluation.reports.checkpoint_sections import (
     show_mistake,
 )
 from fer_hf.evaluation.reports.report_files import REPORT_NAME, ReportFormat, save_json
-from fer_hf.evaluation.reports.tables import (
-    MAIN_METRICS,
-    Block,
-    Picture,
-    Section,
-    Table,
-    render,
-    render_figures,
-    render_html,
-)
 from fer_hf.evaluation.robustness.measuring import Robustness
 
 
@@ -137,11 +137,11 @@ def render_side_by_side(reports: Sequence[CheckpointReport]) -> str:
             f"{report.data}, {report.split}",
             f"{report.num_pictures:,}",
             "?" if report.num_seen is None else f"{report.num_seen:,}",
-            *render_figures(report.evaluation.figures, MAIN_METRICS),
+            *render_figures(report.evaluation.figures, list_main_metrics()),
         ]
         for report in reports
     ]
-    headers = ["data", "pictures", "seen", *(one.short_title for one in MAIN_METRICS)]
+    headers = ["data", "pictures", "seen", *(one.short_title for one in list_main_metrics())]
     return render([Table(headers, rows)])
 
 

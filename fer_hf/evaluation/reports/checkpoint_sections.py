@@ -8,8 +8,7 @@ from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics.slices import Slice
 from fer_hf.evaluation.people.panels import Agreement, PanelComparison
-from fer_hf.evaluation.reports.checkpoint_figures import CrowdComparison, Mistake, NotSureFigures
-from fer_hf.evaluation.reports.tables import (
+from fer_hf.evaluation.reports.blocks import (
     MISSING,
     Block,
     Picture,
@@ -18,6 +17,7 @@ from fer_hf.evaluation.reports.tables import (
     render_figures,
     render_value,
 )
+from fer_hf.evaluation.reports.checkpoint_figures import CrowdComparison, Mistake, NotSureFigures
 from fer_hf.evaluation.robustness.measuring import Robustness
 
 FLIP_NOTE = "Flip averaging is the mean score of a picture and its mirror image."

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.paired import Difference
 from fer_hf.evaluation.metrics.probabilities import Reliability
+from fer_hf.evaluation.reports.blocks import render_p_value
 from fer_hf.evaluation.reports.plot_style import (
     BAR,
     FAINT,
@@ -22,7 +23,6 @@ from fer_hf.evaluation.reports.plot_style import (
     style_axes,
     to_arrays,
 )
-from fer_hf.evaluation.reports.tables import render_p_value
 from fer_hf.evaluation.robustness.measuring import Robustness
 
 # Up to this many labels a cell has room for a count below its percentage.

@@ -2,6 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from fer_hf.evaluation.reports.blocks import (
+    Section,
+    list_main_metrics,
+    render_figures,
+    render_template,
+    render_value,
+)
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,
     build_sections,
@@ -9,13 +16,6 @@ from fer_hf.evaluation.reports.checkpoint_report import (
     describe_seen,
 )
 from fer_hf.evaluation.reports.checkpoint_sections import render_worth
-from fer_hf.evaluation.reports.tables import (
-    MAIN_METRICS,
-    Section,
-    render_figures,
-    render_template,
-    render_value,
-)
 
 
 def render_page(
@@ -56,21 +56,16 @@ def render_page(
     )
 
 
-def _list_tiles(report: CheckpointReport) -> list[tuple[str, str, list[str]]]:
-    """Return what comes first: a name, a figure, and what is below it."""
+def _list_tiles(report: CheckpointReport) -> list[tuple[str, str, str]]:
+    """Return what comes first: a name, a figure with its interval, and that of one person."""
     crowd = report.crowd
     people = vars(crowd.tagger) if crowd else {}
-    figures: list[tuple[str, str, list[str]]] = []
-    shown = render_figures(report.evaluation.figures, MAIN_METRICS)
-    for metric, figure in zip(MAIN_METRICS, shown, strict=True):
-        is_known = metric.name in people
-        notes = [f"one person: {render_value(people[metric.name])}"] if is_known else []
-        figures.append((metric.title, figure, notes))
+    shown = render_figures(report.evaluation.figures, list_main_metrics())
+    tiles = [
+        (one.title, figure, render_value(people[one.name]) if one.name in people else "")
+        for one, figure in zip(list_main_metrics(), shown, strict=True)
+    ]
     if crowd and crowd.panels:
         worth = render_worth(crowd.panels.worth.accuracy, crowd.panels)
-        figures.append(("worth in taggers, by accuracy", worth, []))
-    tiles = []
-    for name, figure, notes in figures:
-        value, _, interval = figure.partition(" (")
-        tiles.append((name, value, [*([f"95 %: {interval[:-1]}"] if interval else []), *notes]))
+        tiles.append(("worth in taggers, by accuracy", worth, ""))
     return tiles

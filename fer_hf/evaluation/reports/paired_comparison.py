@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.metrics.paired import Difference
-from fer_hf.evaluation.reports.evaluation_plots import plot_differences
-from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
-from fer_hf.evaluation.reports.tables import (
+from fer_hf.evaluation.reports.blocks import (
     MISSING,
     Block,
     Table,
@@ -20,6 +18,8 @@ from fer_hf.evaluation.reports.tables import (
     render_html,
     render_p_value,
 )
+from fer_hf.evaluation.reports.evaluation_plots import plot_differences
+from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
 
 _WIDTH = 110
 _NOTE = (

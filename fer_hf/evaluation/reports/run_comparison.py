@@ -11,13 +11,10 @@ from typing import Any, Literal
 
 from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.evaluation.metrics.intervals import Z_95, Estimate
-from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
-from fer_hf.evaluation.reports.run_plots import plot_comparison
-from fer_hf.evaluation.reports.run_report import RunReport
-from fer_hf.evaluation.reports.tables import (
-    MAIN_METRICS,
+from fer_hf.evaluation.reports.blocks import (
     Block,
     Table,
+    list_main_metrics,
     render,
     render_estimate,
     render_figures,
@@ -25,6 +22,9 @@ from fer_hf.evaluation.reports.tables import (
     render_html,
     render_value,
 )
+from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
+from fer_hf.evaluation.reports.run_plots import plot_comparison
+from fer_hf.evaluation.reports.run_report import RunReport
 
 _WIDTH = 120
 _NOTE = (
@@ -282,7 +282,7 @@ def _list_blocks(comparison: Comparison) -> list[Block]:
             f"{'* ' if row.run == comparison.best else ''}{row.display_name} ({_describe(row)})",
             f"{_render_count(row.num_trainable_parameters)} ({_render_time(row.train_seconds)})",
             render_value(row.train_accuracy),
-            *render_figures(row.validation, MAIN_METRICS),
+            *render_figures(row.validation, list_main_metrics()),
             render_estimate(row.test_accuracy),
             render_gaps(row.accuracy_gap, row.loss_gap),
         ]
@@ -290,7 +290,7 @@ def _list_blocks(comparison: Comparison) -> list[Block]:
     ]
     headers = [
         *("model\n(pretrained;\nfine-tuned)", "trained\n(time)", "train\naccuracy"),
-        *(one.short_title for one in MAIN_METRICS),
+        *(one.short_title for one in list_main_metrics()),
         *("test\naccuracy", "gap: acc.\n(loss)"),
     ]
     return [Table(headers, rows), _NOTE, f"Chosen (*): {comparison.reason} ({comparison.best})"]

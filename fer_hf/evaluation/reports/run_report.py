@@ -11,11 +11,7 @@ from typing import Any
 
 from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.people.human import Yardstick
-from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
-from fer_hf.evaluation.reports.plot_style import to_png
-from fer_hf.evaluation.reports.report_files import REPORT_NAME, ReportFormat, save_json
-from fer_hf.evaluation.reports.run_plots import plot_curves
-from fer_hf.evaluation.reports.tables import (
+from fer_hf.evaluation.reports.blocks import (
     Block,
     Picture,
     Table,
@@ -23,6 +19,10 @@ from fer_hf.evaluation.reports.tables import (
     render_html,
     render_value,
 )
+from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
+from fer_hf.evaluation.reports.plot_style import to_png
+from fer_hf.evaluation.reports.report_files import REPORT_NAME, ReportFormat, save_json
+from fer_hf.evaluation.reports.run_plots import plot_curves
 
 
 @dataclass(frozen=True)

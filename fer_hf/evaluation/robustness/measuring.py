@@ -8,8 +8,9 @@ Corruptions and Perturbations", ICLR 2019 (arXiv:1903.12261). Their mean corrupt
 relative to AlexNet's on ImageNet; this is the accuracy itself, averaged in the same way.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -155,10 +156,9 @@ def measure_robustness(
             f"{batch_size}, expected 1 or more of each. Name what to measure."
         )
     label_ids = np.asarray(labels)
-    conditions = [(name, strength) for name in corruptions for strength in strengths]
     # Whether each answer is right; the first row is that of the pictures as they are.
-    right = np.empty((1 + len(conditions), len(label_ids)))
-    changing = set()
+    right = np.empty((1 + len(corruptions) * len(strengths), len(label_ids)))
+    changing: set[str] = set()
     report = on_progress or (lambda num_scored: None)
     for start in range(0, len(label_ids), batch_size):
         rows = slice(start, start + batch_size)
@@ -166,22 +166,15 @@ def measure_robustness(
         originals = list(map(_identify, batch))
         right[0, rows] = Predictions.check(classify(batch), label_ids[rows]).is_right
         report(len(batch))
-        for condition, (name, strength) in enumerate(conditions, start=1):
+        for condition, (name, strength) in enumerate(product(corruptions, strengths), start=1):
             worse = [corrupt(picture, name, strength) for picture in batch]
-            if list(map(_identify, worse)) == originals:
-                right[condition, rows] = right[0, rows]
-            else:
+            right[condition, rows] = right[0, rows]
+            if list(map(_identify, worse)) != originals:
+                changing.add(name)
                 found = Predictions.check(classify(worse), label_ids[rows])
                 right[condition, rows] = found.is_right
-                changing.add(name)
             report(len(batch))
-    per_corruption = right[1:].reshape(len(corruptions), len(strengths), -1)
-    corrupted = {
-        name: answers
-        for name, answers in zip(corruptions, per_corruption, strict=True)
-        if name in changing
-    }
-    return _summarise(right[:1], corrupted, label_ids, corruptions, strengths)
+    return _summarise(right, label_ids, corruptions, strengths, changing)
 
 
 def _identify(picture: Image.Image) -> tuple[str, tuple[int, int], bytes]:
@@ -190,15 +183,18 @@ def _identify(picture: Image.Image) -> tuple[str, tuple[int, int], bytes]:
 
 
 def _summarise(
-    clean: npt.NDArray[np.float64],
-    corrupted: Mapping[str, npt.NDArray[np.float64]],
+    right: npt.NDArray[np.float64],
     label_ids: npt.NDArray[np.int64],
     corruptions: Sequence[str],
     strengths: Sequence[int],
+    changing: Collection[str],
 ) -> Robustness:
+    per_corruption = right[1:].reshape(len(corruptions), len(strengths), -1)
+    answers = zip(corruptions, per_corruption, strict=True)
+    corrupted = {name: found for name, found in answers if name in changing}
     is_label = label_ids[:, None] == np.unique(label_ids)
     draws = resample_counts(np.ones(len(is_label), dtype=np.int64), np.random.default_rng(0))
-    as_they_are = _measure(clean, is_label, draws)
+    as_they_are = _measure(right[:1], is_label, draws)
     mean = UNDEFINED, UNDEFINED
     if corrupted:
         # All corruptions have equally many strengths, so this is the mean of their means.
@@ -212,7 +208,7 @@ def _summarise(
         mean_corrupted_accuracy=mean[0],
         mean_corrupted_balanced_accuracy=mean[1],
         per_corruption={
-            name: _measure(right, is_label, draws) for name, right in corrupted.items()
+            name: _measure(found, is_label, draws) for name, found in corrupted.items()
         },
         unchanged=[name for name in corruptions if name not in corrupted],
     )

@@ -13,6 +13,7 @@ from fer_hf.evaluation.metrics.intervals import UNDEFINED, Estimate, estimate_sh
 from fer_hf.evaluation.metrics.not_sure import NotSure, soften_scores
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
 from fer_hf.evaluation.metrics.slices import Slice
+from fer_hf.evaluation.reports.blocks import render_estimate
 from fer_hf.evaluation.reports.checkpoint_figures import (
     Mistake,
     compare_with_crowd,
@@ -28,7 +29,6 @@ from fer_hf.evaluation.reports.checkpoint_report import (
 )
 from fer_hf.evaluation.reports.checkpoint_sections import build_confusions
 from fer_hf.evaluation.reports.run_report import load_report
-from fer_hf.evaluation.reports.tables import render_estimate
 from fer_hf.evaluation.robustness.measuring import CorruptedAccuracy, Robustness
 
 NAMES = ["anger", "fear", "happy", "sad"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_hf.evaluation.reports.blocks import render
 from fer_hf.evaluation.reports.checkpoint_sections import build_robustness
 from fer_hf.evaluation.reports.evaluation_plots import plot_robustness
 from fer_hf.evaluation.reports.report_files import rebuild
-from fer_hf.evaluation.reports.tables import render
 from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.evaluation.robustness.measuring import (
     Robustness,

@@ -20,8 +20,6 @@ from fer_hf.evaluation.metrics.metric import Metric
 
 WIDTH = 90
 MISSING = "–"
-MAIN_METRICS = tuple(metric for metric in METRICS if not metric.is_secondary)
-"""What every table of models has a column for, in this order."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +180,11 @@ def render_estimate(
     # z: no minus before a zero.
     low, high = (f"{scale * bound:z.{digits}f}" for bound in (estimate.low, estimate.high))
     return f"{scale * estimate.value:{sign}z.{digits}f}{unit} ({low}{to}{high})"
+
+
+def list_main_metrics() -> list[Metric]:
+    """List what every table of models has a column for, in this order."""
+    return [metric for metric in METRICS if not metric.is_secondary]
 
 
 def render_figures(

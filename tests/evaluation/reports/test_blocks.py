@@ -3,7 +3,7 @@
 import pytest
 
 from fer_hf.evaluation.metrics.intervals import UNDEFINED, Estimate
-from fer_hf.evaluation.reports.tables import (
+from fer_hf.evaluation.reports.blocks import (
     Picture,
     Section,
     Table,
