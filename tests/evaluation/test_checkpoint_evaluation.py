@@ -383,7 +383,7 @@ def test_a_label_that_the_model_lacks_is_refused_by_name(baseline_run, folders, 
     assert evaluate(baseline_run, folders, "--split", "all") == 2
     (line,) = [row for row in capsys.readouterr().err.splitlines() if "error" in row]
     assert "10 pictures labelled 'bored'" in line
-    assert "evaluate a model that knows the label" in line
+    assert "evaluate a model that has the label" in line
 
 
 @pytest.mark.parametrize(

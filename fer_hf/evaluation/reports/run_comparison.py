@@ -290,7 +290,7 @@ def _list_blocks(comparison: Comparison) -> list[Block]:
     ]
     headers = [
         *("model\n(pretrained;\nfine-tuned)", "trained\n(time)", "train\naccuracy"),
-        *(one.short_title for one in list_main_metrics()),
+        *(one.short_title.replace(" ", "\n") for one in list_main_metrics()),
         *("test\naccuracy", "gap: acc.\n(loss)"),
     ]
     return [Table(headers, rows), _NOTE, f"Chosen (*): {comparison.reason} ({comparison.best})"]

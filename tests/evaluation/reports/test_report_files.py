@@ -113,5 +113,5 @@ def test_an_added_metric_shows_in_every_rendering(top2):
         run._repr_html_(),
     ):
         assert top2.title in text
-    assert top2.short_title in render_comparison(found["Comparison"])
+    assert top2.short_title in render_comparison(found["Comparison"], "markdown")
     assert top2.short_title in render_paired_comparison(found["PairedComparison"])
