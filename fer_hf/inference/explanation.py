@@ -1,7 +1,4 @@
-"""Where in a picture the evidence for a label lies: Grad-CAM heat maps.
-
-A room of its own because it needs gradients and the network's parts, where scoring needs neither.
-"""
+"""Where in a picture the evidence for a label lies: Grad-CAM heat maps, which need torch."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +11,8 @@ from PIL import Image, ImageOps
 
 from fer_hf.data.pictures import to_rgb
 from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.networks import TorchNetwork
+from fer_hf.inference.preprocessing import is_squashed
 
 if TYPE_CHECKING:
     import torch
@@ -28,14 +27,14 @@ COLORMAP = "inferno"
 def compute_heat_map(
     classifier: ExpressionClassifier, picture: Image.Image, label: str
 ) -> npt.NDArray[np.float32]:
-    """Show what in a picture speaks for a label: Grad-CAM on the network's last feature map.
+    """Show which parts of a picture speak for a label: Grad-CAM on the network's last feature map.
 
     The mean over the picture and its mirror image. Threads may share the classifier: no hook is
     set, and no gradient is left behind.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    Localization", ICCV 2017; of the label's log-odds where the paper takes its logit, so that what
-    speaks for all labels alike does not count.
+    Localization", ICCV 2017; of the label's log-odds where the paper takes its logit, so that
+    evidence for all labels alike does not count.
 
     Args:
         classifier: On torch, with a convolutional timm backbone or the baseline CNN.
@@ -43,8 +42,8 @@ def compute_heat_map(
         label: One of `classifier.label_names`, not necessarily the top one.
 
     Returns:
-        Shape (H, W) of the upright picture, 0–1: 1 where most speaks for the label, all 0 if
-        nothing does.
+        Shape (H, W) of the upright picture, 0–1: 1 where the evidence is strongest, all 0 if there
+        is none.
 
     Raises:
         ValueError: There is no such label, or the network is exported, has no feature map, or does
@@ -85,9 +84,6 @@ def render_heat_map(picture: Image.Image, heat_map: npt.NDArray[np.floating]) ->
 
 
 def _get_model(classifier: ExpressionClassifier) -> "PreTrainedModel":
-    # Torch takes seconds to import, and who asks for a heat map has already waited for it.
-    from fer_hf.inference.networks import TorchNetwork
-
     network = classifier.network
     if not isinstance(network, TorchNetwork):
         raise ValueError(
@@ -95,9 +91,7 @@ def _get_model(classifier: ExpressionClassifier) -> "PreTrainedModel":
             "torch. Open the checkpoint with backend='torch'."
         )
     timm_settings = network.config.get("pretrained_cfg")
-    if timm_settings and not (
-        timm_settings.get("crop_mode") == "squash" and timm_settings.get("crop_pct") == 1
-    ):
+    if timm_settings and not is_squashed(timm_settings):
         raise ValueError(
             f"The checkpoint prepares its pictures by {timm_settings!r}, expected the whole "
             "picture squashed to one size. Fine-tune it with fer_hf."

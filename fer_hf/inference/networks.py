@@ -76,10 +76,7 @@ def open_network(model_name_or_path: str, revision: str | None, backend: str) ->
 
 
 class TorchNetwork:
-    """A `Network` as transformers opens it.
-
-    Attributes:
-        model: The network itself, in eval mode.
+    """A `Network` as transformers opens it; `model` is the network itself, in eval mode.
 
     Raises:
         ValueError: It is not an image classifier.
@@ -113,11 +110,6 @@ class OnnxNetwork:
 
     It uses every core, or as many as the environment's OMP_NUM_THREADS says, as torch does.
 
-    Args:
-        model_name_or_path: Checkpoint folder or Hub id.
-        revision: Branch, tag or commit on the Hub.
-        file: Which of the exported networks, `MODEL_FILE` or `QUANTIZED_FILE`.
-
     Raises:
         ModuleNotFoundError: onnxruntime is not installed.
         FileNotFoundError: The folder lacks the exported network.
@@ -129,7 +121,14 @@ class OnnxNetwork:
     def __init__(
         self, model_name_or_path: str, *, revision: str | None = None, file: str = MODEL_FILE
     ) -> None:
-        folder = _locate(model_name_or_path, revision, file)
+        folder = Path(locate_model(model_name_or_path))
+        if not folder.is_dir():
+            folder = _fetch(model_name_or_path, revision, file)
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"Checkpoint {model_name_or_path!r} has no `{file}`, expected an exported one. "
+                f"On a machine with torch, run: fer-hf export {model_name_or_path}"
+            )
         self.config = read_json(folder / CONFIG_FILE)
         self.preprocess = read_preprocessing(folder)
         self._session = _open_session(folder / file)
@@ -137,25 +136,12 @@ class OnnxNetwork:
         if NUM_PARAMETERS_KEY not in metadata:
             raise ValueError(
                 f"The network {file!r} of {model_name_or_path!r} was written by another exporter, "
-                "expected one that fer_hf has checked. Run: fer-hf export " + model_name_or_path
+                f"expected one that fer_hf has checked. Run: fer-hf export {model_name_or_path}"
             )
         self.num_parameters = int(metadata[NUM_PARAMETERS_KEY])
 
     def compute_logits(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: D102
         return self._session.run(["logits"], {"pixel_values": pixel_values})[0]
-
-
-def _locate(model_name_or_path: str, revision: str | None, file: str) -> Path:
-    """Return the folder of a checkpoint that holds the exported network."""
-    folder = Path(locate_model(model_name_or_path))
-    if not folder.is_dir():
-        folder = _fetch(model_name_or_path, revision, file)
-    if not (folder / file).is_file():
-        raise FileNotFoundError(
-            f"Checkpoint {model_name_or_path!r} has no `{file}`, expected an exported checkpoint. "
-            f"On a machine with torch, run: fer-hf export {model_name_or_path}"
-        )
-    return folder
 
 
 def _fetch(repo_id: str, revision: str | None, file: str) -> Path:
@@ -168,8 +154,8 @@ def _fetch(repo_id: str, revision: str | None, file: str) -> Path:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=wanted))
     except HFValidationError:
         raise FileNotFoundError(
-            f"There is no folder {repo_id!r}, and it is no Hub id. Expected a checkpoint folder or "
-            "a Hub id like 'you/your-fer'. Check the path."
+            f"There is no folder {repo_id!r}, and it is not a Hub id. Expected a checkpoint folder "
+            "or a Hub id like 'you/your-fer'. Check the path."
         ) from None
     except OSError as error:
         raise OSError(

@@ -1,7 +1,6 @@
 """A checkpoint's preprocessing without torch: the same numbers from numpy and Pillow.
 
-A room of its own because it is read from the checkpoint's files by whoever serves an exported
-network, in Python and in the browser.
+Whoever serves an exported network reads it from the checkpoint's files, in Python or a browser.
 """
 
 import json
@@ -22,15 +21,15 @@ Levels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a checkpoint wants its pictures: squashed whole to one size, then normalised.
+    """How a checkpoint prepares its pictures: squashed whole to one size, then normalised.
 
     Attributes:
         width: Of the network's input, in pixels.
-        height: The same.
+        height: Likewise.
         resample: `BILINEAR` or `BICUBIC`, of `PIL.Image.Resampling`; both with antialiasing.
         mean: Of each channel, subtracted from levels of 0–1.
-        std: Of each channel, what is left is divided by it.
-        resizer: Whose roundings: the timm wrapper resizes with `pillow`, transformers' own image
+        std: Of each channel, divides the difference.
+        resizer: Whose rounding: the timm wrapper resizes with `pillow`, transformers' own image
             processors with `torchvision`. They differ by one level in some pixels.
     """
 
@@ -57,11 +56,11 @@ class Preprocessing:
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
-    """Read how a checkpoint folder wants its pictures, from the file transformers reads it from.
+    """Read how a checkpoint folder prepares its pictures, from the file that transformers reads.
 
     Raises:
         ValueError: In another way than squashed whole to one size and normalised.
-        OSError: Neither file says it.
+        OSError: The file is missing.
     """
     timm_settings = read_json(folder / CONFIG_FILE).get("pretrained_cfg")
     settings = timm_settings or read_json(folder / PROCESSOR_FILE)
@@ -78,9 +77,14 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     return found
 
 
+def is_squashed(timm_settings: dict[str, Any]) -> bool:
+    """Return whether a timm network sees the whole picture, squashed to one size."""
+    return timm_settings.get("crop_mode") == "squash" and timm_settings.get("crop_pct") == 1
+
+
 def _read_timm(settings: dict[str, Any]) -> Preprocessing | None:
     _, height, width = settings["input_size"]
-    if settings["crop_mode"] != "squash" or settings["crop_pct"] != 1:
+    if not is_squashed(settings):
         return None
     resample = Image.Resampling[settings["interpolation"].upper()]
     mean, std = tuple(settings["mean"]), tuple(settings["std"])
@@ -88,13 +92,12 @@ def _read_timm(settings: dict[str, Any]) -> Preprocessing | None:
 
 
 def _read_processor(settings: dict[str, Any]) -> Preprocessing | None:
-    height, width = settings["size"]["height"], settings["size"]["width"]
     steps = [settings[f"do_{step}"] for step in ("resize", "rescale", "normalize")]
     if not all(steps) or settings.get("do_center_crop") or settings["rescale_factor"] != 1 / 255:
         return None
-    resample = Image.Resampling(settings["resample"])
+    size, resample = settings["size"], Image.Resampling(settings["resample"])
     mean, std = tuple(settings["image_mean"]), tuple(settings["image_std"])
-    return Preprocessing(width, height, resample, mean, std, "torchvision")
+    return Preprocessing(size["width"], size["height"], resample, mean, std, "torchvision")
 
 
 def resize_as_torchvision(
@@ -149,10 +152,6 @@ def _compute_shares(
     return shares
 
 
-def _weigh_linearly(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return (1 - distance).clip(0)
-
-
 def _weigh_cubically(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Weigh as Keys, "Cubic convolution interpolation", 1981, does, with a = −0.5."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
@@ -161,7 +160,7 @@ def _weigh_cubically(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float6
 
 
 _FILTERS: dict[Image.Resampling, tuple[int, Callable[[npt.NDArray], npt.NDArray]]] = {
-    Image.Resampling.BILINEAR: (1, _weigh_linearly),
+    Image.Resampling.BILINEAR: (1, lambda distance: (1 - distance).clip(0)),
     Image.Resampling.BICUBIC: (2, _weigh_cubically),
 }
 """How many output pixels a filter reaches to either side, and how it weighs by distance."""
@@ -173,7 +172,7 @@ def read_label_names(config: dict[str, Any]) -> list[str]:
     Raises:
         ValueError: There are none.
     """
-    # The timm wrapper has them in timm's words.
+    # The timm wrapper uses timm's name for them.
     if names := config.get("label_names"):
         return list(names)
     if id2label := config.get("id2label"):

@@ -227,7 +227,7 @@ def test_a_checkpoint_without_names_of_labels_is_refused(checkpoint):
 
 
 def test_what_is_neither_a_folder_nor_on_the_hub_is_refused():
-    with pytest.raises(FileNotFoundError, match="There is no folder 'no/such/run', and it is no"):
+    with pytest.raises(FileNotFoundError, match="There is no folder 'no/such/run', and it is not"):
         OnnxNetwork("no/such/run")
     with pytest.raises(OSError, match="Could not load model 'nobody/nothing'"):
         OnnxNetwork("nobody/nothing")
