@@ -203,7 +203,7 @@ def main() -> None:
     detectors = {
         "YuNet": yunet,
         "haar": load_detector("haar"),
-        "haar, first look only": load_detector("haar", thorough=False),
+        "haar, first pass only": load_detector("haar", thorough=False),
         "one cascade as in OpenCV's tutorial": PlainHaar(),
     }
     found, faces = measure_detectors(detectors, photos, truths, held_out)

@@ -33,8 +33,8 @@ from fer_hf.faces.reading import FaceReader, FaceReading
 from fer_hf.faces.tracking import FaceTracker
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.video import VideoResult, analyse_video
-from fer_hf.video.annotation import render_annotation
 from fer_hf.video.frames import VideoLimits, open_video
+from fer_hf.video.outputs import render_annotation
 
 WIDTH, HEIGHT, FRAME_RATE, FACE = 1280, 720, 30, 300
 MOMENTS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -43,7 +43,7 @@ EMOTIONS = tuple(EMOTION_ACTION_UNITS)
 STAGES = {
     "decode, scale": [("frames.py", "_decode"), ("frames.py", "_to_yuv")],
     "find faces, score them": [("reading.py", "__call__")],
-    "draw": [("annotation.py", "render_annotation"), ("annotation.py", "lay_over")],
+    "draw": [("outputs.py", "render_annotation"), ("outputs.py", "lay_over")],
     "encode": [("outputs.py", "write")],
 }
 
@@ -120,7 +120,7 @@ def measure_drawing(video: Path, label_names: list[str], num: int = 50) -> Table
 
     calls: dict[str, Callable[[], object]] = {
         "to RGB, draw, and back": draw_in_rgb,
-        "`Annotation.lay_over`": lambda: annotation.lay_over(frame.yuv),
+        "`lay_over`": lambda: annotation(frame.yuv),
         "`render_annotation`, once a detection": lambda: render_annotation(tracked, frame.size),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}

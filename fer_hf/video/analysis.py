@@ -11,9 +11,13 @@ import numpy.typing as npt
 
 from fer_hf.faces.reading import FaceReader
 from fer_hf.faces.tracking import FaceTracker
-from fer_hf.video.annotation import Annotation, render_annotation
-from fer_hf.video.frames import Frame, VideoLimits, open_video
-from fer_hf.video.outputs import FaceTable, open_annotated_video, plot_most_seen_face
+from fer_hf.video.frames import Frame, VideoLimits, Yuv, open_video
+from fer_hf.video.outputs import (
+    FaceTable,
+    open_annotated_video,
+    plot_most_seen_face,
+    render_annotation,
+)
 
 FILES = ("annotated.mp4", "faces.csv", "faces.parquet", "plot.png")
 
@@ -140,7 +144,7 @@ class _Annotator:
         self._reader, self._detections_per_second = reader, detections_per_second
         not_sure = reader.classifier.not_sure
         self._tracker = FaceTracker(threshold=None if not_sure is None else not_sure.threshold)
-        self._annotation: Annotation | None = None
+        self._lay_over: Callable[[Yuv], None] | None = None
         self._last_turn = -1
         self._last_luma: npt.NDArray | None = None
 
@@ -151,22 +155,22 @@ class _Annotator:
             # nothing but cuts cost six times as much.
             self.num_cuts += 1
             self._tracker.reset()
-            self._annotation = None
+            self._lay_over = None
         # Turns are counted from the first frame on, so that they do not drift with frame times.
         turn = int(frame.seconds * self._detections_per_second + 1e-6)
         is_detection = turn > self._last_turn
         if is_detection:
             self._detect(frame)
             self._last_turn = turn
-        if self._annotation:
-            self._annotation.lay_over(frame.yuv)
+        if self._lay_over:
+            self._lay_over(frame.yuv)
         return is_detection
 
     def _detect(self, frame: Frame) -> None:
         (readings,) = self._reader([frame.to_picture()])
         tracked = self._tracker.update(frame.seconds, readings)
         self.table.add(frame, tracked)
-        self._annotation = render_annotation(tracked, frame.size)
+        self._lay_over = render_annotation(tracked, frame.size) if tracked else None
         self.num_detections += 1
         self.num_faces = max([self.num_faces, *(one.number for one in tracked)])
 

@@ -1,4 +1,10 @@
-"""What an analysis leaves on disk: the annotated video, the table of faces, and its plot."""
+"""What an analysis leaves on disk: the annotated video, the table of faces, and its plot.
+
+Boxes and labels are drawn once for each detection, and laid over every frame until the next. They
+are drawn on RGB pictures, which frames are not: so they are drawn on black and on white, and the
+two drawings tell what any frame below would become, the two-background matte of A. R. Smith and
+J. F. Blinn, Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -14,10 +21,12 @@ import pyarrow.parquet
 from av.video.frame import VideoFrame
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 from fer_hf.evaluation.reports.plot_style import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
+from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reading import FaceReading
-from fer_hf.video.frames import Frame, VideoFile
+from fer_hf.video.frames import Frame, VideoFile, Yuv
 
 CLOCK = Fraction(1, 90_000)
 """Unit of its times in seconds: MPEG's, in which frames of the usual rates are whole."""
@@ -27,8 +36,40 @@ SCORE_PREFIX = "score_"
 
 PAPER = "#f7f9fb"
 
+_GROUNDS = ("black", "white")
+_BLACK, _WHITE, _GREY = 16, 235, 128
+"""Y of black and of white in the limited range; U and V of both."""
+
 _LONGEST_STEP = 2.5
 """Detections more than this many usual steps apart are not joined: the face was not seen."""
+
+
+def render_annotation(
+    readings: Sequence[FaceReading], size: tuple[int, int]
+) -> Callable[[Yuv], None]:
+    """Draw boxes and labels; return what lays them over a frame of that (even) width and height."""
+    on_black, on_white = (_draw(Image.new("RGB", size, name), readings) for name in _GROUNDS)
+    width, height = size
+    # The difference between black and white shows how much is kept of any frame. U and V are the
+    # same on both: they keep what their four pixels keep on average.
+    luma = cv2.subtract(on_white[:height], on_black[:height])
+    half = cv2.resize(luma, (width // 2, height // 2), interpolation=cv2.INTER_AREA).ravel()
+    kept = np.concatenate([luma.ravel(), half, half])
+    places = np.flatnonzero(kept < _WHITE - _BLACK)
+    keep = kept[places].astype(np.float32) / (_WHITE - _BLACK)
+    ground = np.where(places < luma.size, np.float32(_BLACK), np.float32(_GREY))
+    add = on_black.ravel()[places] - keep * ground
+
+    def lay_over(yuv: Yuv) -> None:
+        values = yuv.reshape(-1)
+        values[places] = np.clip(np.rint(values[places] * keep + add), 0, 255)
+
+    return lay_over
+
+
+def _draw(ground: Image.Image, readings: Sequence[FaceReading]) -> Yuv:
+    drawn = draw_readings(ground, readings, with_scores=False)
+    return VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()
 
 
 @contextmanager

@@ -18,9 +18,8 @@ from fer_hf.faces import Face
 from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reading import FaceReading
 from fer_hf.video import analyse_video
-from fer_hf.video.annotation import render_annotation
 from fer_hf.video.frames import VideoLimits, open_video, turn_yuv
-from fer_hf.video.outputs import format_time, plot_most_seen_face
+from fer_hf.video.outputs import format_time, plot_most_seen_face, render_annotation
 
 LABELS = ["happy", "sad"]
 RATE = 15
@@ -301,11 +300,13 @@ def test_an_annotation_is_what_drawing_on_the_frame_itself_gives():
     face = FaceReading(scores, "happy", face=Face((100, 80, 200, 180), 1.0), number=3)
     drawn = draw_readings(picture, [face], with_scores=False)
     yuv = VideoFrame.from_image(picture).reformat(format="yuv420p").to_ndarray()
-    render_annotation([face], picture.size).lay_over(yuv)
+    render_annotation([face], picture.size)(yuv)
     expected = VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()
     assert np.abs(yuv[:240].astype(int) - expected[:240]).max() <= 3
     assert np.abs(yuv.astype(int) - expected).mean() < 0.2
-    assert render_annotation([], picture.size) is None
+    before = yuv.copy()
+    render_annotation([], picture.size)(yuv)
+    np.testing.assert_array_equal(yuv, before)
 
 
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
