@@ -11,8 +11,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from tabulate import tabulate
 
 from fer_hf.evaluation.metrics.evaluation import Evaluation
-from fer_hf.evaluation.metrics.intervals import Estimate, render_share
-from fer_hf.evaluation.reports.blocks import list_main_metrics, render_figures
+from fer_hf.evaluation.metrics.intervals import Estimate
+from fer_hf.evaluation.reports.blocks import list_main_metrics, render_estimate, render_figures
 from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, describe_seen
 from fer_hf.evaluation.reports.checkpoint_sections import describe_not_sure, render_worth
 from fer_hf.evaluation.reports.run_comparison import Comparison
@@ -196,8 +196,8 @@ def _build_metadata(
 def _render_headline(report: RunReport, test: Evaluation) -> str:
     tagger = next((y for y in report.yardsticks if "tagger" in y.name), None)
     if tagger is None:
-        return f"It was right on {render_share(test.accuracy)} of pictures it had not seen."
-    share = f"It agrees with the crowd on {render_share(test.accuracy)} of the test pictures"
+        return f"It was right on {render_estimate(test.accuracy)} of pictures it had not seen."
+    share = f"It agrees with the crowd on {render_estimate(test.accuracy)} of the test pictures"
     return f"{share}; one person who voted on them does on {100 * tagger.accuracy:.1f} %."
 
 
@@ -240,18 +240,18 @@ def _render_people(here: CheckpointReport | None) -> str:
         f"{100 * crowd.tagger.accuracy:.1f} % and a balanced accuracy of "
         f"{100 * crowd.tagger.balanced_accuracy:.1f} %. The model finds more than that person on "
         f"{len(above)} of {len(labels)} labels: {', '.join(above) or 'none'}. Its cross-entropy "
-        f"against all votes is {_show('nll', entropy)} nats on {crowd.num_voted_pictures:,} "
+        f"against all votes is {_render_nats(entropy)} nats on {crowd.num_voted_pictures:,} "
         "pictures, majority or not."
     )
     if fit := crowd.calibrated_on_votes:
         text += (
             " Calibrated on votes by what the config keeps for it (`fer-hf predict --crowd`), it "
-            f"is {_show('nll', fit.soft_cross_entropy)}."
+            f"is {_render_nats(fit.soft_cross_entropy)}."
         )
     if panels := crowd.panels:
         largest = panels.panels[-1]
         text += (
-            f" A panel of {largest.size} people has {_show('nll', largest.soft_cross_entropy)}. "
+            f" A panel of {largest.size} people has {_render_nats(largest.soft_cross_entropy)}. "
             f"The model is worth {render_worth(panels.worth.accuracy, panels)} people: so large a "
             "panel, taking a vote, agrees as often with the majority of the others."
         )
@@ -262,8 +262,8 @@ def _render_labels(test: Evaluation, here: CheckpointReport | None) -> str:
     crowd = here.crowd if here else None
     rows = []
     for label in test.label_names:
-        row = [label, f"{test.support[label]:,}", _show("recall", test.recall_per_label[label])]
-        row.append(_show("precision", test.precision_per_label[label]))
+        row = [label, f"{test.support[label]:,}", render_estimate(test.recall_per_label[label])]
+        row.append(render_estimate(test.precision_per_label[label]))
         if crowd:
             recall = crowd.tagger_recall_per_label[label]
             row.append("–" if recall is None else f"{100 * recall:.1f} %")
@@ -283,8 +283,8 @@ def _render_comparison(comparison: Comparison | None, report: RunReport) -> str:
                 f"**{name}**" if name == report.display_name else name,
                 row.pretrained_on,
                 row.fine_tuned,
-                render_share(row.validation_accuracy),
-                render_share(row.test_accuracy) if row.test_accuracy else "–",
+                render_estimate(row.validation_accuracy),
+                render_estimate(row.test_accuracy),
             ]
         )
     headers = ["model", "pretrained on", "fine-tuned", "accuracy on validation", "on test"]
@@ -297,8 +297,8 @@ def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
             other.data if other.split in ("test", "all") else f"{other.data}, {other.split}",
             f"{other.evaluation.num_pictures:,}",
             "not known" if other.num_seen is None else f"{other.num_seen:,}",
-            render_share(other.evaluation.accuracy),
-            render_share(other.evaluation.balanced_accuracy),
+            render_estimate(other.evaluation.accuracy),
+            render_estimate(other.evaluation.balanced_accuracy),
         ]
         for other in others
     ]
@@ -372,7 +372,5 @@ def _render_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 
-def _show(metric: str, estimate: Estimate) -> str:
-    if metric != "nll":
-        return render_share(estimate)
-    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
+def _render_nats(estimate: Estimate) -> str:
+    return render_estimate(estimate, is_share=False)

@@ -66,7 +66,7 @@ def render_figures(name: str, model: str) -> str:
         model: Its folder, its Hub id, or the name of the model in the box.
     """
     # Its plots take a second to import, and the page is there before.
-    from fer_hf.evaluation.metrics.intervals import render_share
+    from fer_hf.evaluation.reports.blocks import render_estimate
     from fer_hf.evaluation.reports.run_report import load_report
 
     title = f"## How good {name} is"
@@ -85,13 +85,13 @@ def render_figures(name: str, model: str) -> str:
         f" One of the people who voted on them: on {100 * tagger.accuracy:.1f} %." if tagger else ""
     )
     rows = [
-        [label, f"{test.support[label]:,}", render_share(recall)]
+        [label, f"{test.support[label]:,}", render_estimate(recall)]
         for label, recall in test.recall_per_label.items()
     ]
     headers = ["label", "pictures", "share found (95 % interval)"]
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
     return (
         f"{title}\n\nOn the {test.num_pictures:,} pictures of the {split} split of {report.data} "
-        f"it is right on {render_share(test.accuracy)}; averaged over the labels, on "
-        f"{render_share(test.balanced_accuracy)}.{people}\n\n{table}"
+        f"it is right on {render_estimate(test.accuracy)}; averaged over the labels, on "
+        f"{render_estimate(test.balanced_accuracy)}.{people}\n\n{table}"
     )

@@ -104,11 +104,3 @@ def resample_counts(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> 
     total = int(counts.sum())
     draws = rng.multinomial(total, counts.ravel() / total, size=NUM_RESAMPLES)
     return draws.reshape(NUM_RESAMPLES, *counts.shape)
-
-
-def render_share(estimate: Estimate) -> str:
-    """Write a share of 0–1 as per cent with its interval; a dash where it is not known."""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return "–"
-    value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.1f} % ({low:.1f}–{high:.1f})"
