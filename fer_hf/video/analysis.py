@@ -19,7 +19,12 @@ from fer_hf.video.outputs import (
     render_annotation,
 )
 
-FILES = ("annotated.mp4", "faces.csv", "faces.parquet", "plot.png")
+FILES = {
+    "annotated": "annotated.mp4",
+    "csv": "faces.csv",
+    "parquet": "faces.parquet",
+    "plot": "plot.png",
+}
 
 MIN_CUT_DIFFERENCE = 30.0
 """Mean change of brightness from one frame to the next, of 0–255, that is a cut."""
@@ -94,8 +99,7 @@ def analyse_video(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be read as a video, it is beyond a limit, or `detections_per_second`
-            is not above 0.
+        ValueError: It cannot be read as a video, a limit is exceeded, or a setting is out of range.
 
     Example:
         >>> from fer_hf import FaceReader
@@ -110,22 +114,19 @@ def analyse_video(
     limits, output = VideoLimits(max_seconds, max_pixels, max_frames), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as folder:
-        annotated, csv, parquet, plot = (Path(folder, name) for name in FILES)
-        annotator = _Annotator(reader, detections_per_second)
-        with open_video(path, limits) as video, open_annotated_video(annotated, video) as write:
+        files = {kind: Path(folder, name) for kind, name in FILES.items()}
+        annotator = _Annotator(reader, detections_per_second, progress)
+        with (
+            open_video(path, limits) as video,
+            open_annotated_video(files["annotated"], video) as write,
+        ):
             for frame in video:
-                is_detection = annotator.annotate(frame)
+                annotator.annotate(frame)
                 write(frame)
-                if is_detection and progress:
-                    progress(frame.share)
-        table = annotator.table.save(csv, parquet)
-        figure = plot_most_seen_face(table, frame.seconds, detections_per_second)
-        figure.savefig(plot)
+        table = annotator.table.save(files["csv"], files["parquet"])
+        plot_most_seen_face(table, frame.seconds, detections_per_second).savefig(files["plot"])
         return VideoResult(
-            annotated=annotated.replace(output / annotated.name),
-            csv=csv.replace(output / csv.name),
-            parquet=parquet.replace(output / parquet.name),
-            plot=plot.replace(output / plot.name),
+            **{kind: file.replace(output / file.name) for kind, file in files.items()},
             seconds=frame.seconds,
             num_frames=frame.number + 1,
             num_detections=annotator.num_detections,
@@ -138,18 +139,24 @@ def analyse_video(
 class _Annotator:
     """Detects faces in some frames, and annotates all of them in their order."""
 
-    def __init__(self, reader: FaceReader, detections_per_second: float) -> None:
+    def __init__(
+        self,
+        reader: FaceReader,
+        detections_per_second: float,
+        progress: Callable[[float], None] | None,
+    ) -> None:
         self.table = FaceTable(reader.label_names)
         self.num_detections = self.num_faces = self.num_cuts = 0
-        self._reader, self._detections_per_second = reader, detections_per_second
+        self._reader, self._progress = reader, progress
+        self._detections_per_second = detections_per_second
         not_sure = reader.classifier.not_sure
         self._tracker = FaceTracker(threshold=None if not_sure is None else not_sure.threshold)
         self._lay_over: Callable[[Yuv], None] | None = None
         self._last_turn = -1
         self._last_luma: npt.NDArray | None = None
 
-    def annotate(self, frame: Frame) -> bool:
-        """Draw the last faces on a frame; return whether they were detected in this one."""
+    def annotate(self, frame: Frame) -> None:
+        """Draw the faces on a frame that were detected last, perhaps in this one."""
         if self._is_cut(frame):
             # The boxes belong to the scene before; a detection out of turn would make films of
             # nothing but cuts cost six times as much.
@@ -158,13 +165,11 @@ class _Annotator:
             self._lay_over = None
         # Turns are counted from the first frame on, so that they do not drift with frame times.
         turn = int(frame.seconds * self._detections_per_second + 1e-6)
-        is_detection = turn > self._last_turn
-        if is_detection:
+        if turn > self._last_turn:
             self._detect(frame)
             self._last_turn = turn
         if self._lay_over:
             self._lay_over(frame.yuv)
-        return is_detection
 
     def _detect(self, frame: Frame) -> None:
         (readings,) = self._reader([frame.to_picture()])
@@ -173,6 +178,8 @@ class _Annotator:
         self._lay_over = render_annotation(tracked, frame.size) if tracked else None
         self.num_detections += 1
         self.num_faces = max([self.num_faces, *(one.number for one in tracked)])
+        if self._progress:
+            self._progress(frame.share)
 
     def _is_cut(self, frame: Frame) -> bool:
         luma = cv2.resize(frame.luma, _CUT_SIZE, interpolation=cv2.INTER_AREA)
