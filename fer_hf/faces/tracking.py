@@ -25,6 +25,7 @@ class _Track:
     led_at: float
 
 
+@dataclass(kw_only=True, eq=False)
 class FaceTracker:
     """Follows the faces of one stream of pictures.
 
@@ -32,7 +33,7 @@ class FaceTracker:
     smoothed with a time constant, so that the frame rate does not matter, and the label that is
     shown changes only for a rival that leads clearly or lastingly.
 
-    Args:
+    Attributes:
         threshold: Below this top score a label is not shown, 0–1; None where the checkpoint does
             not say.
         min_iou: Boxes that overlap less are not the same face, above 0 and up to 1.
@@ -48,27 +49,24 @@ class FaceTracker:
         ValueError: A setting is out of its range.
     """
 
-    def __init__(
-        self,
-        *,
-        threshold: float | None = None,
-        min_iou: float = 0.2,
-        max_gap: float = 1.0,
-        time_constant: float = 0.4,
-        margin: float = 0.15,
-        patience: float = 0.6,
-        exit_margin: float = 0.1,
-    ) -> None:
-        if not 0 < min_iou <= 1:
-            raise ValueError(f"`min_iou` is {min_iou}, expected above 0 and up to 1. Pass 0.2.")
-        durations = {"max_gap": max_gap, "time_constant": time_constant, "patience": patience}
-        for name, value in {**durations, "margin": margin, "exit_margin": exit_margin}.items():
-            if not value >= 0:
-                raise ValueError(f"`{name}` is {value}, expected 0 or more. Leave it out.")
-        self._enter = 0.0 if threshold is None else threshold
-        self._exit = self._enter - exit_margin
-        self._min_iou, self._max_gap, self._time_constant = min_iou, max_gap, time_constant
-        self._margin, self._patience = margin, patience
+    threshold: float | None = None
+    min_iou: float = 0.2
+    max_gap: float = 1.0
+    time_constant: float = 0.4
+    margin: float = 0.15
+    patience: float = 0.6
+    exit_margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_iou <= 1:
+            raise ValueError(
+                f"`min_iou` is {self.min_iou}, expected above 0 and up to 1. Pass 0.2."
+            )
+        for name in ("max_gap", "time_constant", "margin", "patience", "exit_margin"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"`{name}` is {getattr(self, name)}, expected 0 or more. Leave it out."
+                )
         self._tracks: list[_Track] = []
         self._last_number = 0
         self._now = -math.inf
@@ -89,11 +87,11 @@ class FaceTracker:
                 "`reset` before a new stream."
             )
         self._now = time_seconds
-        known = [t for t in self._tracks if time_seconds - t.seen_at <= self._max_gap]
+        known = [t for t in self._tracks if time_seconds - t.seen_at <= self.max_gap]
         matches = match_boxes(
             [track.reading.face.box for track in known],
             [reading.face.box for reading in readings],
-            min_iou=self._min_iou,
+            min_iou=self.min_iou,
         )
         track_of = {row: known[track] for track, row in matches}
         seen = [self._follow(track_of.get(row), reading) for row, reading in enumerate(readings)]
@@ -115,7 +113,7 @@ class FaceTracker:
         # The exponential moving average of unevenly spaced values, new ones taken to hold since the
         # last (A. Eckner, Algorithms for Unevenly Spaced Time Series, 2019, section 4).
         old, elapsed = track.reading, self._now - track.seen_at
-        share = 1 - math.exp(-elapsed / self._time_constant) if self._time_constant else 1.0
+        share = 1 - math.exp(-elapsed / self.time_constant) if self.time_constant else 1.0
         scores = _mix(old.scores, new.scores, share)
         crowd = new.crowd_scores and _mix(old.crowd_scores or {}, new.crowd_scores, share)
         smoothed = replace(new, scores=scores, crowd_scores=crowd, number=old.number)
@@ -125,10 +123,11 @@ class FaceTracker:
 
     def _choose_label(self, new: FaceReading, shown: str | None, led_at: float) -> str | None:
         top, scores = new.top_label, new.scores
-        if scores[top] < (self._enter if shown is None else self._exit):
+        lowest = (self.threshold or 0.0) - (0.0 if shown is None else self.exit_margin)
+        if scores[top] < lowest:
             return None
-        is_level = shown is not None and scores[top] - scores[shown] < self._margin
-        return shown if is_level and self._now - led_at < self._patience else top
+        is_level = shown is not None and scores[top] - scores[shown] < self.margin
+        return shown if is_level and self._now - led_at < self.patience else top
 
 
 def _mix(old: dict[str, float], new: dict[str, float], share: float) -> dict[str, float]:

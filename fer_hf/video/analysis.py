@@ -140,15 +140,11 @@ class _Annotator:
     """Detects faces in some frames, and annotates all of them in their order."""
 
     def __init__(
-        self,
-        reader: FaceReader,
-        detections_per_second: float,
-        progress: Callable[[float], None] | None,
+        self, reader: FaceReader, rate: float, progress: Callable[[float], None] | None
     ) -> None:
         self.table = FaceTable(reader.label_names)
         self.num_detections = self.num_faces = self.num_cuts = 0
-        self._reader, self._progress = reader, progress
-        self._detections_per_second = detections_per_second
+        self._reader, self._rate, self._progress = reader, rate, progress
         not_sure = reader.classifier.not_sure
         self._tracker = FaceTracker(threshold=None if not_sure is None else not_sure.threshold)
         self._lay_over: Callable[[Yuv], None] | None = None
@@ -164,7 +160,7 @@ class _Annotator:
             self._tracker.reset()
             self._lay_over = None
         # Turns are counted from the first frame on, so that they do not drift with frame times.
-        turn = int(frame.seconds * self._detections_per_second + 1e-6)
+        turn = int(frame.seconds * self._rate + 1e-6)
         if turn > self._last_turn:
             self._detect(frame)
             self._last_turn = turn
