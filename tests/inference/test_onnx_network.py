@@ -154,6 +154,17 @@ sys.exit(main(["predict", sys.argv[1], "--model", sys.argv[2], "--json"]))
     assert json.loads(run_without_torch(program, face, checkpoint))["scores"] == found
 
 
+def test_what_serves_imports_nothing_that_learns():
+    program = """
+import sys
+import fer_hf.faces.overlay, fer_hf.faces.tracking, fer_hf.inference.explanation
+from fer_hf import ExpressionClassifier, FaceReader, analyse_video, find_faces
+print(sorted(sys.modules.keys() & {"torch", "transformers", "datasets", "timm"}))
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert shown.stdout == "[]\n", shown.stderr
+
+
 def test_without_torch_the_model_in_the_box_asks_to_be_exported():
     program = """
 from fer_hf.inference.classifier import ExpressionClassifier
