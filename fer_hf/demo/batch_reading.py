@@ -1,7 +1,7 @@
-"""Many pictures at once: what is in the files a visitor sent, read face by face into a table.
+"""Many pictures at once: the files a visitor uploads, read face by face into a table.
 
 A zip is not unpacked: its pictures are read into memory one at a time, so that no name in it can
-reach the disk, and what it may hold is limited before and while it is read.
+reach the disk, and its size is limited before and while it is read.
 """
 
 import csv
@@ -31,7 +31,7 @@ _PIECE_BYTES = 1 << 16
 # Some 10,000 entries; the directory of a zip is the one part that is read as a whole.
 _MOST_DIRECTORY_BYTES = 1 << 20
 _ENCRYPTED = 0x1  # a bit of the flags
-# A zip in a zip is no picture, but is named with its fault.
+# A zip in a zip is not a picture, but is named with its fault.
 _NAMED_ENDINGS = PICTURE_ENDINGS | {".zip"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -44,7 +44,7 @@ class PictureFile:
         name: As the visitor knows it, for one in a zip behind the zip's name.
         path: The file, or the zip that it is in.
         member: Which one of the zip; None for a file of its own.
-        fault: Why it is not read; None where nothing speaks against it so far.
+        fault: Why it is not read; None if nothing is known to be wrong with it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class PictureFile:
         """Decode the picture into memory, as upright RGB.
 
         Raises:
-            ValueError: It was refused, is damaged or no picture, or has too many pixels.
+            ValueError: It was refused, is damaged, is not a picture, or has too many pixels.
         """
         if self.fault is not None:
             raise ValueError(self.fault)
@@ -93,7 +93,7 @@ class BatchRow:
 
 
 class _CautiousFile(io.FileIO):
-    """A zip that is not opened where its directory would fill the memory."""
+    """A zip that is not opened if its directory would fill the memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _MOST_DIRECTORY_BYTES:
@@ -112,7 +112,7 @@ def list_pictures_of(
 
     Returns:
         The pictures, and the names of files in zips that do not claim to be one. A zip that cannot
-        be opened and whatever in it is not read stand among the pictures with their fault.
+        be opened, and any file in it that is not read, is among the pictures with its fault.
 
     Raises:
         ValueError: No files, or more than the limits allow.
@@ -157,7 +157,7 @@ def _list_zip(path: Path) -> list[PictureFile]:
 
 
 def _is_hidden(name: str) -> bool:
-    """Say whether it is none of the visitor's own files, such as what macOS adds to zips."""
+    """Return whether it is not one of the visitor's own files, such as what macOS adds to zips."""
     parts = PurePosixPath(name).parts
     return parts[0] == "__MACOSX" or parts[-1].startswith(".") if parts else True
 

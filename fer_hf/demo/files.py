@@ -1,4 +1,4 @@
-"""The folder of what visitors upload and get back: nobody else's, and gone with the process."""
+"""The folder of what visitors upload and get back: private, and deleted with the process."""
 
 import atexit
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 _FOLDER = "GRADIO_TEMP_DIR"
-"""The variable by which Gradio is told."""
+"""The environment variable that Gradio reads."""
 
 
 def keep_files_apart() -> None:
-    """Have files kept where no other user of the machine can read, and only while we run."""
+    """Keep files where no other user of the machine can read them, and only while we run."""
     if _FOLDER not in os.environ:
         folder = os.environ[_FOLDER] = tempfile.mkdtemp(prefix="fer_hf_demo_")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""How much a visitor may ask of the demo at once, and pictures opened within that."""
+"""How much a visitor may ask of the demo at once, and pictures opened within these limits."""
 
 import io
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Limits:
         unpacked_bytes: What the pictures of a zip may take unpacked, all together.
         video_seconds: Duration of a video.
         taught_pictures: Pictures a visitor may teach with.
-        waiting_requests: Requests that wait their turn; the next visitor is told that it is busy.
+        waiting_requests: Requests that may wait; the next visitor reads that the demo is busy.
         requests_at_once: Requests of one kind that are served at the same time.
-        remembered_visitors: Sessions in memory, 0.2 MB each; a stranger's call through the API is
-            one, too, and would otherwise stay for good.
+        remembered_visitors: Sessions in memory, 0.2 MB each; every call through the API is one,
+            too, and would otherwise stay for good.
         kept_seconds: How long an upload or a result stays on the server.
     """
 
@@ -50,7 +50,7 @@ def open_picture(source: str | Path | bytes, limits: Limits) -> Image.Image:
         limits: Its `pixels` count.
 
     Raises:
-        ValueError: It is no picture, is damaged, or has too many pixels. The message names no path.
+        ValueError: It is not a picture, is damaged, or has too many pixels. The message names no path.
     """
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source

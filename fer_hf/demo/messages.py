@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 
 logger = logging.getLogger(__name__)
 
-SOMETHING_WENT_WRONG = "Something went wrong here; it was noted. The next request works again."
+SOMETHING_WENT_WRONG = "Something went wrong here, and was logged. The next request works again."
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -21,9 +21,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def show_errors(function: _Function) -> _Function:
     """Make what a function of the page raises a message in the browser.
 
-    ValueErrors and OSErrors of our own are written for people and shown as they are, and so is a
-    `gr.Error`. Of anything else the visitor learns that it happened; the log has the traceback, and
-    no picture. Signature and docstring stay, because Gradio makes the API's description of them.
+    ValueErrors and OSErrors of our own are written for people and shown unchanged, and so is a
+    `gr.Error`. Of anything else the visitor learns only that it happened; the log has the
+    traceback, and no picture. Signature and docstring stay: Gradio describes the API by them.
 
     Args:
         function: Plain or a generator.
@@ -62,7 +62,7 @@ def _errors_shown(name: str) -> Iterator[None]:
 
 
 def _is_for_people(error: Exception) -> bool:
-    """Say whether we wrote the message; the operating system's and Pillow's name server paths."""
+    """Return whether we wrote the message; those of Pillow and the system name server paths."""
     if isinstance(error, OSError):
         return error.errno is None and not isinstance(error, UnidentifiedImageError)
     return isinstance(error, ValueError)

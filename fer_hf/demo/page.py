@@ -1,4 +1,7 @@
-"""The page: its tabs in order, its look, and how it is served."""
+"""The page: its tabs in order, its look, and how it is served.
+
+A tab is a function in a module of `tabs/` and one line of `TABS`.
+"""
 
 import logging
 from typing import Any
@@ -19,7 +22,7 @@ from fer_hf.demo.theme import SCRIPT_FILE, STYLE_FILE, build_theme
 
 logger = logging.getLogger(__name__)
 
-_TABS = {
+TABS = {
     "Picture": build_picture_tab,
     "Live": build_live_tab,
     "Video": build_video_tab,
@@ -33,25 +36,25 @@ _TABS = {
 _HEADER = """\
 <header class="fer-header">
 <h1>What would people see in this face?</h1>
-<p>Finds faces and guesses which expression people would see in them, and says when it is not sure.
+<p>Finds faces, guesses which expression people would see in them, and says when it is not sure.
 An expression is not a feeling. Pictures stay on this server, and only for minutes.</p>
 </header>
 """
 
 _BETTER_DETECTOR = """\
-<p class="fer-note">Faces are found by the detector that comes along. YuNet, which misses fewer, is
-fetched by starting the page with <code>fer-hf demo --detector yunet</code>.</p>
+<p class="fer-note">Faces are found by the bundled detector. YuNet, which misses fewer, is downloaded
+if you start the page with <code>fer-hf demo --detector yunet</code>.</p>
 """
 
 _NO_ADDRESS = "Found the address of a file, expected the file itself. Upload it."
 _NOT_READABLE = (
-    "What was sent cannot be read: a damaged file, one of another kind than asked for, or one that "
-    "announces far too many pixels. Send another."
+    "This upload cannot be read: the file is damaged, of another kind than asked for, or announces "
+    "far too many pixels. Send another."
 )
 
 
 class _Page(gr.Blocks):
-    """Blocks that fetch nothing from an address, and say in a line what they cannot read."""
+    """Blocks that fetch nothing from an address, and say in one line what they cannot read."""
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
@@ -78,7 +81,7 @@ def _refuse_address(file: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_demo(models: DemoModels) -> gr.Blocks:
-    """Lay out the page; no model is opened before `launch_demo` or the first visitor does it."""
+    """Lay out the page; models are opened by `launch_demo`, or by the first visitor."""
     limits = models.limits
     with _Page(
         title="fer_hf: what would people see in this face?",
@@ -87,13 +90,13 @@ def build_demo(models: DemoModels) -> gr.Blocks:
     ) as demo:
         gr.HTML(_HEADER, padding=False)
         with gr.Tabs():
-            for name, build_tab in _TABS.items():
+            for name, build_tab in TABS.items():
                 with gr.Tab(name):
                     build_tab(models)
         if models.detector.name == "haar":
             gr.HTML(_BETTER_DETECTOR, padding=False)
     return demo.queue(
-        api_open=False,  # who calls the API waits like everybody else
+        api_open=False,  # calls through the API wait like everybody else
         max_size=limits.waiting_requests,
         default_concurrency_limit=limits.requests_at_once,
     )
@@ -107,7 +110,7 @@ def serve_demo(
     Args:
         demo: What `build_demo` returned.
         models: What it was built with.
-        host: Name or number to listen at; by default this machine alone, in a Space everybody.
+        host: Name or address to listen on; by default this machine only, in a Space everybody.
         port: By default the first free one from 7860 on.
 
     Raises:
@@ -136,7 +139,7 @@ def serve_demo(
 def launch_demo(
     demo: gr.Blocks, models: DemoModels, *, host: str | None = None, port: int | None = None
 ) -> None:
-    """Serve the page until interrupted; it is there before torch is imported.
+    """Serve the page until interrupted; it is up before torch is imported.
 
     Args:
         demo: What `build_demo` returned.

@@ -1,6 +1,6 @@
-"""What the page shows of readings, as HTML that a screen reader can read, too.
+"""How the page shows readings: HTML that a screen reader can read, too.
 
-Plain strings in and out, so that every tab shows faces alike and no browser is needed to test it.
+Plain strings in and out: every tab shows faces alike, and testing it needs no browser.
 """
 
 from collections.abc import Sequence

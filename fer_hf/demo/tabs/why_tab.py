@@ -48,8 +48,7 @@ def build_why_tab(models: DemoModels) -> None:
         """
         if picture is None:
             return None, ""
-        reader = models.reader
-        opened = open_picture(picture, models.limits)
+        reader, opened = models.reader, open_picture(picture, models.limits)
         [readings] = reader([opened], whole_picture=whole_picture)
         if not readings:
             return None, render_no_face()
