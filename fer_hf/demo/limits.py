@@ -50,7 +50,7 @@ def open_picture(source: str | Path | bytes, limits: Limits) -> Image.Image:
         limits: Its `pixels` count.
 
     Raises:
-        ValueError: It is not a picture, is damaged, or has too many pixels. The message names no path.
+        ValueError: It is not a picture, is damaged, or has too many pixels. No path is named.
     """
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source

@@ -42,8 +42,8 @@ An expression is not a feeling. Pictures stay on this server, and only for minut
 """
 
 _BETTER_DETECTOR = """\
-<p class="fer-note">Faces are found by the bundled detector. YuNet, which misses fewer, is downloaded
-if you start the page with <code>fer-hf demo --detector yunet</code>.</p>
+<p class="fer-note">Faces are found by the bundled detector. YuNet, which misses fewer, is
+downloaded if you start the page with <code>fer-hf demo --detector yunet</code>.</p>
 """
 
 _NO_ADDRESS = "Found the address of a file, expected the file itself. Upload it."

@@ -1,7 +1,7 @@
-"""A head of a visitor's own, taught with a few pictures for each label of his.
+"""A head of a visitor's own, taught with a few pictures of each label.
 
-What he gives and what is made of it lives in one `Lesson`: in memory, and in one temporary folder
-that goes with it.
+The pictures and the model live in one `Lesson`: in memory, and in a temporary folder that is
+deleted with it.
 """
 
 import io
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FEWEST_LABELS, MOST_LABELS = 2, 8
 FEWEST_PICTURES = 2
-"""Of each label: cross-validation learns from one and is asked about the other."""
+"""Of each label: cross-validation learns from one and is tested on the other."""
 
 CHECKPOINT_NAME = "my-expressions"
 
@@ -42,7 +42,7 @@ _LONGEST_SIDE = 256
 
 @dataclass(frozen=True)
 class TaughtModel:
-    """What a lesson led to.
+    """The outcome of a lesson.
 
     Attributes:
         report: Its figures are cross-validated.
@@ -71,7 +71,7 @@ class Lesson:
         self._limits = limits
         self._pictures: dict[str, list[bytes]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        # A visitor may leave while he is served: what is at work would write again what is deleted.
+        # A visitor may leave while being served: what is deleted must not be written again.
         self._lock = threading.Lock()
 
     @property
@@ -80,7 +80,7 @@ class Lesson:
         return {label: len(pictures) for label, pictures in self._pictures.items()}
 
     def add(self, label: str, files: Sequence[PictureFile]) -> list[str]:
-        """Take the face of each picture for an example of a label.
+        """Add the face of each picture as an example of a label.
 
         Returns:
             A line for each picture that was left out or has not exactly one face.
@@ -109,7 +109,7 @@ class Lesson:
             content = _encode(face)
             owner = next((name for name, kept in self._pictures.items() if content in kept), None)
             if owner is not None:
-                # Seen in one fold and asked in another, it would flatter the figures.
+                # Learnt in one fold and tested in another, it would inflate the figures.
                 note = f"left out: it is among the pictures of {owner!r}"
             else:
                 self._pictures.setdefault(label, []).append(content)
@@ -164,7 +164,7 @@ class Lesson:
             self._folder = None
 
     def _check_label(self, label: str) -> str:
-        """Return the label as it is known, whatever the case of its letters."""
+        """Return the label as it is spelled already, whatever the case of its letters."""
         label = label.strip()
         if not _LABEL.fullmatch(label):
             raise ValueError(
@@ -193,7 +193,7 @@ class Lesson:
 
 
 def cut_face(picture: Image.Image, detector: FaceDetector) -> tuple[Image.Image, str]:
-    """Return the largest face of a picture of mode RGB, or all of it, and what is to be said of it.
+    """Return the largest face of a picture of mode RGB, or all of it, with a note.
 
     Returns:
         The crop, and a note that is empty where there was exactly one face.
@@ -232,7 +232,7 @@ def build_dataset(pictures: Mapping[str, Sequence[bytes]]) -> Dataset:
 
 
 def describe_figures(report: "RunReport") -> str:
-    """Say in Markdown how good the head is, on pictures it had not seen, and against a guess."""
+    """Describe in Markdown how good the head is on unseen pictures, and against a guess."""
     measured, guess = report.evaluations["validation"], report.yardsticks[0]
     accuracy = measured.accuracy
     if accuracy.value is None or accuracy.low is None or accuracy.high is None:

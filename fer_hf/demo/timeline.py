@@ -35,7 +35,7 @@ class Timeline:
         self._moments: deque[tuple[float, list[FaceReading]]] = deque(maxlen=points)
 
     def add(self, time_seconds: float, tracked: Sequence[FaceReading]) -> None:
-        """Add what `FaceTracker.update` returned, and let go of what is too old."""
+        """Add what `FaceTracker.update` returned, and drop what is too old."""
         if self._moments and time_seconds - self._moments[-1][0] < self._spacing:
             return
         self._moments.append((time_seconds, list(tracked)))

@@ -1,4 +1,4 @@
-"""The tab that reads many pictures at once."""
+"""The tab *Batch*: many pictures at once."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,10 +25,10 @@ _MOST_NAMES = 5
 
 
 def build_batch_tab(models: DemoModels) -> None:
-    """Lay out the tab inside of the current Blocks."""
+    """Lay out the tab."""
     gr.Markdown(
         f"Up to {models.limits.batch_pictures:,} pictures, or zips of them. A file that cannot be "
-        "read is named in the table, and the others are read all the same."
+        "read is named in the table, and the others are read nevertheless."
     )
     files = gr.File(label="Pictures or zips", file_count="multiple", height=180)
     button = gr.Button("Read all faces", variant="primary")
@@ -91,4 +91,4 @@ def describe_others(names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     named = ", ".join(f"`{name.replace('`', '')}`" for name in names[:_MOST_NAMES])
-    return f" Left out, as no pictures: {named}{more}."
+    return f" Left out, as they are not pictures: {named}{more}."

@@ -1,4 +1,4 @@
-"""The tab that reads a webcam while it runs."""
+"""The tab *Live*: a webcam, read while it runs."""
 
 import base64
 import io
@@ -110,14 +110,14 @@ def build_live_tab(models: DemoModels) -> None:
 
 
 def describe_faces(tracked: Sequence[FaceReading]) -> str:
-    """Say in one line what a frame shows, for those who do not see it."""
+    """Describe in one line what a frame shows, for those who cannot see it."""
     if not tracked:
         return "No face found in this frame."
     return "; ".join(f"face {face.caption}" for face in tracked)
 
 
 def embed_picture(picture: Image.Image, description: str) -> str:
-    """Return a picture as HTML that holds it, so that no file of it is left on the server."""
+    """Return HTML with the picture inside, so that no file of it is left on the server."""
     content = io.BytesIO()
     picture.save(content, "jpeg", quality=80)
     encoded = base64.b64encode(content.getvalue()).decode("ascii")
