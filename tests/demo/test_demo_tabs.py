@@ -93,7 +93,7 @@ def test_a_batch_comes_back_as_a_table_and_a_csv_and_leaves_no_file_of_ours(
     files = send([good, dark, tmp_path / "text.jpg", tmp_path / "more.zip"])
     summary, table, path = client.predict(files, api_name="/read_files")
     assert summary.startswith(
-        "Faces found: 2. Pictures: 4. Left out, as no pictures: `more.zip/notes"
+        "Faces found: 2. Pictures: 4. Left out, as they are not pictures: `more.zip/notes"
     )
     notes = {row[0]: row[-1] for row in table["data"]}
     assert notes[good.name] == notes["more.zip/in/good.png"] == ""
@@ -270,5 +270,5 @@ def test_the_timeline_escapes_the_names_of_labels():
 
 def test_of_files_that_were_left_out_five_are_named():
     assert describe_others([]) == ""
-    assert describe_others(["a`b"]) == " Left out, as no pictures: `ab`."
+    assert describe_others(["a`b"]) == " Left out, as they are not pictures: `ab`."
     assert describe_others(list("abcdefg")).endswith("`e` and 2 more.")
