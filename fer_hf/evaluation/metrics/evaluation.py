@@ -6,7 +6,7 @@ report, the model card and the comparison can never disagree about what a word m
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,18 @@ class Figures:
         data = asdict(self)
         return {**data.pop("figures"), **data}
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returned.
+
+        Raises:
+            KeyError: A field is missing.
+            TypeError: A figure is not an estimate, or a field is unknown.
+        """
+        values = {field.name: data[field.name] for field in fields(cls)[1:]}
+        figures = {name: Estimate(**data[name]) for name in data if name not in values}
+        return cls(figures, **values)
+
 
 @dataclass(frozen=True)
 class Evaluation(Figures):
@@ -104,21 +116,15 @@ class Evaluation(Figures):
     label_names: list[str]
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Evaluation":
-        """Rebuild from what `to_dict` returned; a figure that it lacks is undefined.
-
-        Raises:
-            KeyError: A field is missing.
-            TypeError: A figure is not an estimate, or a field is unknown.
-        """
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returned; a figure that an old report lacks is undefined."""
         undefined = asdict(UNDEFINED)
-        figures: dict[str, Any] = {metric.name: undefined for metric in METRICS}
-        figures["roc_auc_per_label"] = dict.fromkeys(data["label_names"], undefined)
-        figures |= data
-        values = {field.name: figures.pop(field.name) for field in fields(cls)[1:]}
+        values: dict[str, Any] = {metric.name: undefined for metric in METRICS}
+        values["roc_auc_per_label"] = dict.fromkeys(data["label_names"], undefined)
+        values |= data
         for name in (name for name in values if name.endswith("_per_label")):
             values[name] = {label: Estimate(**value) for label, value in values[name].items()}
-        return cls({name: Estimate(**value) for name, value in figures.items()}, **values)
+        return super().from_dict(values)
 
 
 def compute_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:

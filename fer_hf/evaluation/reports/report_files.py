@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_hf.evaluation.metrics.evaluation import Evaluation, Figures
+from fer_hf.evaluation.metrics.evaluation import Figures
 
 REPORT_NAME = "report.json"
 
@@ -131,8 +131,8 @@ def rebuild(kind: Any, value: Any) -> Any:
         return [rebuild(arguments[0], item) for item in value]
     if get_origin(kind) is dict:
         return {key: rebuild(arguments[1], item) for key, item in value.items()}
-    if kind is Evaluation:
-        return Evaluation.from_dict(value)
+    if isinstance(kind, type) and issubclass(kind, Figures):
+        return kind.from_dict(value)
     if is_dataclass(kind):
         kinds = get_type_hints(kind)
         values = {name: rebuild(kinds[name], item) for name, item in value.items()}
