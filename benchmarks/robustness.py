@@ -2,8 +2,8 @@
 
     python benchmarks/robustness.py --data ../shared/data/ferplus [--figure FILE] [--sheet FILE]
 
-Corruptions are measured on some pictures of the validation split, chosen by lot; the slices below
-them are of all. `--sheet` shows every corruption at every strength on a drawn face.
+Corruptions are measured on some pictures of the validation split, chosen at random; the slices
+below them are of all. `--sheet` shows every corruption at every strength on a drawn face.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True, help="a data source with a validation split")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="default: the model in the box")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="default: the bundled model")
     parser.add_argument("--pictures", type=int, default=500, help="pictures to corrupt")
     parser.add_argument("--figure", type=Path, help="also write a heat map here")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of drawn faces here")

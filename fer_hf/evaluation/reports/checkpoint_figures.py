@@ -1,7 +1,7 @@
 """What the report of a checkpoint measures beside its `Evaluation`.
 
-That is people who voted, when the checkpoint is not sure, and its mistakes. Scores and labels are
-enough for all of it, so that any model can be measured on any pictures.
+How the model compares with the people who voted, when it is not sure, and its mistakes: all from
+scores and labels, so that any model can be measured on any pictures.
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ NUM_MISTAKES = 24
 
 @dataclass(frozen=True)
 class VotesFit:
-    """How near the votes scores come that were calibrated on votes.
+    """How close scores that were calibrated on votes come to the votes.
 
     Attributes:
         soft_cross_entropy: Of these scores against the votes, in nats.
-        kl_divergence: The same less the entropy of the votes.
+        kl_divergence: The same minus the entropy of the votes.
     """
 
     soft_cross_entropy: Estimate
@@ -58,7 +58,7 @@ class CrowdComparison:
         soft_cross_entropy: Of the scores against the votes, in nats.
         num_voted_pictures: How many pictures that figure is a mean over: all that have a vote for
             one of the labels, also those without a majority. So are the following.
-        kl_divergence: Soft cross-entropy less the entropy of the votes, in nats.
+        kl_divergence: Soft cross-entropy minus the entropy of the votes, in nats.
         entropy_pearson: Correlation of the scores' entropy with that of the votes, in [-1, 1].
         entropy_spearman: The same of the ranks.
         calibrated_on_votes: How near the model's scores for votes are; None if it has none.
@@ -80,11 +80,11 @@ class CrowdComparison:
 
 @dataclass(frozen=True)
 class NotSureFigures:
-    """What a checkpoint's promises of when it is not sure are worth on these pictures.
+    """How a checkpoint's thresholds for being not sure hold up on these pictures.
 
     Attributes:
-        coverage: What was promised: the share of pictures that are answered, and of sets that hold
-            the true label.
+        coverage: What they were fitted to: the share of pictures that are answered, and of sets
+            that hold the true label.
         answers: What it answers, and how often rightly.
         answered_per_label: Label to the share of its pictures that are answered.
         sets: How often the sets hold the true label, in all and per label.
@@ -137,11 +137,11 @@ def compare_with_crowd(
         all_votes: Shape (M, num_labels), counts in the same order.
         all_other_votes: Shape (M,), counts of votes for none of the labels; without them panels
             are drawn from those who chose a label.
-        crowd_scores: Shape (M, num_labels), what `all_scores` say of how votes spread; None if the
-            model does not know that.
+        crowd_scores: Shape (M, num_labels), scores for how the votes are spread; None if the model
+            has none.
 
     Raises:
-        ValueError: Shapes that do not fit, votes that are no counts, or one of the N pictures has
+        ValueError: Shapes that do not fit, votes that are not counts, or one of the N pictures has
             no vote.
     """
     recalls = evaluation.recall_per_label
@@ -176,7 +176,7 @@ def compare_with_crowd(
 def measure_not_sure(
     scores: npt.ArrayLike, labels: npt.ArrayLike, label_names: Sequence[str], not_sure: NotSure
 ) -> NotSureFigures:
-    """Measure what a checkpoint's thresholds do on other pictures than they were fitted on.
+    """Measure a checkpoint's thresholds on other pictures than those they were fitted on.
 
     Args:
         scores: Shape (N, num_labels), rows sum to 1.

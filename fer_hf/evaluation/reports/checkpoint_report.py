@@ -54,7 +54,7 @@ class CheckpointReport:
         crowd: The comparison with people; None where there are no votes.
         versions: Package to its version.
         num_seen: How many of the pictures were in the training data; None where the checkpoint
-            does not tell.
+            does not say.
         reliability: How often it is right in each bin of its top score.
         not_sure: When it is not sure; None for a checkpoint that does not say.
         slices: Property of a picture to the figures in fifths by it.
@@ -211,7 +211,7 @@ def describe_labels(report: CheckpointReport) -> list[str]:
         ]
         sentences.append(f"Labels, data → model: {', '.join(pairs)}.")
     if lacking := [name for name in names if not support[name]]:
-        sentences.append(f"There is no picture of {', '.join(lacking)}; averages leave it out.")
+        sentences.append(f"Without pictures, so left out of averages: {', '.join(lacking)}.")
     return sentences
 
 

@@ -40,7 +40,7 @@ def build_figures(plain: Evaluation, flipped: Evaluation, crowd: CrowdComparison
     for name, estimate in _list_crowd_figures(crowd) if crowd else []:
         rows.append([name, render_estimate(estimate, is_share=False), "", ""])
     headers = ["figure", "value", *(["one human\ntagger"] if crowd else []), "with flip\naveraging"]
-    return Table(headers, rows, "Over all labels, with 95 % intervals; shares, or as the row says")
+    return Table(headers, rows, "Over all labels, with 95 % intervals")
 
 
 def build_label_figures(evaluation: Evaluation) -> Table:
@@ -90,8 +90,8 @@ def build_people(crowd: CrowdComparison) -> list[Block]:
         f"{sum(recall is not None for recall in recalls)} labels, clearly so (its whole interval) "
         f"on {len(crowd.labels_clearly_above_tagger)}. The tagger is drawn at random from those "
         "who voted on the picture.",
-        f"* Against all votes for the labels, single ones too, of {crowd.num_voted_pictures:,} "
-        "pictures with or without a majority.",
+        "* Against all votes for the labels, single votes included, of "
+        f"{crowd.num_voted_pictures:,} pictures with or without a majority.",
     ]
     if crowd.panels is None:
         return blocks
@@ -106,8 +106,8 @@ def build_people(crowd: CrowdComparison) -> list[Block]:
         f"that many who vote; by balanced accuracy, {balanced}.",
         _build_panels(crowd, crowd.panels),
         "Panel and model are judged alike, by the majority of the taggers who are not on it: the "
-        "larger the panel, the fewer they are. Its soft cross-entropy is that of the shares of its "
-        "votes, smoothed by how frequent each label is.",
+        "larger the panel, the fewer they are. A panel's soft cross-entropy is that of the shares "
+        "of its votes, smoothed by how frequent each label is.",
     ]
 
 
@@ -252,7 +252,7 @@ def show_mistake(png: bytes, mistake: Mistake) -> Picture:
 
 
 def render_worth(worth: Estimate, comparison: PanelComparison) -> str:
-    """Render a number of taggers with its interval, which panels know only within their sizes."""
+    """Render a number of taggers with its interval; beyond the panels' sizes no more is known."""
     smallest, largest = comparison.panels[0].size, comparison.panels[-1].size
 
     def render(size: float) -> str:

@@ -33,7 +33,7 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What a model costs, and how much better it knows its own training pictures.
+    """What a model costs, and how much better it is on its own training pictures.
 
     Attributes:
         num_parameters: Parameters of the whole network.

@@ -80,10 +80,11 @@ class RunReport:
         return self._subtract("validation", "train", "nll")
 
     def _subtract(self, split: str, other_split: str, figure: str) -> float | None:
-        if split not in self.evaluations or other_split not in self.evaluations:
-            return None
-        first = getattr(self.evaluations[split], figure).value
-        return first - getattr(self.evaluations[other_split], figure).value
+        first, second = (
+            self.evaluations[name].figures[figure].value if name in self.evaluations else None
+            for name in (split, other_split)
+        )
+        return None if first is None or second is None else first - second
 
     @property
     def gaps(self) -> dict[str, float | None]:

@@ -97,7 +97,7 @@ def sample_rows(labels: npt.ArrayLike, num_pictures: int, seed: int = 0) -> list
     Args:
         labels: (N,) label ids.
         num_pictures: How many, at least 1; N or more means all.
-        seed: Which.
+        seed: Chooses which.
 
     Returns:
         Ascending row numbers. Of a rare label there may be none among them.

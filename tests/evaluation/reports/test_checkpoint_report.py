@@ -175,7 +175,7 @@ def test_the_tables_say_in_words_what_is_above(report):
     assert rows["sad"][1:] == ["60.0 %", "clearly below"]
     assert rows["fear"] == ["–", "–", "–"]
     assert "happiness → happy" in text
-    assert "There is no picture of fear; averages leave it out." in text
+    assert "Without pictures, so left out of averages: fear." in text
     assert "above one human tagger's on 1 of 3 labels" in text
     assert "121 pictures" in text
 
