@@ -261,7 +261,7 @@ def test_compare_prints_the_table_and_saves_it_on_request(
     runs = [str(baseline_run), str(resnet_run)]
     assert cli.main(["compare", *runs, "--output_dir", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    for word in ("baseline", "resnet", "nothing"):
+    for word in ("baseline", "resnet", "none; all layers"):
         assert word in shown
     assert {path.name for path in tmp_path.iterdir()} == {
         "comparison.json",
