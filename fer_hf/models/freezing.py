@@ -61,7 +61,7 @@ def get_backbone(model: PreTrainedModel) -> nn.Module | None:
 
 
 def get_head_parameters(model: PreTrainedModel | StandaloneHead) -> list[nn.Parameter]:
-    """Return the parameters of the head; all of them where there is no backbone."""
+    """Return the parameters of the head; without a backbone, all of them."""
     if isinstance(model, StandaloneHead):
         return list(model.parameters())
     if isinstance(model, TimmWrapperForImageClassification):

@@ -167,7 +167,7 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
             f"There is no folder {path!r}, and it is not a Hub id. Expected a checkpoint folder or "
             "a Hub id like 'you/your-fer'. Check the path."
         ) from None
-    return reach(load, "model", path, revision)
+    return reach(load, path, revision)
 
 
 def _check_settings(
@@ -251,7 +251,7 @@ def _load_other(
             f"`weights` is {weights!r}, but {source!r} is a checkpoint of its own kind, not a timm "
             "network. Leave `weights` out."
         )
-    model = load_with_new_head(AutoModelForImageClassification, source, "model", labels, revision)
+    model = load_with_new_head(AutoModelForImageClassification, source, labels, revision)
     logger.info("%s keeps its own input size, pooling and dropout.", source)
     processor = AutoImageProcessor.from_pretrained(source, revision=revision)
     if getattr(processor, "do_center_crop", False):

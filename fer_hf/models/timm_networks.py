@@ -1,6 +1,7 @@
 """Networks of timm as transformers' timm wrapper: loaded so that both libraries open them again."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import timm
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     PreTrainedConfig,
     TimmWrapperConfig,
     TimmWrapperForImageClassification,
@@ -17,7 +17,7 @@ from transformers import (
 
 from fer_hf.models.dense_head import DenseHeadConfig, DenseHeadForImageClassification
 from fer_hf.models.freezing import get_backbone, get_head_parameters
-from fer_hf.models.weights import open_network, reach, refuse_missing_tensors
+from fer_hf.models.weights import load_config, open_network, reach, refuse_missing_tensors
 
 MEAN = STD = (0.5, 0.5, 0.5)
 # Faces fill the whole picture: the published centre crops would cut 10–23 % of them away.
@@ -48,18 +48,11 @@ def load_timm(
         with tempfile.TemporaryDirectory() as folder:
             _write_random_checkpoint(Path(folder), architecture, timm_args, labels["num_labels"])
             return load_timm(folder, architecture, labels, timm_args, None)
-    config = reach(
-        lambda: AutoConfig.from_pretrained(source, revision=revision), "weights", source, revision
-    )
+    saved = load_config(source, revision).model_args or {}
     # timm's own exporter writes `num_classes` here too, which transformers then passes twice.
-    saved = {k: v for k, v in (config.model_args or {}).items() if k != "num_classes"}
+    model_args = {k: v for k, v in {**saved, **timm_args}.items() if k != "num_classes"}
     model = load_with_new_head(
-        TimmWrapperForImageClassification,
-        source,
-        "weights",
-        labels,
-        revision,
-        model_args={**saved, **timm_args},
+        TimmWrapperForImageClassification, source, labels, revision, model_args=model_args
     )
     # Saved beside `id2label` in timm's words, and believed before it: the old ones must go.
     model.config.label_names = list(labels["id2label"].values())
@@ -68,21 +61,12 @@ def load_timm(
 
 
 def load_with_new_head(
-    model_class: Any,
-    source: str,
-    kind: str,
-    labels: dict[str, Any],
-    revision: str | None,
-    **settings: Any,
+    model_class: Any, source: str, labels: dict[str, Any], revision: str | None, **settings: Any
 ) -> Any:
-    """Load a network with a new head for other labels; the other arguments are as for `reach`."""
+    """Load a network with a new head for other labels."""
     settings = {k: v for k, v in {**labels, **settings}.items() if k != "problem_type"}
-    model, missing = reach(
-        lambda: open_network(model_class, source, revision=revision, **settings),
-        kind,
-        source,
-        revision,
-    )
+    load = partial(open_network, model_class, source, revision=revision, **settings)
+    model, missing = reach(load, source, revision)
     model.config.problem_type = labels["problem_type"]
     head = get_head_parameters(model)
     known = {id(parameter) for parameter in head}
@@ -101,7 +85,7 @@ def load_with_new_head(
 def _write_random_checkpoint(
     folder: Path, architecture: str, timm_args: dict[str, Any], num_labels: int
 ) -> None:
-    """Write a network with timm's own random initialisation the way timm's repos on the Hub look.
+    """Write a network with timm's own random initialisation as timm publishes its own on the Hub.
 
     `from_config` would overwrite that initialisation with N(0, 0.02), and save keys that timm
     cannot open.

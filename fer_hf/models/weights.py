@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import timm
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedConfig, TimmWrapperConfig
+from transformers import AutoConfig, TimmWrapperConfig
 
 from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
 
@@ -30,8 +31,7 @@ def resolve_source(
     source = {**ALIASES, BUNDLED_MODEL: DEFAULT_MODEL}.get(model_name_or_path, model_name_or_path)
     if Path(source).is_dir():
         check_is_checkpoint(source)
-        config = AutoConfig.from_pretrained(source)
-        return source, _get_architecture(config)
+        return source, _read_architecture(source, None)
     timm_name = source.removeprefix("timm/")
     if timm.is_model(timm_name):
         pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
@@ -43,10 +43,7 @@ def resolve_source(
             f"`{setting}` is {model_name_or_path!r}, expected {known}, the name of a timm network, "
             "a Hub id like 'you/your-fer', or a checkpoint folder that exists."
         )
-    config = reach(
-        lambda: AutoConfig.from_pretrained(source, revision=revision), "model", source, revision
-    )
-    return source, _get_architecture(config)
+    return source, _read_architecture(source, revision)
 
 
 def check_is_checkpoint(source: str) -> None:
@@ -63,8 +60,15 @@ def check_is_checkpoint(source: str) -> None:
         )
 
 
-def _get_architecture(config: PreTrainedConfig) -> str | None:
+def _read_architecture(source: str, revision: str | None) -> str | None:
+    config = load_config(source, revision)
     return config.architecture if isinstance(config, TimmWrapperConfig) else None
+
+
+def load_config(source: str, revision: str | None) -> Any:
+    """Read the config of a checkpoint; errors as those of `reach`."""
+    load = partial(AutoConfig.from_pretrained, source, revision=revision)
+    return load() if Path(source).is_dir() else reach(load, source, revision)
 
 
 def choose_weights(
@@ -126,7 +130,7 @@ def _is_reachable(repo_id: str, revision: str | None) -> bool:
     return True
 
 
-def reach(load: Callable[[], Any], kind: str, source: str, revision: str | None) -> Any:
+def reach(load: Callable[[], Any], source: str, revision: str | None) -> Any:
     """Call `load`; if `source` cannot be reached, say in one line what to do.
 
     The Hub is asked once first: over a typo, transformers would try again for half a minute.
@@ -134,14 +138,14 @@ def reach(load: Callable[[], Any], kind: str, source: str, revision: str | None)
     advice = "Check the name and the network. To train without a network, use --weights none."
     if not Path(source).is_dir() and not _is_reachable(source, revision):
         raise OSError(
-            f"Could not load {kind} {source!r}: there is no such folder, and it is neither in the "
+            f"Could not load model {source!r}: there is no such folder, and it is neither in the "
             f"cache nor on a Hub that answers. {advice}"
         )
     try:
         return load()
     except (OSError, OfflineModeIsEnabled) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise OSError(f"Could not load {kind} {source!r}: {first_line} {advice}") from error
+        raise OSError(f"Could not load model {source!r}: {first_line} {advice}") from error
 
 
 def open_network(model_class: Any, source: str, **settings: Any) -> tuple[Any, set[str]]:

@@ -1,4 +1,10 @@
 from .arguments import DataArguments as DataArguments
 from .arguments import ModelArguments as ModelArguments
+from .frozen.fitting import add_not_sure as add_not_sure
+from .frozen.fitting import fit as fit
+from .frozen.head_sweep import sweep as sweep
+from .losses import LOSSES as LOSSES
 from .run import fine_tune as fine_tune
+from .run import fine_tune_all as fine_tune_all
+from .trainer import FerTrainer as FerTrainer
 from .training_arguments import FerTrainingArguments as FerTrainingArguments

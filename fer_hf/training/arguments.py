@@ -118,12 +118,8 @@ class DataArguments:
         )
         if self.drop_duplicates:
             splits = drop_duplicates(splits)
-        limits = {
-            "train": self.max_train_samples,
-            "validation": self.max_eval_samples,
-            "test": self.max_eval_samples,
-        }
-        for name, limit in limits.items():
+        for name in splits:
+            limit = self.max_train_samples if name == "train" else self.max_eval_samples
             if limit is not None and limit < len(splits[name]):
                 splits[name] = splits[name].shuffle(seed=self.split_seed).take(limit)
         return splits

@@ -77,25 +77,20 @@ class FaceDataset(BatchDataset):
 
     def fetch(self, rows: Sequence[int]) -> torch.Tensor:
         """Return preprocessed pictures, augmented for the present epoch."""
-        pixel_values = self.preprocess(rows)
-        return self.augment(pixel_values, rows, self.augmentation, self.epoch)
+        return self.augment(self.preprocess(rows), rows)
 
     def preprocess(self, rows: Sequence[int]) -> torch.Tensor:
         """Return these pictures without augmentation."""
         pictures = [to_rgb(picture) for picture in self.split[list(rows)]["image"]]
         return self.image_processor(pictures, return_tensors="pt")["pixel_values"]
 
-    def augment(
-        self,
-        pixel_values: torch.Tensor,
-        rows: Sequence[int],
-        augmentation: Augmentation | None,
-        epoch: int,
-    ) -> torch.Tensor:
-        """Augment preprocessed pictures of these rows as they are in that epoch."""
-        if augmentation is None:
+    def augment(self, pixel_values: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """Augment preprocessed pictures of these rows for the present epoch."""
+        if self.augmentation is None:
             return pixel_values
-        return augment(pixel_values, augmentation, [(self.seed, epoch, row) for row in rows])
+        return augment(
+            pixel_values, self.augmentation, [(self.seed, self.epoch, row) for row in rows]
+        )
 
 
 def collate(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from fer_hf.training.training_arguments import FerTrainingArguments
 DRAWN_RECIPES = ("drawn-baseline", "drawn-resnetv2", "drawn-inception-resnet")
 # What runs on your own pictures: the same three families at full size.
 DEFAULT_RECIPES = ("baseline", "resnetv2", "inception-resnet")
+_RECIPES = resources.files("fer_hf") / "recipes"
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,11 @@ def parse_runs(args: Sequence[str]) -> list[RunArguments]:
         FileNotFoundError: A recipe that does not exist.
     """
     parser = build_parser()
+    parser.set_defaults(model_name_or_path=None)
     given, _ = parser.parse_known_args(list(args))
-    recipes = given.config
-    if recipes is None:
-        named_model = any(
-            arg.split("=")[0].replace("-", "_") == "__model_name_or_path" for arg in args
-        )
-        recipes = [] if named_model else DRAWN_RECIPES if given.data == "drawn" else DEFAULT_RECIPES
-    if not recipes:
+    if not given.config and given.model_name_or_path:
         return [_parse_run(args, given.model_name_or_path, {})]
+    recipes = given.config or (DRAWN_RECIPES if given.data == "drawn" else DEFAULT_RECIPES)
     return [_parse_run(args, Path(recipe).stem, load_recipe(recipe)) for recipe in recipes]
 
 
@@ -85,8 +82,7 @@ Flags override the recipes of --config. The models and their figures end up in o
 
 def list_recipes() -> list[str]:
     """List the names of the recipes that come with the package."""
-    folder = resources.files("fer_hf") / "recipes"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return sorted(Path(item.name).stem for item in _RECIPES.iterdir())
 
 
 def load_recipe(name_or_path: str) -> dict[str, Any]:
@@ -98,7 +94,7 @@ def load_recipe(name_or_path: str) -> dict[str, Any]:
     """
     path: Any = Path(name_or_path)
     if not path.is_file():
-        path = resources.files("fer_hf") / "recipes" / f"{name_or_path}.yaml"
+        path = _RECIPES / f"{name_or_path}.yaml"
     if not path.is_file():
         raise FileNotFoundError(
             f"Recipe {name_or_path!r} is neither a file nor one of {list_recipes()}. Give the path "

@@ -200,14 +200,9 @@ def _build_trainer(
         eval_dataset=sets["validation"],
         compute_metrics=_compute_metrics,
         callbacks=[EarlyStoppingCallback(early_stopping_patience=patience)] if patience else [],
-        loss=training.loss,
         label_weights=compute_label_weights(counts, training.class_weights),
-        mixup=training.mixup,
-        mixup_off_epoch=training.mixup_off_epoch,
-        ema_decay=training.ema_decay,
         backbone_lr_scale=model.backbone_lr_scale,
         teachers=load_teachers(training.teachers or [], loaded, splits["train"]),
-        teacher_weight=training.teacher_weight,
     )
 
 

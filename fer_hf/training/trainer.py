@@ -1,7 +1,4 @@
-"""The stock Trainer, with what faces need: a frozen backbone that stays frozen, soft targets, EMA.
-
-It takes plain values beside `TrainingArguments`, so that it can be used without `fine_tune`.
-"""
+"""The stock Trainer, with what faces need: a backbone that stays frozen, soft targets, EMA."""
 
 import contextlib
 import math
@@ -25,62 +22,52 @@ from fer_hf.training.ema import AveragedWeights
 from fer_hf.training.face_dataset import BatchDataset, collate
 from fer_hf.training.losses import LOSSES
 from fer_hf.training.targets import fill_targets, mix_batch, weigh_targets
+from fer_hf.training.training_arguments import FerTrainingArguments
 
 
 class FerTrainer(Trainer):
-    """Trainer for face classifiers.
+    """Trainer for face classifiers, on `BatchDataset`s.
 
     Args:
-        loss: What is minimised, by its name in `LOSSES`.
+        args: Loss, mixup, the averaged weights (which are then what is evaluated, chosen and kept)
+            and the share of the teachers, beside what every Trainer reads.
         label_weights: One weight per label in the training loss, or None for equal ones.
-        mixup: Alpha of the Beta distribution that mixes pairs of pictures; 0 for none.
-        mixup_off_epoch: Number of epochs with mixup, before those without; 0 for all.
-        ema_decay: Decay per step of the averaged weights, which are then what is evaluated, chosen
-            and kept; 0 for none.
         backbone_lr_scale: Learning rate of the backbone as a share of the head's.
         teachers: Networks with the same labels and preprocessing, whose mean scores on the same
             augmented pictures are learnt beside the labels (Beyer et al. 2022, arXiv:2106.05237).
-        teacher_weight: Share of the teachers in the targets, 0–1.
-        **kwargs: As for `transformers.Trainer`. Datasets are `BatchDataset`s.
+        **kwargs: As for `transformers.Trainer`.
     """
 
     model: PreTrainedModel | StandaloneHead  # Trainer takes any module
+    args: FerTrainingArguments
 
     def __init__(
         self,
         *,
-        loss: str = "cross_entropy",
+        args: FerTrainingArguments,
         label_weights: Sequence[float] | None = None,
-        mixup: float = 0.0,
-        mixup_off_epoch: int = 0,
-        ema_decay: float = 0.0,
         backbone_lr_scale: float = 1.0,
         teachers: Sequence[PreTrainedModel] = (),
-        teacher_weight: float = 0.5,
         **kwargs: Any,
     ) -> None:
         collator: Any = collate  # it gets a whole batch, where Trainer expects a list of items
-        super().__init__(data_collator=collator, **kwargs)
+        super().__init__(args=args, data_collator=collator, **kwargs)
         # Convolutions run up to 1.5 times as fast on it, most of all in bf16 on a CPU.
         network: Any = self.model
         network.to(memory_format=torch.channels_last)
-        self.loss = LOSSES[loss]
         self.label_weights = None if label_weights is None else torch.tensor(label_weights)
-        self.mixup = mixup
-        self.mixup_off_epoch = mixup_off_epoch
         self.backbone_lr_scale = backbone_lr_scale
         self.teachers: list[Any] = [teacher.eval().requires_grad_(False) for teacher in teachers]
         for teacher in self.teachers:
-            teacher.to(self.args.device, memory_format=torch.channels_last)
-        self.teacher_weight = teacher_weight
+            teacher.to(args.device, memory_format=torch.channels_last)
         self.frozen_modules = find_frozen_modules(self.model)
         # Its own loss is a mean over the batch; Trainer divides it when it accumulates gradients.
         self.loss_is_scaled_for_ga = False
         self.stop_on_signal = StopOnSignal()
-        self.averaged = AveragedWeights(self.model, ema_decay) if ema_decay else None
-        self._hits = torch.zeros(2, device=self.args.device)
+        self.averaged = AveragedWeights(self.model, args.ema_decay) if args.ema_decay else None
+        self._hits = torch.zeros(2, device=args.device)
         self.pop_callback(ProgressCallback)
-        bars = [] if self.args.disable_tqdm else [EpochProgress()]
+        bars = [] if args.disable_tqdm else [EpochProgress()]
         for callback in (*bars, _TrainerSteps(self), self.stop_on_signal, Stopwatch()):
             self.add_callback(callback)
 
@@ -102,15 +89,17 @@ class FerTrainer(Trainer):
         for module in self.frozen_modules:
             module.eval()
         targets = fill_targets(inputs.get("targets"), labels, self.num_labels)
-        if self.mixup and (self.state.epoch or 0) + 1e-6 < (self.mixup_off_epoch or math.inf):
-            pixel_values, targets = mix_batch(pixel_values, targets, self.mixup)
+        mixes = (self.state.epoch or 0) + 1e-6 < (self.args.mixup_off_epoch or math.inf)
+        if self.args.mixup and mixes:
+            pixel_values, targets = mix_batch(pixel_values, targets, self.args.mixup)
         if self.teachers:
-            targets = torch.lerp(targets, self._ask_teachers(pixel_values), self.teacher_weight)
+            scores = self._ask_teachers(pixel_values)
+            targets = torch.lerp(targets, scores, self.args.teacher_weight)
         logits = expand_logits(model(pixel_values=pixel_values).logits.float())
         self._hits[0] += (logits.argmax(1) == targets.argmax(1)).sum()
         self._hits[1] += len(labels)
         targets = weigh_targets(targets, self.label_weights, self.args.label_smoothing_factor)
-        loss = self.loss(logits, targets).mean()
+        loss = LOSSES[self.args.loss](logits, targets).mean()
         return (loss, {"logits": logits}) if return_outputs else loss
 
     @torch.no_grad()

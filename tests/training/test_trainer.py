@@ -208,7 +208,7 @@ def test_one_sigmoid_neuron_is_trained_with_binary_cross_entropy(faces, tmp_path
 
 
 def test_mixup_changes_training_and_not_evaluation(build):
-    trainer = build("baseline", trainer={"mixup": 0.5}, model={"dropout": 0.0})
+    trainer = build("baseline", mixup=0.5, model={"dropout": 0.0})
     batch = make_batch([0, 1, 2, 3])
     trainer.model.train()
     losses = {trainer.compute_loss(trainer.model, batch).item() for _ in range(3)}
@@ -219,8 +219,7 @@ def test_mixup_changes_training_and_not_evaluation(build):
 
 
 def test_mixup_is_turned_off_after_its_last_epoch(build):
-    settings = {"mixup": 0.5, "mixup_off_epoch": 2}
-    trainer = build("baseline", trainer=settings, model={"dropout": 0.0})
+    trainer = build("baseline", mixup=0.5, mixup_off_epoch=2, model={"dropout": 0.0})
     batch = make_batch([0, 1, 2, 3])
     trainer.model.train()
     for epoch, num_losses in ((1.9, 3), (2.0, 1)):
@@ -262,7 +261,7 @@ def test_accumulated_gradients_are_those_of_one_large_batch(build, faces):
 
 def test_the_averaged_weights_are_those_computed_by_hand(build):
     watch = Watch()
-    trainer = build("baseline", trainer={"ema_decay": 0.2, "callbacks": [watch]}, max_steps=3)
+    trainer = build("baseline", ema_decay=0.2, trainer={"callbacks": [watch]}, max_steps=3)
     trainer.train()
     # The first is taken as it is; then the decay is the smaller of 0.2 and (1 + n)/(10 + n).
     first, second, third = watch.states
@@ -273,7 +272,7 @@ def test_the_averaged_weights_are_those_computed_by_hand(build):
 
 
 def test_the_averaged_weights_are_what_is_evaluated(build):
-    trainer = build(trainer={"ema_decay": 0.9})
+    trainer = build(ema_decay=0.9)
     give_fixed_logits(trainer.model, [0.0] * 8)
     give_fixed_logits(trainer.averaged.module, [5.0] + [0.0] * 7)
     before = copy_state(trainer.model)
@@ -288,7 +287,7 @@ def test_the_averaged_weights_are_what_is_evaluated(build):
 
 
 def test_checkpoints_hold_no_pickle_of_the_arguments(build, tmp_path):
-    trainer = build("baseline", save_strategy="epoch", trainer={"ema_decay": 0.5})
+    trainer = build("baseline", save_strategy="epoch", ema_decay=0.5)
     trainer.train()
     trainer.save_model()
     files = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
@@ -316,7 +315,7 @@ def test_a_signal_saves_a_checkpoint_at_once_and_stops(build, tmp_path):
 
 def compute_training_loss(trainer, faces, weight):
     batch = trainer.train_dataset.__getitems__(list(range(8)))
-    trainer.teacher_weight = weight
+    trainer.args.teacher_weight = weight
     trainer.model.eval()  # no dropout, so that the same logits come out twice
     trainer.model.training = True
     return trainer.compute_loss(trainer.model, batch).item(), batch

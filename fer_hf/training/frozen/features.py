@@ -199,10 +199,12 @@ class _Views(torch_data.Dataset):
     def __getitems__(self, rows: Sequence[int]) -> torch.Tensor:
         """Return pictures of shape (views, n, 3, S, S)."""
         pictures = self.faces.preprocess(rows)
-        kinds = [None, _MIRRORED, *[Augmentation()] * self.num_views][: self.num_views]
-        return torch.stack(
-            [self.faces.augment(pictures, rows, kind, view) for view, kind in enumerate(kinds)]
-        )
+        faces, views = copy.copy(self.faces), []
+        for view in range(self.num_views):
+            faces.augmentation = [None, _MIRRORED, Augmentation()][min(view, 2)]
+            faces.set_epoch(view)
+            views.append(faces.augment(pictures, rows))
+        return torch.stack(views)
 
 
 @dataclasses.dataclass(frozen=True)
