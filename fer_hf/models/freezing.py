@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 from transformers import PreTrainedModel, TimmWrapperForImageClassification
 
 from fer_hf.models.heads import StandaloneHead
@@ -117,25 +117,10 @@ def find_frozen_modules(model: nn.Module) -> list[nn.Module]:
     return [module for module, trained in flags.items() if trained and not any(trained)]
 
 
-@torch.no_grad()
 def calibrate_batchnorm(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Set every BatchNorm's statistics to those of `batches` of `pixel_values`.
 
     Under the initial statistics (mean 0, variance 1), a frozen random backbone gives nearly
     constant features, from which a head can learn nothing.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if not norms:
-        return
-    momenta = [norm.momentum for norm in norms]
-    was_training = model.training
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
-        norm.train()
-    for pixel_values in batches:
-        model(pixel_values=pixel_values)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.train(was_training)
+    update_bn(batches, model)

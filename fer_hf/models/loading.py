@@ -100,7 +100,7 @@ def load_model(
         input_size: Side of the square input in pixels, at least 32 (Inception-ResNet: 75).
             Default: that of the checkpoint, or 128.
         pooling: `avg`, `max`, `avgmax` (mean of both), or `flatten`, which implies a dense head.
-        head: `linear`, the labels right on the pooled features, or `dense`, a layer between them.
+        head: `linear`, the logits directly on the pooled features, or `dense`, a layer in between.
         dropout: Share of the head's inputs dropped in training, 0 ≤ dropout < 1.
         dense_size: Width of the dense layer.
         sigmoid: For two labels, a single sigmoid neuron for the second one instead of a softmax.

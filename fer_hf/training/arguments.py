@@ -41,7 +41,7 @@ class DataArguments:
     image_column: str | None = setting(None, "Column with the picture or its path.")
     label_column: str | None = setting(None, "Column with the label.")
     data_label_names: list[str] | None = setting(
-        None, "Names of labels that are numbers, from 0 on, or all possible labels."
+        None, "Names of labels that are stored as numbers from 0, or the full list of labels."
     )
     votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
     vote_rule: Literal["majority", "all"] = setting(
@@ -51,7 +51,7 @@ class DataArguments:
     data_revision: str | None = setting(None, "Branch, tag or commit of a Hub dataset.")
     num_drawn: int = setting(1200, "How many faces to draw, with --data drawn.")
     drawn_size: int = setting(128, "Side of a drawn face in pixels.")
-    split_seed: int = setting(0, "Seed of the splits that the source lacks.")
+    split_seed: int = setting(0, "Seed for splits that the source does not have.")
     skip_unreadable: bool = setting(False, "Leave out unreadable pictures instead of stopping.")
     drop_duplicates: bool = setting(
         False,
@@ -151,7 +151,7 @@ class ModelArguments:
         "avg", "How the feature map becomes a vector; 'flatten' implies a dense head."
     )
     head: Literal["linear", "dense"] = setting(
-        "linear", "The labels right on the features, or a dense layer between them."
+        "linear", "The logits directly on the features, or with a dense layer in between."
     )
     dense_size: int = setting(256, "Width of the dense layer.")
     dropout: float = setting(0.2, "Share of the head's inputs dropped in training.")

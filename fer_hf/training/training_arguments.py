@@ -108,6 +108,7 @@ class FerTrainingArguments(TrainingArguments):
     metric_for_best_model: str | None = setting(
         "f1_macro", "Which figure on validation chooses the best epoch: f1_macro, nll, accuracy …"
     )
+    disable_tqdm: bool | None = setting(False, "Print figures in place of the progress bar.")
     dataloader_num_workers: int = setting(2, "Processes that prepare pictures ahead of training.")
     remove_unused_columns: bool = setting(False, "Must stay off: pictures are prepared on the fly.")
     dataloader_pin_memory: bool = setting(torch.cuda.is_available(), "Faster copies to a GPU.")

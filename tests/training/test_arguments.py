@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import pytest
+from transformers.utils import logging as transformers_logging
 
 from fer_hf.training.arguments import DataArguments, ModelArguments
 from fer_hf.training.recipes import build_parser, list_recipes, load_recipe, parse_runs
@@ -217,3 +218,12 @@ def test_the_help_shows_every_setting_of_ours():
         for name in vars(cls)["__annotations__"]:
             if not name.startswith("_"):
                 assert f"--{name}" in text
+
+
+def test_the_progress_bar_stays_where_transformers_is_silent():
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        assert FerTrainingArguments().disable_tqdm is False
+    finally:
+        transformers_logging.set_verbosity(before)

@@ -363,6 +363,25 @@ def test_several_recipes_are_compared(tmp_path):
     assert (folder / "deep" / "report.json").is_file()
 
 
+def test_pictures_in_two_splits_are_warned_about_once_for_all_recipes(tmp_path, caplog):
+    for split, level in (("train", 10), ("train", 20), ("validation", 10), ("test", 30)):
+        for label in ("calm", "angry"):
+            path = tmp_path / "faces" / split / label / f"{level}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (level, level, 5 * len(label))).save(path)
+    runs = build_two_runs(tmp_path / "all")
+    for run in runs:
+        run.data.data = str(tmp_path / "faces")
+        run.training.num_train_epochs = 0.1
+    with caplog.at_level("WARNING", logger="fer_hf"):
+        fine_tune_all(runs)
+        assert caplog.text.count("2 pictures of validation or test are byte for byte") == 1
+        runs[0].data.load(check=False)
+        assert caplog.text.count("byte for byte") == 1
+        runs[0].data.load()
+        assert caplog.text.count("byte for byte") == 2
+
+
 def test_an_interrupted_comparison_goes_on_where_it_stood(tmp_path, happen_at_step):
     happen_at_step([1], interrupt)
     with pytest.raises(InterruptedRunError, match=rf"plain was .* {tmp_path} --resume"):
