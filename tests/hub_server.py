@@ -328,7 +328,9 @@ def _create_repo(hub: HubServer, request: Request, match: dict[str, str]) -> Ans
         raise RefusalError(409, f"You already created this {kind} repo", url=url)
     if kind == "space" and asked.get("sdk") != "gradio":
         raise RefusalError(400, "Expected the SDK of a Space")
-    hub.add_repo(repo_id, {}, kind, asked.get("visibility") == "private")
+    # Older clients say `private`, newer ones `visibility`.
+    is_private = asked.get("visibility") == "private" or bool(asked.get("private"))
+    hub.add_repo(repo_id, {}, kind, is_private)
     return _json({"url": url})
 
 

@@ -6,7 +6,7 @@ Nothing here is called unless a user allows it: whoever names an address decides
 import time
 from contextlib import closing
 
-import httpx2
+import httpx
 
 _MAX_REDIRECTS = 3
 _MAX_MEGABYTES = 20
@@ -15,7 +15,7 @@ _FETCH_SECONDS = 60.0
 
 
 def is_address(place: str) -> bool:
-    """Say whether `place` is an http or https address."""
+    """Return whether `place` is an http or https address."""
     return place.lower().startswith(("http://", "https://"))
 
 
@@ -24,12 +24,12 @@ def fetch(address: str) -> bytes:
 
     Raises:
         OSError: The answer is no file, or more than the limits allow.
-        httpx2.HTTPError: There is no answer, or a redirect to something other than http or https.
-        httpx2.InvalidURL: The address cannot be understood.
+        httpx.HTTPError: There is no answer, or a redirect to something other than http or https.
+        httpx.InvalidURL: The address cannot be understood.
     """
     # Not compressed: what arrives is then what is counted, whatever it would unpack to.
     headers = {"User-Agent": "fer-hf", "Accept-Encoding": "identity"}
-    with httpx2.Client(headers=headers, timeout=_WAIT_SECONDS) as client:
+    with httpx.Client(headers=headers, timeout=_WAIT_SECONDS) as client:
         request = client.build_request("GET", address)
         # By hand, because the client would read the body of each redirect, however long.
         for _ in range(1 + _MAX_REDIRECTS):
@@ -40,7 +40,7 @@ def fetch(address: str) -> bytes:
     raise OSError(f"more than {_MAX_REDIRECTS} redirects")
 
 
-def _read_body(response: httpx2.Response) -> bytes:
+def _read_body(response: httpx.Response) -> bytes:
     if not response.is_success:
         raise OSError(f"the server answers {response.status_code} {response.reason_phrase}")
     latest = time.monotonic() + _FETCH_SECONDS

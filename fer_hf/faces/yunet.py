@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import httpx2
 import numpy as np
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import HTTPError
 from PIL import Image
 
 from fer_hf.faces.face import Face, sort_faces
@@ -101,7 +101,7 @@ def find_yunet() -> str | None:
 def _download_yunet() -> str:
     try:
         return hf_hub_download(REPO_ID, FILE)
-    except (httpx2.HTTPError, OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         raise ConnectionError(
             f"YuNet cannot be downloaded ({type(error).__name__}), expected `{FILE}` of "
             f"`{REPO_ID}` on the Hub. Go online once, name its file in {PATH_VARIABLE}, or use the "

@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import timm
 from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 from safetensors import SafetensorError
 from transformers import AutoConfig, TimmWrapperConfig
 
@@ -125,7 +124,7 @@ def _is_reachable(repo_id: str, revision: str | None) -> bool:
         return True
     try:
         HfApi().model_info(repo_id, revision=revision, timeout=_CONNECT_SECONDS)
-    except (OSError, httpx2.HTTPError, HfHubHTTPError, OfflineModeIsEnabled):
+    except (OSError, HTTPError, OfflineModeIsEnabled):
         return False
     return True
 

@@ -184,8 +184,9 @@ def _has_bf16(device: torch.device) -> bool:
     The names are those of x86 (`amx_bf16`, `avx512_bf16`) and Arm (`bf16`, `sve_bf16`).
     """
     if device.type == "cpu":
-        found = torch.cpu.get_capabilities().items()
-        return any(has for name, has in found if name.endswith("bf16"))
+        # An older torch cannot tell, and counts as without.
+        found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(has for name, has in found.items() if name.endswith("bf16"))
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
