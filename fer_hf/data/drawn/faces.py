@@ -6,14 +6,8 @@ their sets the prototypes of EMFACS (Friesen & Ekman 1983).
 """
 
 import colorsys
-import io
-import zlib
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Features
-from datasets import Image as ImageFeature
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
@@ -21,7 +15,7 @@ from fer_hf.data.drawn.canvas import OVERSAMPLE, UNTINTED, Pose, mix
 from fer_hf.data.drawn.painter import ActionUnits, paint_face
 from fer_hf.data.drawn.person import Person
 
-# Raise it with every change to the drawings, so that `datasets` does not serve the old ones.
+# Raise it with every change to the drawings, so that no cache serves the old ones.
 DRAWING_VERSION = 3
 
 # For each emotion the sets of action units it is shown with; one of them is drawn at random.
@@ -88,38 +82,21 @@ def draw_face(emotion: str, *, size: int = 128, seed: int = 0) -> Image.Image:
     return _draw(emotion, size, np.random.default_rng(seed))
 
 
-def load_drawn(num_pictures: int = 1200, *, size: int = 128, seed: int = 0) -> Dataset:
-    """Draw a balanced dataset of faces, or read it from the `datasets` cache if it is there.
+def choose_emotion(index: int, seed: int = 0) -> str:
+    """Return the emotion of a numbered face; every eight of them show all eight, in mixed order."""
+    turn, place = divmod(index, len(EMOTION_ACTION_UNITS))
+    order = np.random.default_rng((seed, turn, 8)).permutation(len(EMOTION_ACTION_UNITS))
+    return list(EMOTION_ACTION_UNITS)[order[place]]
 
-    Picture i depends only on `seed`, i and `size`: a larger set begins with the smaller one.
 
-    Args:
-        num_pictures: at least 8; each emotion gets an eighth of them, give or take one.
-        size: side of the square pictures in pixels, at least 32.
-        seed: at least 0; another seed shows other people.
+def draw_numbered_face(index: int, *, size: int = 128, seed: int = 0) -> Image.Image:
+    """Draw face number `index` of a series, an RGB picture with the emotion of `choose_emotion`.
 
-    Returns:
-        Columns `image` (RGB, losslessly stored) and `label` (a ClassLabel of the eight emotions),
-        in mixed order.
-
-    Raises:
-        ValueError: a number below its minimum.
+    Each number is another person. Arguments and errors are those of `draw_face`; another seed is
+    another series.
     """
-    if num_pictures < len(EMOTION_ACTION_UNITS):
-        raise ValueError(
-            f"Found num_pictures={num_pictures}, expected at least {len(EMOTION_ACTION_UNITS)}, "
-            "one for each emotion. Ask for more pictures."
-        )
     _check_size_and_seed(size, seed)
-    names = list(EMOTION_ACTION_UNITS)
-    settings = {
-        "num_pictures": num_pictures,
-        "size": size,
-        "seed": seed,
-        "version": DRAWING_VERSION,
-    }
-    features = Features({"image": ImageFeature(), "label": ClassLabel(names=names)})
-    return Dataset.from_generator(_generate, features=features, gen_kwargs=settings)
+    return _draw(choose_emotion(index, seed), size, np.random.default_rng((seed, index)))
 
 
 def _check_size_and_seed(size: int, seed: int) -> None:
@@ -129,20 +106,6 @@ def _check_size_and_seed(size: int, seed: int) -> None:
         raise ValueError(
             f"Found seed={seed}, expected 0 or more. Pass a seed that is not negative."
         )
-
-
-def _generate(num_pictures: int, size: int, seed: int, version: int) -> Iterator[dict[str, Any]]:
-    """Give the rows of the dataset; `version` is there to be part of the cache's key."""
-    names = list(EMOTION_ACTION_UNITS)
-    for index in range(num_pictures):
-        # Labels come in shuffled rounds of all eight: mixed, balanced, and free of num_pictures.
-        turn, place = divmod(index, len(names))
-        label = int(np.random.default_rng((seed, turn, 8)).permutation(len(names))[place])
-        picture = _draw(names[label], size, np.random.default_rng((seed, index)))
-        png = io.BytesIO()
-        # Noise hardly compresses: run lengths alone give the same size in two thirds of the time.
-        picture.save(png, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
-        yield {"image": {"bytes": png.getvalue(), "path": None}, "label": label}
 
 
 def _draw(emotion: str, size: int, rng: np.random.Generator) -> Image.Image:

@@ -1,16 +1,19 @@
 """The drawn faces: the same for the same seed, balanced, and telling."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Image as ImageFeature
 from PIL import Image
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import cross_val_score
 
+from fer_hf.data import LoadOptions, load_splits
 from fer_hf.data.drawn.canvas import Pose, curve, mix
-from fer_hf.data.drawn.faces import EMOTION_ACTION_UNITS, draw_face, load_drawn
+from fer_hf.data.drawn.faces import EMOTION_ACTION_UNITS, draw_face, draw_numbered_face
+from fer_hf.data.layouts import drawn_faces
+from fer_hf.data.layouts.drawn_faces import DRAWN
 from fer_hf.emotions import EMOTIONS
 
 # The share of the picture, from the top, in which brows and eyes lie, and the mouth.
@@ -21,9 +24,22 @@ def pixels(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture, dtype=float)
 
 
+def load_drawn(num_pictures=1200, *, size=128, seed=0):
+    """The drawn faces undivided: stored pictures, pictures and label ids."""
+    options = LoadOptions(num_drawn=num_pictures, drawn_size=size, seed=seed)
+    part = DRAWN.locate(Path("drawn"), options).read()["train"]
+    batches = list(part.read(np.arange(len(part.labels))))
+    stored = [picture["bytes"] for batch in batches for picture in batch.to_pylist()]
+    return {
+        "stored": stored,
+        "image": [Image.open(io.BytesIO(content)) for content in stored],
+        "label": [EMOTIONS.index(label) for label in part.labels],
+    }
+
+
 @pytest.fixture(scope="module")
 def drawn():
-    return load_drawn(400, size=32)
+    return load_drawn(40, size=32)
 
 
 def test_the_table_names_the_projects_emotions_in_its_order():
@@ -85,21 +101,27 @@ def test_labels_are_balanced_and_mixed():
 def test_a_larger_set_begins_with_the_smaller_one(drawn):
     smaller = load_drawn(10, size=32)
     assert list(smaller["label"]) == list(drawn["label"][:10])
-    assert all(smaller[i]["image"] == drawn[i]["image"] for i in range(10))
+    assert all(smaller["image"][i] == drawn["image"][i] for i in range(10))
 
 
-def test_columns_are_image_and_label_with_the_emotions_as_names(drawn):
-    assert set(drawn.features) == {"image", "label"}
-    assert tuple(drawn.features["label"].names) == EMOTIONS
+def test_columns_are_image_and_label_with_the_emotions_as_names():
+    features = load_splits("drawn", num_drawn=40, drawn_size=32)["train"].features
+    assert set(features) == {"image", "label"}
+    assert tuple(features["label"].names) == EMOTIONS
 
 
 def test_pictures_are_stored_without_loss(drawn):
-    stored = drawn.cast_column("image", ImageFeature(decode=False))[0]["image"]["bytes"]
-    assert Image.open(io.BytesIO(stored)).format == "PNG"
+    assert all(picture.format == "PNG" for picture in drawn["image"])
+    assert drawn["image"][3].convert("RGB") == draw_numbered_face(3, size=32)
 
 
-def test_a_second_call_reads_the_cache(drawn):
-    assert load_drawn(400, size=32).cache_files == drawn.cache_files
+def test_a_second_call_reads_the_cache(monkeypatch):
+    first = load_splits("drawn", num_drawn=41, drawn_size=32)
+    monkeypatch.setattr(drawn_faces, "draw_numbered_face", None)  # must not be called
+    again = load_splits("drawn", num_drawn=41, drawn_size=32)
+    assert [data.cache_files for data in first.values()] == [
+        data.cache_files for data in again.values()
+    ]
 
 
 def edge_directions(picture: Image.Image) -> np.ndarray:
@@ -134,7 +156,7 @@ def test_a_size_below_32_is_refused():
 
 
 def test_fewer_pictures_than_emotions_are_refused():
-    with pytest.raises(ValueError, match="num_pictures=7, expected at least 8"):
+    with pytest.raises(ValueError, match="num_drawn=7, expected at least 8"):
         load_drawn(7)
 
 
