@@ -19,29 +19,25 @@ from fer_hf.data.splits import assign_splits
 _NAMES = ("label_names", "class_names")
 
 
-def find_array_names(path: Path) -> list[str]:
+def _list_arrays(path: Path) -> list[str]:
     """List the arrays in an `.npz` or a folder of `.npy`, by name; empty for anything else."""
     if path.is_dir():
         return sorted(file.stem for file in path.glob("*.npy"))
     if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return []
     with zipfile.ZipFile(path) as archive:
-        return sorted(
-            name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")
-        )
+        names = [Path(name) for name in archive.namelist()]
+    return sorted(name.stem for name in names if name.suffix == ".npy")
 
 
-def locate_arrays(path: Path, options: LoadOptions) -> Source:
+def _locate(path: Path, options: LoadOptions) -> Source:
     """Read arrays named `<split>_images` and `<split>_labels`.
 
     Images have shape (N, H, W, 3), (N, H, W, 1) or (N, H, W), as uint8 0–255 or float 0–1; labels
-    have shape (N,), (N, 1) or, one-hot, (N, C). Names of the labels may lie in an array
+    have shape (N,), (N, 1) or, one-hot, (N, C). Names of the labels may be in an array
     `label_names` (or `class_names`) among them, or beside them as `.npy`, `.txt` or `.json`.
-
-    Raises:
-        ValueError: If arrays are missing or do not fit, with the name of the array.
     """
-    names = find_array_names(path)
+    names = _list_arrays(path)
     prefixes = assign_splits(
         [name.removesuffix("_images") for name in names if name.endswith("_images")]
     )
@@ -59,9 +55,8 @@ def locate_arrays(path: Path, options: LoadOptions) -> Source:
     label_names = options.label_names
     if label_names is None:
         if stored := next((name for name in _NAMES if name in names), None):
-            found = arrays.load(stored).ravel().tolist()
-            label_names = check_label_names(found, f"Array `{stored}`")
-        elif beside := _find_names_beside(path):
+            label_names = check_label_names(arrays.load(stored).ravel(), f"Array `{stored}`")
+        elif beside := _find_names_beside(path if path.is_dir() else path.parent):
             label_names = check_label_names(_read_names(beside), f"'{beside}'")
             identity.append(beside)
 
@@ -97,11 +92,7 @@ class _Arrays:
             ) from error
 
     def load_pictures(self, name: str, num_labels: int) -> np.ndarray:
-        """Return an array of pictures.
-
-        Raises:
-            ValueError: If it is not one, or has another number of pictures.
-        """
+        """Return an array of pictures, refused if it is not one or has not one for each label."""
         pictures = self.load(name)
         shape, dtype = pictures.shape, pictures.dtype
         if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape[1:]:
@@ -155,19 +146,13 @@ def _read_labels(labels: np.ndarray, name: str) -> list[int | str]:
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8")
     if labels.dtype.kind == "f" and not (labels == np.trunc(labels)).all():
-        raise ValueError(f"Array `{name}` has labels that are no whole numbers. Round them.")
+        raise ValueError(f"Array `{name}` has labels that are not whole numbers. Round them.")
     return labels.tolist()
 
 
-def _find_names_beside(path: Path) -> Path | None:
-    # `label_names.npy` in a folder is one of its arrays, and read as such.
-    folder, endings = (path, (".txt", ".json")) if path.is_dir() else (path.parent, None)
-    candidates = [
-        folder / f"{name}{ending}"
-        for name in _NAMES
-        for ending in endings or (".npy", ".txt", ".json")
-    ]
-    return next((file for file in candidates if file.is_file()), None)
+def _find_names_beside(folder: Path) -> Path | None:
+    files = (folder / f"{name}{end}" for name in _NAMES for end in (".npy", ".txt", ".json"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _read_names(file: Path) -> list[str]:
@@ -189,8 +174,6 @@ def _read_names(file: Path) -> list[str]:
 ARRAYS = Layout(
     "arrays",
     "one .npz, or a folder of .npy: `train_images`, `train_labels`, `test_images`, …",
-    recognise=lambda path, options: any(
-        name.endswith("_images") for name in find_array_names(path)
-    ),
-    locate=locate_arrays,
+    recognise=lambda path, options: any(name.endswith("_images") for name in _list_arrays(path)),
+    locate=_locate,
 )

@@ -13,14 +13,12 @@ from fer_hf.data.splits import assign_splits
 logger = logging.getLogger(__name__)
 
 
-def find_label_folders(folder: Path) -> dict[str, list[Path]]:
+def _find_label_folders(folder: Path) -> dict[str, list[Path]]:
     """Map each split to its label folders; without split folders, all of them are `train`.
 
     Empty if no folder here holds a picture.
     """
-    if not folder.is_dir():
-        return {}
-    inside = _visible_folders(folder)
+    inside = _visible_folders(folder) if folder.is_dir() else []
     by_name = {child.name: child for child in inside}
     splits = {
         split: _visible_folders(by_name[name])
@@ -32,27 +30,25 @@ def find_label_folders(folder: Path) -> dict[str, list[Path]]:
     return {"train": labels} if labels and not splits else {}
 
 
-def locate_folders(folder: Path, options: LoadOptions) -> Source:
+def _locate(folder: Path, options: LoadOptions) -> Source:
     """Find the pictures of `<split>/<label>/*.jpg` or `<label>/*.jpg`, in any case of letters.
 
     Label folders may have folders of their own. Hidden files, files with other endings than a
     picture's, and files outside of label folders are ignored.
-
-    Raises:
-        ValueError: If there is no label folder with pictures.
     """
-    splits = find_label_folders(folder)
+    splits = _find_label_folders(folder)
     if not splits:
         raise ValueError(
             f"'{folder}' has no folders of pictures, one for each label. Expected "
             "'train/happy/1.jpg' or 'happy/1.jpg'."
         )
-    pictures = {}
+    pictures: dict[str, list[tuple[str, Path]]] = {split: [] for split in splits}
     for split, labels in splits.items():
-        files = {label: list_pictures(label) for label in labels}
-        for label in (label for label in labels if not files[label]):
-            logger.warning("Label folder '%s' holds no picture and is left out.", label)
-        pictures[split] = [(label.name, file) for label in labels for file in files[label]]
+        for label in labels:
+            files = list_pictures(label)
+            pictures[split] += [(label.name, file) for file in files]
+            if not files:
+                logger.warning("Label folder '%s' holds no picture and is left out.", label)
     return source_of_files(pictures, "the names of the label folders")
 
 
@@ -69,6 +65,6 @@ def _holds_picture(folder: Path) -> bool:
 FOLDERS = Layout(
     "folders",
     "train/happy/1.jpg, or happy/1.jpg: one folder for each label",
-    recognise=lambda path, options: bool(find_label_folders(path)),
-    locate=locate_folders,
+    recognise=lambda path, options: bool(_find_label_folders(path)),
+    locate=_locate,
 )

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -28,21 +28,19 @@ def is_repo_id(source: str) -> bool:
     return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source) is not None
 
 
-def is_for_datasets(folder: Path, options: LoadOptions) -> bool:
-    """Return whether a folder is worth handing to `datasets`, whose own messages help little."""
-    if not folder.is_dir():
-        return False
-    # Two levels are enough, and a whole home directory given by mistake would take long.
-    files = [*folder.glob("*"), *folder.glob("*/*")]
-    names = {file.name for file in files if file.parent == folder}
-    endings = {file.suffix.lower() for file in files if file.is_file()}
+def _recognise(folder: Path, options: LoadOptions) -> bool:
+    # `datasets` itself would try any folder, and say little. Two levels are enough to look at, and
+    # a whole home directory given by mistake would take long.
+    inside = [*folder.glob("*"), *folder.glob("*/*")] if folder.is_dir() else []
+    names = {file.name for file in inside if file.parent == folder}
+    endings = {file.suffix.lower() for file in inside if file.is_file()}
     return bool(
         names & {"dataset_dict.json", "state.json"}
         or endings & {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow", ".tar"}
     )
 
 
-def locate_hub(path: Path, options: LoadOptions) -> Source:
+def _locate(path: Path, options: LoadOptions) -> Source:
     """Load a data set of the Hub, or a folder that `datasets.load_dataset` understands.
 
     The picture column is the one of type `Image`, the label column the one of type `ClassLabel`,
@@ -54,31 +52,25 @@ def locate_hub(path: Path, options: LoadOptions) -> Source:
         ConnectionError: If the Hub cannot be reached.
     """
     source = path.as_posix()
-    loaded = _load(source, options.revision)
+    where, loaded = repr(source), _load(source, options.revision)
     names = assign_splits(list(loaded))
     if left_out := [name for name in loaded if name not in names.values()]:
         logger.warning("Data set %r: splits %s are not used.", source, left_out)
     splits = {split: loaded[name] for split, name in names.items()} or dict(loaded)
     features = next(iter(splits.values())).features
     image = options.image_column or _find_feature(features, datasets.Image)
-    image = choose_column(list(features), image, IMAGE_COLUMNS, "image_column", repr(source))
+    image = choose_column(list(features), image, IMAGE_COLUMNS, "image_column", where)
     label = options.label_column or _find_feature(features, datasets.ClassLabel)
-    label = choose_column(list(features), label, LABEL_COLUMNS, "label_column", repr(source))
-    return Source(
-        [f"{split} {data._fingerprint}" for split, data in splits.items()],
-        lambda: describe_datasets(splits, repr(source), image, label),
-        f"the column `{label}`",
-    )
+    label = choose_column(list(features), label, LABEL_COLUMNS, "label_column", where)
 
+    def read() -> dict[str, Part]:
+        return {
+            split: _read_part(data, f"{where} split `{split}`", image, label)
+            for split, data in splits.items()
+        }
 
-def describe_datasets(
-    splits: Mapping[str, datasets.Dataset], where: str, image: str, label: str
-) -> dict[str, Part]:
-    """Return the parts of splits with the columns `image` and `label`, and maybe our votes."""
-    return {
-        split: _read_part(data, f"{where} split `{split}`", image, label)
-        for split, data in splits.items()
-    }
+    identity = [f"{split} {data._fingerprint}" for split, data in splits.items()]
+    return Source(identity, read, f"the column `{label}`")
 
 
 def _load(source: str, revision: str | None) -> datasets.DatasetDict:
@@ -163,7 +155,7 @@ def _read_part(data: datasets.Dataset, where: str, image: str, label: str) -> Pa
 HUB = Layout(
     "hub",
     "a data set's id on the Hub, or anything else `datasets.load_dataset` can load",
-    recognise=is_for_datasets,
-    locate=locate_hub,
+    _recognise,
+    _locate,
     recognise_text=is_repo_id,
 )

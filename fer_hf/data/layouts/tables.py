@@ -5,6 +5,7 @@ in batches.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,8 @@ def choose_column(
     return column
 
 
-def recognise_table(path: Path, options: LoadOptions) -> bool:
-    """Return whether there are tables with a picture and a label column, or a table is all."""
-    # Of a table without the usual columns, reading it names those it has.
+def _recognise(path: Path, options: LoadOptions) -> bool:
+    # Of a file without the usual columns, reading it names those it has.
     if path.is_file():
         return bool(find_tables(path))
     try:
@@ -142,14 +142,11 @@ def recognise_table(path: Path, options: LoadOptions) -> bool:
     )
 
 
-def locate_tables(path: Path, options: LoadOptions) -> Source:
+def _locate(path: Path, options: LoadOptions) -> Source:
     """Read the labels of a table, or of a table for each split.
 
     Relative paths count from the table's folder. Parquet may hold the encoded pictures themselves.
     A split column divides a table that is alone; beside others it does not count.
-
-    Raises:
-        ValueError: If there is no table, or it lacks a column, or a value is not understood.
     """
     files = find_tables(path)
     if not files:
@@ -165,43 +162,43 @@ def locate_tables(path: Path, options: LoadOptions) -> Source:
         label = choose_column(names, options.label_column, LABEL_COLUMNS, "label_column", where)
         parts[split], pictures = _read_part(file.absolute(), image, label)
         identity += pictures
-        divider = find_column(names, SPLIT_COLUMNS) if len(files) == 1 else None
-        if divider:
-            values = [str(value) for value in read_columns(file, [divider])[divider]]
-            parts = parts[split].divide(values)
+        if len(files) == 1 and (divider := find_column(names, SPLIT_COLUMNS)):
+            values = read_columns(file, [divider])[divider]
+            parts = parts[split].divide([str(value) for value in values])
     return Source(identity, lambda: parts, f"the column `{label}`")
 
 
 def _read_part(file: Path, image: str, label: str) -> tuple[Part, list[Path]]:
     """Return the rows of one table, and the pictures that are files of their own."""
-    where, label_names = f"'{file}'", None
+    where, label_names, embedded = f"'{file}'", None, False
     if file.suffix.lower() == ".parquet":
         schema = pq.read_schema(file)
         feature = datasets.Features.from_arrow_schema(schema)[label]
         label_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
         kind = schema.field(image).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            return Part(
-                read_columns(file, [label])[label],
-                read=lambda rows: read_parquet(file, image, rows),
-                where=where,
-                name=lambda row: f"{where} row {row}",
-                label_names=label_names,
-            ), []
-    columns = read_columns(file, [image, label])
-    paths = [str(file.parent / (path or "")) for path in columns[image]]
-    return Part(
+        embedded = not (pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    columns = read_columns(file, [label] if embedded else [image, label])
+    part = Part(
         columns[label],
-        read=lambda rows: read_paths(paths, rows),
+        read=lambda rows: read_parquet(file, image, rows),
         where=where,
-        name=lambda row: f"{paths[row]!r} in {where} row {row}",
+        name=lambda row: f"{where} row {row}",
         label_names=label_names,
-    ), [Path(path) for path in paths]
+    )
+    if embedded:
+        return part, []
+    paths = [str(file.parent / (path or "")) for path in columns[image]]
+    part = replace(
+        part,
+        read=lambda rows: read_paths(paths, rows),
+        name=lambda row: f"{paths[row]!r} in {where} row {row}",
+    )
+    return part, [Path(path) for path in paths]
 
 
 TABLE = Layout(
     "table",
     "a CSV, TSV or Parquet file, or one for each split: columns `image` and `label`",
-    recognise_table,
-    locate_tables,
+    _recognise,
+    _locate,
 )

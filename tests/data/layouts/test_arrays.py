@@ -162,7 +162,10 @@ def with_nan(images):
         (change_one("test_labels", lambda a: a.astype(object)), "`test_labels`.* read safely"),
         (change_one("test_images", lambda a: a.astype(object)), "holds object|read safely"),
         (change_one("test_labels", lambda a: a + 1), r"\[3\], but `label_names` has 3 names"),
-        (change_one("test_labels", lambda a: a + 0.5), "`test_labels` has labels that are no whol"),
+        (
+            change_one("test_labels", lambda a: a + 0.5),
+            "`test_labels` has labels that are not who",
+        ),
         (change_one("test_labels", lambda a: np.ones((12, 3))), "not one 1 among zeros"),
         (change_one("test_labels", lambda a: a[:, None, None]), r"has shape \(12, 1, 1\)"),
         (lambda arrays: arrays.pop("val_labels"), "`val_images` but no `val_labels`"),
