@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fer_hf.data.encoding import read_paths
-from fer_hf.data.labels import check_label_names, name_labels
+from fer_hf.data.labels import check_label_names
 from fer_hf.data.splits import divide_rows
+from fer_hf.data.stored_pictures import read_paths
 
 
 @dataclass(kw_only=True)
@@ -47,11 +47,7 @@ class LoadOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse label names that are not names of their own.
-
-        Raises:
-            ValueError: `label_names` is a text, is empty, or names a label twice.
-        """
+        """Refuse `label_names` that are a text, are empty, or name a label twice."""
         if isinstance(self.label_names, str):
             raise ValueError(f"`label_names` is the text {self.label_names!r}. Pass a list.")
         if self.label_names is not None:
@@ -65,14 +61,13 @@ class Part:
     Attributes:
         labels: The label of each of the N rows as the source has it, a name or a number.
         read: Takes ascending row numbers, yields the encoded pictures of those rows in that order,
-            as `IMAGE_TYPE` arrays of at most `BATCH_SIZE`.
+            in batches as the readers of `stored_pictures` do.
         where: What holds the labels, for messages.
-        name: Takes a row number, tells a person where that picture is.
-        label_names: All labels the source declares, the name of each number from 0 on; None if it
-            does not say.
+        name: Takes a row number, returns where that picture is, for messages.
+        label_names: All labels the source declares, by number; None if it does not say.
         votes: How many people chose each label, shape (N,), by its name; empty without votes.
         other_votes: Votes (N,) for none of these labels, such as `unknown`; None if not known.
-        is_checked: Whether the pictures are certain to be readable, because `read` encodes numbers.
+        is_checked: Whether the pictures are certain to be readable, because `read` encodes them.
     """
 
     labels: Sequence[Any]
@@ -85,7 +80,7 @@ class Part:
     is_checked: bool = False
 
     def select(self, index: np.ndarray) -> "Part":
-        """Return the part with the rows `index`, in ascending order, alone."""
+        """Return a part of the rows `index`, in ascending order."""
         return replace(
             self,
             labels=[self.labels[row] for row in index],
@@ -96,7 +91,7 @@ class Part:
         )
 
     def divide(self, splits: Sequence[str]) -> "dict[str, Part]":
-        """Return the part of each split, from what a column says of each row's split.
+        """Return a part for each split, named in any spelling by `splits`, one for each row.
 
         Raises:
             ValueError: If a value means no split, or two values mean the same one.
@@ -104,15 +99,10 @@ class Part:
         rows = divide_rows(splits, self.where)
         return {split: self.select(index) for split, index in rows.items()}
 
-    def name_labels(self, label_names: Sequence[str] | None) -> list[str]:
-        """Return the canonical label name of each row; errors as those of `labels.name_labels`."""
-        names = self.label_names or label_names
-        return name_labels(self.labels, names, self.where, self.name)
-
     def order_votes(self, label_names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the columns `votes` (N, labels), in the order of `label_names`, and `other_votes`.
+        """Return `votes` (N, labels), in the order of `label_names`, and `other_votes`, if known.
 
-        Labels that nobody could vote for get zeros; columns that the source lacks are left out.
+        Labels that nobody could vote for get zeros.
         """
         columns = {}
         if self.votes:
@@ -141,14 +131,9 @@ class Source:
 
 
 def source_of_files(pictures: Mapping[str, Sequence[tuple[str, Path]]], labels_from: str) -> Source:
-    """Describe a source whose pictures are files of their own.
+    """Describe pictures that are files of their own: a label and a path each, by split."""
 
-    Args:
-        pictures: The label and the file of each picture, by split; `train` alone will be divided.
-        labels_from: As for `Source`.
-    """
-
-    def read_split(labelled: Sequence[tuple[str, Path]]) -> Part:
+    def describe(labelled: Sequence[tuple[str, Path]]) -> Part:
         paths = [str(file) for _, file in labelled]
         return Part(
             [label for label, _ in labelled],
@@ -157,10 +142,9 @@ def source_of_files(pictures: Mapping[str, Sequence[tuple[str, Path]]], labels_f
             name=lambda row: f"'{paths[row]}'",
         )
 
+    parts = {split: describe(labelled) for split, labelled in pictures.items()}
     files = [file for labelled in pictures.values() for _, file in labelled]
-    return Source(
-        files, lambda: {split: read_split(found) for split, found in pictures.items()}, labels_from
-    )
+    return Source(files, lambda: parts, labels_from)
 
 
 @dataclass(frozen=True)
@@ -170,13 +154,9 @@ class Layout:
     Attributes:
         name: What it is called in `load_splits` and `--layout`.
         looks_like: How its files are arranged, in a line for people.
-        recognise: Whether an existing file or folder has this layout; asked before a read, so it
-            should look at names and headers only.
-        locate: Finds the labels and pictures of a source.
-
-    Raises:
-                ValueError: If the source does not have this layout after all, or something is
-                    missing; the message names what was found and what to do.
+        recognise: Whether an existing file or folder has this layout, by names and headers only.
+        locate: Finds the labels and pictures of a source; raises a ValueError, which says what was
+            found and what to do, if it does not have this layout or something is missing.
         recognise_text: Whether a source that is not a file or folder here, such as an id, has this
             layout. Layouts without it need files.
         vote_rules: The values of `LoadOptions.vote_rule` that it can follow.

@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 
 from fer_hf.data import arrow_cache
-from fer_hf.data.labels import collect_label_names
+from fer_hf.data.labels import collect_label_names, name_labels
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.arrays import ARRAYS
 from fer_hf.data.layouts.drawn_faces import DRAWN
@@ -173,7 +173,12 @@ def _describe_unknown(path: Path) -> str:
 def _write(folder: Path, source: Source, options: LoadOptions) -> None:
     """Write the three splits of a source into the folder of a cache entry."""
     parts, skipped = _check_pictures(source.read(), options)
-    labels = {split: part.name_labels(options.label_names) for split, part in parts.items()}
+    labels = {
+        split: name_labels(
+            part.labels, part.label_names or options.label_names, part.where, part.name
+        )
+        for split, part in parts.items()
+    }
     declared = [part.label_names for part in parts.values() if part.label_names]
     names = collect_label_names(labels, options.label_names or next(iter(declared), None))
     label_ids = {split: np.array([names.index(name) for name in labels[split]]) for split in labels}

@@ -1,13 +1,15 @@
-"""Checking the pictures that a data set stores."""
+"""Pictures on their way into Arrow and back."""
 
 import io
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from fer_hf.data import stored_pictures
-from fer_hf.data.stored_pictures import find_unreadable
+from fer_hf.data.pictures import load_picture
+from fer_hf.data.stored_pictures import encode_pictures, find_unreadable
 
 
 def test_what_cannot_be_read_is_found_by_row_with_a_reason(tmp_path):
@@ -51,3 +53,11 @@ def test_checking_many_pictures_shows_a_progress_bar(monkeypatch):
     find_unreadable(iter([]), 1_999)
     find_unreadable(iter([]), 2_001)
     assert asked == [True, None]  # None: shown on a terminal
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7, 3), (3, 5, 7), (1, 1, 1, 3)])
+def test_encoding_loses_nothing(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    encoded = encode_pictures(pixels).to_pylist()
+    decoded = [np.asarray(load_picture(picture["bytes"])) for picture in encoded]
+    np.testing.assert_array_equal(np.stack(decoded), pixels)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_hf.data.encoding import read_array
 from fer_hf.data.labels import check_label_names
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.splits import assign_splits
+from fer_hf.data.stored_pictures import read_array
 
 _NAMES = ("label_names", "class_names")
 
@@ -55,7 +55,7 @@ def _locate(path: Path, options: LoadOptions) -> Source:
     label_names = options.label_names
     if label_names is None:
         if stored := next((name for name in _NAMES if name in names), None):
-            label_names = check_label_names(arrays.load(stored).ravel(), f"Array `{stored}`")
+            label_names = check_label_names(list(arrays.load(stored).ravel()), f"Array `{stored}`")
         elif beside := _find_names_beside(path if path.is_dir() else path.parent):
             label_names = check_label_names(_read_names(beside), f"'{beside}'")
             identity.append(beside)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from tqdm.auto import tqdm
 
 from fer_hf.data.drawn.faces import DRAWING_VERSION, choose_emotion, draw_numbered_face
-from fer_hf.data.encoding import BATCH_SIZE, IMAGE_TYPE
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.stored_pictures import BATCH_SIZE, IMAGE_TYPE
 from fer_hf.emotions import EMOTIONS
 
 

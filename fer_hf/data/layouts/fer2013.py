@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fer_hf.data.encoding import read_array
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.tables import find_column, read_chunks, read_header
+from fer_hf.data.stored_pictures import read_array
 
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """FER2013's names, by its label numbers."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_hf.data.encoding import read_parquet
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.fer2013 import find_fer2013, read_fer2013, require_fer2013
 from fer_hf.data.layouts.tables import find_tables, read_columns, read_header
 from fer_hf.data.splits import divide_rows
+from fer_hf.data.stored_pictures import read_parquet
 from fer_hf.emotions import EMOTIONS, canonical_emotion
 
 VOTE_COLUMNS = (

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm.auto import tqdm
 
-from fer_hf.data.encoding import BATCH_SIZE
 from fer_hf.data.layouts.fer2013 import require_fer2013
 from fer_hf.data.layouts.ferplus import (
     VOTE_COLUMNS,
@@ -22,6 +21,7 @@ from fer_hf.data.layouts.ferplus import (
     require_votes,
 )
 from fer_hf.data.splits import SPLITS
+from fer_hf.data.stored_pictures import BATCH_SIZE
 
 _SCHEMA = datasets.Features(
     {

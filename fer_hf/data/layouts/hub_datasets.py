@@ -12,10 +12,10 @@ import pyarrow as pa
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from fer_hf.data.encoding import BATCH_SIZE
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.tables import IMAGE_COLUMNS, LABEL_COLUMNS, choose_column
 from fer_hf.data.splits import assign_splits
+from fer_hf.data.stored_pictures import BATCH_SIZE
 from fer_hf.emotions import canonical_emotion
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fer_hf.data.encoding import read_parquet, read_paths
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.splits import assign_splits, split_name
+from fer_hf.data.stored_pictures import read_parquet, read_paths
 
 IMAGE_COLUMNS = (
     *("image", "img", "picture"),

@@ -12,7 +12,7 @@ from datasets.table import embed_table_storage
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from fer_hf.data.audit.label_counts import count_labels, render_label_counts
-from fer_hf.data.encoding import BATCH_SIZE, IMAGE_TYPE
+from fer_hf.data.stored_pictures import BATCH_SIZE, IMAGE_TYPE
 from fer_hf.publishing.hub.commits import Pushed, Target, commit_files
 from fer_hf.publishing.licensing import describe_license
 
