@@ -18,8 +18,8 @@ from PIL import Image
 
 from fer_hf import cli
 from fer_hf.data.audit.fingerprints import load_fingerprints
-from fer_hf.data.stored_pictures import encode_pictures
 from fer_hf.data.layouts.ferplus import VOTE_COLUMNS
+from fer_hf.data.stored_pictures import encode_pictures
 from fer_hf.evaluation import checkpoint_evaluation, scoring
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.not_sure import soften_scores
