@@ -169,12 +169,14 @@ def save_evaluation(
     rows = [mistake.row for mistake in report.mistakes]
     mistakes = [to_rgb(picture) for picture in split[rows]["image"]] if rows else []
     plots = _draw(report, classifier)
-    page = render_page(report, plots, list(map(_encode_small, mistakes)))
     if mistakes:
         captions = [f"{mistake.label}: {mistake.answer}" for mistake in report.mistakes]
         title = "Surest mistakes, label: answer"
         sheet = render_contact_sheet(mistakes, captions, columns=6, cell=128, title=title)
         plots["mistakes"] = _encode(sheet)
+    for picture in mistakes:
+        picture.thumbnail((240, 240))  # the page shows it no larger
+    page = render_page(report, plots, list(map(_encode, mistakes)))
     for name, content in plots.items():
         (folder / f"{name}.png").write_bytes(content)
     write_text_atomically(folder / PAGE_NAME, page)
@@ -291,10 +293,3 @@ def _encode(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()
-
-
-def _encode_small(picture: Image.Image) -> bytes:
-    """Encode a picture for the page, which shows it no larger."""
-    small = picture.copy()
-    small.thumbnail((240, 240))
-    return _encode(small)

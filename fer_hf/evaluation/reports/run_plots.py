@@ -1,6 +1,7 @@
 """The plots of runs: curves over epochs, a comparison of runs, a sweep over heads."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,30 +106,27 @@ def plot_comparison(
     figure = build_figure(9.0, 1.35 + 0.6 * len(names), title)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rows = np.arange(len(names))
-    colors = [CHOSEN_BAR if row == chosen else BAR for row in rows]
     values, margins = to_arrays(accuracies)
-    highs = values + margins[1]
     gaps = np.asarray(accuracy_gaps, dtype=np.float64)
-
-    left.barh(rows, values, height=0.58, color=colors)
-    left.errorbar(values, rows, xerr=margins, fmt="none", **INTERVALS)
-    right.barh(rows, gaps, height=0.58, color=colors)
-    for row in rows:
-        style = {"va": "center", "color": INK, "weight": "bold" if row == chosen else "normal"}
-        left.text(highs[row], row, f"  {100 * values[row]:.1f} %", **style)
-        right.text(max(gaps[row], 0.0), row, f"  {100 * gaps[row]:+.1f}", **style)
+    bars: dict[str, Any] = {
+        "height": 0.58,
+        "color": [CHOSEN_BAR if row == chosen else BAR for row in rows],
+    }
+    shown = left.barh(rows, values, xerr=margins, error_kw=INTERVALS, **bars)
+    texts = left.bar_label(shown, [f"{100 * value:.1f} %" for value in values], padding=4)
+    shown = right.barh(rows, gaps, **bars)
+    gap_texts = right.bar_label(shown, [f"{100 * gap:+.1f}" for gap in gaps], padding=4)
     style_axes(left, "Validation accuracy, 95 % interval")
     style_axes(right, "Accuracy gap to training, points")
     left.set_yticks(rows, [f"✱ {n}" if row == chosen else n for row, n in enumerate(names)])
-    for label, row in zip(left.get_yticklabels(), rows, strict=True):
-        label.set_color(INK)
-        label.set_fontweight("bold" if row == chosen else "normal")
+    for column in (left.get_yticklabels(), texts, gap_texts):
+        for row, text in enumerate(column):
+            text.set(color=INK, fontweight="bold" if row == chosen else "normal")
     left.invert_yaxis()
-    left.set_xlim(0, min(1.0, float(highs.max())) * 1.16)
+    left.set_xlim(0, min(1.0, float((values + margins[1]).max())) * 1.16)
     left.set_xticks([tick for tick in left.get_xticks() if tick <= 1])
     left.xaxis.set_major_formatter(PERCENT)
-    spread = max(float(np.abs(gaps).max()), 0.01)
-    right.set_xlim(1.15 * min(float(gaps.min()), 0.0), max(float(gaps.max()), 0.0) + 0.3 * spread)
+    right.margins(x=0.25)
     right.xaxis.set_major_formatter(lambda gap, _: f"{100 * gap:g}")
     right.axvline(0, color=MUTED, linewidth=0.9)
     for axes in (left, right):
