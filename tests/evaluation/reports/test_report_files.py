@@ -9,7 +9,11 @@ import pytest
 import fer_hf
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.paired import ModelScores, compare_scores
-from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, render_checkpoint_report
+from fer_hf.evaluation.reports.checkpoint_report import (
+    CheckpointReport,
+    load_checkpoint_report,
+    render_checkpoint_report,
+)
 from fer_hf.evaluation.reports.html_page import render_page
 from fer_hf.evaluation.reports.paired_comparison import (
     ModelCost,
@@ -95,6 +99,14 @@ def test_the_report_of_the_bundled_model_is_of_format_1_and_opens():
     assert report.fine_tuned == "all layers"
     assert report.evaluations["test"].to_dict() == written["evaluations"]["test"]
     assert to_json(report.gaps) == written["gaps"]
+
+
+def test_a_field_that_fer_hf_never_wrote_is_refused(results, tmp_path):
+    for kind, load in ((RunReport, load_report), (CheckpointReport, load_checkpoint_report)):
+        path = tmp_path / "report.json"
+        path.write_text(json.dumps({**results[kind.__name__].to_dict(), "mine": 1}))
+        with pytest.raises(ValueError, match=r"report.json` has \['mine'\], expected what fer_hf"):
+            load(path)
 
 
 def test_what_json_cannot_hold_is_refused_with_its_place():
