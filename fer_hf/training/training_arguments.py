@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from transformers import TrainingArguments
 
+from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.training.arguments import setting
 from fer_hf.training.losses import LOSSES
 
-# Metrics of which less is better; Trainer assumes that only of names that end in `loss`.
-_LESS_IS_BETTER = ("loss", "nll", "ece")
+# Trainer assumes only of names that end in `loss` that less is better.
+_LESS_IS_BETTER = ("loss", *(metric.name for metric in METRICS if not metric.higher_is_better))
 _NOT_NEGATIVE = ("mixup", "mixup_off_epoch", "logit_adjustment", "early_stopping", "head_epochs")
 # Which values a setting may have, as a test and in words.
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
