@@ -24,8 +24,8 @@ from huggingface_hub import (
     get_session,
     get_token,
 )
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import HFValidationError, httpx, validate_repo_id
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from fer_hf.publishing.hub.leaks import check_for_leaks
 
@@ -206,7 +206,7 @@ def call_hub(action: Callable[[], _T]) -> _T:
             return action()
         except PermissionError:
             raise
-        except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
+        except (HTTPError, OSError, RuntimeError, ValueError) as error:
             causes = list(_list_causes(error))
             wait = next(waits, None)
             if wait is None or not any(map(_is_transient, causes)):
@@ -242,7 +242,7 @@ def _require_token() -> None:
 @contextmanager
 def _give_up_on_silence() -> Iterator[None]:
     session = get_session()
-    before, session.timeout = session.timeout, httpx.Timeout(_SILENCE_SECONDS)
+    before, session.timeout = session.timeout, _SILENCE_SECONDS
     try:
         yield
     finally:
@@ -257,10 +257,12 @@ def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_transient(error: BaseException) -> bool:
-    if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in _TRANSIENT_STATUS
+    if isinstance(error, HTTPError):
+        # Only an answer has a response: without one, the connection failed.
+        response = getattr(error, "response", None)
+        return response is None or response.status_code in _TRANSIENT_STATUS
     # A server in trouble answers with a page for people where JSON is read.
-    return isinstance(error, httpx.TransportError | json.JSONDecodeError)
+    return isinstance(error, json.JSONDecodeError)
 
 
 def _read_retry_after(error: BaseException) -> float:
