@@ -1,3 +1,4 @@
+from .bundled import BUNDLED_MODEL as BUNDLED_MODEL
 from .bundled import DEFAULT_MODEL as DEFAULT_MODEL
 from .freezing import UNFREEZE as UNFREEZE
 from .freezing import calibrate_batchnorm as calibrate_batchnorm

@@ -116,8 +116,8 @@ def load_model(
         >>> loaded.pretrained_on, loaded.model.config.num_labels
         ('FER+', 2)
     """
-    _check_settings(label_names, input_size, pooling, head, dropout, sigmoid)
-    labels = _describe_labels(label_names, sigmoid)
+    _check_settings(label_names, input_size, pooling, head, dropout, sigmoid=sigmoid)
+    labels = _describe_labels(label_names, sigmoid=sigmoid)
     if model_name_or_path == "baseline":
         return _build_baseline(labels, weights, input_size or _DEFAULT_INPUT_SIZE, dropout)
     source, architecture = resolve_source(model_name_or_path, revision)
@@ -176,6 +176,7 @@ def _check_settings(
     pooling: str,
     head: str,
     dropout: float,
+    *,
     sigmoid: bool,
 ) -> None:
     if len(label_names) < 2 or len(set(label_names)) < len(label_names):
@@ -206,7 +207,7 @@ def _check_inception_size(architecture: str, input_size: int) -> None:
         )
 
 
-def _describe_labels(label_names: Sequence[str], sigmoid: bool) -> dict[str, Any]:
+def _describe_labels(label_names: Sequence[str], *, sigmoid: bool) -> dict[str, Any]:
     names = [label_names[1]] if sigmoid else list(label_names)
     return {
         "num_labels": len(names),

@@ -31,14 +31,9 @@ def load_timm(
     timm_args: dict[str, Any],
     revision: str | None,
 ) -> TimmWrapperForImageClassification:
-    """Load a timm network with a new head.
+    """Load a timm network with a new head, from a folder or the Hub, or with random weights (None).
 
-    Args:
-        source: Folder or Hub id of the weights; None for timm's random initialisation.
-        architecture: Name of the timm network, without a tag.
-        labels: `num_labels`, `id2label`, `label2id` and `problem_type` of the new head.
-        timm_args: Arguments of `timm.create_model`; they override those saved with the weights.
-        revision: Branch, tag or commit on the Hub.
+    `timm_args` override the arguments of `timm.create_model` that are saved with the weights.
 
     Raises:
         OSError: The weights cannot be found or reached.

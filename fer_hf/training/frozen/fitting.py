@@ -113,11 +113,7 @@ def compute_held_out_logits(
 ) -> Floats:
     """Return logits (N, num_labels) of first views, each by a head that had not seen the picture.
 
-    Args:
-        views: Features of shape (views, N, D).
-        labels: (N,) integers from 0 on.
-        folds: As `list_folds` returns them.
-        strength: Inverse strength of the L2 penalty.
+    Features, labels and folds are those of `fit_head`; 1 / `strength` is the L2 penalty.
     """
     logits = np.zeros((len(labels), labels.max() + 1))
     for train, test in folds:

@@ -144,12 +144,12 @@ def sweep_heads(
         train: The features of train by pooling.
         validation: Those of validation.
         settings: What to try.
-        num_labels: How many labels there are.
-        epochs: Passes over train.
+        num_labels: Number of labels.
+        epochs: Passes over train, in steps of `batch_size` pictures.
         batch_size: Pictures per step.
-        dense_size: Width of a dense head.
+        dense_size: Width of the dense layer of dense heads.
         dropout: Share of the last layer's inputs dropped.
-        seed: Of weights and order; the same for every head.
+        seed: Of weights and order, the same for every head.
 
     Returns:
         The heads, the best by validation macro-F1 first, and the seconds it took.
