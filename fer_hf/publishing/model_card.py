@@ -1,6 +1,7 @@
 """The model card of a run: a pure function of its report and of the evaluations that follow it.
 
 It never sees a model or a Trainer, so that a card can be written again whenever its words change.
+The words are those of the template `model_card.md`; here are its figures and tables.
 """
 
 import re
@@ -8,11 +9,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from tabulate import tabulate
 
 from fer_hf.evaluation.metrics.evaluation import Evaluation
-from fer_hf.evaluation.metrics.intervals import Estimate
-from fer_hf.evaluation.reports.blocks import list_main_metrics, render_estimate, render_figures
+from fer_hf.evaluation.reports.blocks import (
+    Table,
+    list_main_metrics,
+    render_estimate,
+    render_figures,
+    render_value,
+)
 from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, describe_seen
 from fer_hf.evaluation.reports.checkpoint_sections import describe_not_sure, render_worth
 from fer_hf.evaluation.reports.run_comparison import Comparison
@@ -27,11 +32,11 @@ from fer_hf.publishing.licensing import (
 
 CARD_NAME = "README.md"
 _PACKAGE = Path(__file__).parents[1]
-# In an installed package the template lies inside; in a checkout beside it, where people look.
+# In an installed package the template is inside; in a checkout it is beside it, where people look.
 _TEMPLATES = (_PACKAGE / "model_card.md", _PACKAGE.parent / "model_card.md")
 # Training measures in batches of its own, perhaps in bf16: a picture or two may fall otherwise.
 _ROUNDING = 0.001
-# Files that a card shows or speaks of; where one is not pushed, neither is what it says.
+# Files that a card shows or mentions; where one is not pushed, neither is what the card says of it.
 _MENTIONED = ("curves.png", "confusion_matrix.png", "seen.safetensors")
 
 
@@ -61,41 +66,38 @@ def render_model_card(
             "a card without them says nothing. Run the training to its end."
         )
     name = name or report.display_name
-    here = next(
-        (e for e in evaluations if e.data == report.data and e.split == split),
-        None,
-    )
+    here = next((e for e in evaluations if e.data == report.data and e.split == split), None)
     test = here.evaluation if here else report.evaluations[split]
-    trained, measured = report.evaluations[split].accuracy.value, test.accuracy.value
-    if trained is None or measured is None or abs(trained - measured) > _ROUNDING:
-        raise ValueError(
-            f"The run's report says an accuracy of {trained} on {split}, the evaluation "
-            f"{measured}. Evaluate the checkpoint of this run."
-        )
+    _check_same(report.evaluations[split], test, split)
     facts = KNOWN_DATA.get(str(report.settings.get("layout")))
+    crowd = here.crowd if here else None
+    panels = crowd.panels if crowd else None
+    lowest, mistakes = _describe_weaknesses(test)
     card = ModelCard.from_template(
         _build_metadata(report, test, split, facts, name),
-        template_str=_read_template(),
+        template_str=next(path for path in _TEMPLATES if path.is_file()).read_text("utf-8"),
+        # Plain data and the ways to write a figure …
+        report=report,
+        test=test,
+        split=split,
+        facts=facts,
+        crowd=crowd,
+        tagger=next((one for one in report.yardsticks if "tagger" in one.name), None),
+        estimate=render_estimate,
+        share=render_value,
+        # … and what is put together here.
         name=name,
         title=name.rsplit("/", 1)[-1],
-        labels=report.label_names,
-        input_size=report.input_size,
-        data=facts.name if facts else report.data,
-        measured_on=_render_measured_on(report, test, split),
-        headline=_render_headline(report, test),
         snippet=render_snippet(report, name),
-        figures=_render_figures(test, here),
-        figure_notes=_list_figure_notes(here),
-        people=_render_people(here),
-        per_label=_render_labels(test, here),
-        comparison=_render_comparison(comparison, report),
+        figures=_build_figures(test, here).to_markdown(),
+        notes=_list_notes(here),
+        worth=render_worth(panels.worth.accuracy, panels) if panels else "",
+        per_label=_build_labels(test, here).to_markdown(),
+        comparison=_build_comparison(comparison, report).to_markdown() if comparison else "",
         elsewhere=_render_elsewhere([e for e in evaluations if e is not here]),
-        weaknesses=_render_weaknesses(test),
-        data_text=facts.text if facts else _render_data(report),
-        split_sizes=", ".join(f"{split} {size:,}" for split, size in report.split_sizes.items()),
-        training_text=_render_training(report),
-        has_curves=bool(report.history),
-        settings=_render_settings(report),
+        lowest=lowest,
+        mistakes=mistakes,
+        settings=_build_settings(report).to_markdown(),
     )
     return str(card).rstrip() + "\n"
 
@@ -114,13 +116,13 @@ def render_snippet(report: RunReport, name: str) -> str:
 
 
 def prepare_card(card: str, repo_id: str, license_name: str, files: Collection[str]) -> str:
-    """Make a run's card that of a repository on the Hub; what somebody wrote into it stays.
+    """Adapt a run's card to a repository on the Hub; what somebody wrote into it stays.
 
     Args:
         card: As it is in the run's folder.
-        repo_id: What the snippet and the title are to name.
+        repo_id: What the snippet and the title name.
         license_name: Of the weights, for the metadata.
-        files: Names of the files pushed with it. Lines that speak of others are left out.
+        files: Names of the files pushed with it. Lines about other files are left out.
 
     Raises:
         ValueError: The metadata cannot be read.
@@ -129,7 +131,7 @@ def prepare_card(card: str, repo_id: str, license_name: str, files: Collection[s
         parsed = ModelCard(card)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"The metadata of {CARD_NAME} cannot be read ({error}). Mend it, or write the card "
+            f"The metadata of {CARD_NAME} cannot be read ({error}). Correct it, or write the card "
             "again with `fer-hf card`."
         ) from error
     text, title = parsed.text, repo_id.rsplit("/", 1)[-1]
@@ -145,15 +147,20 @@ def prepare_card(card: str, repo_id: str, license_name: str, files: Collection[s
 
 
 def leave_out_missing(text: str, files: Collection[str]) -> str:
-    """Take the lines out of a card that show or explain a file that is not beside it."""
+    """Remove the lines of a card that show or explain a file that is not beside it."""
     for name in _MENTIONED:
         if name not in files:
             text = re.sub(rf"^.*[(`]{re.escape(name)}[)`].*\n\n?", "", text, flags=re.MULTILINE)
     return text
 
 
-def _read_template() -> str:
-    return next(path for path in _TEMPLATES if path.is_file()).read_text(encoding="utf-8")
+def _check_same(trained: Evaluation, measured: Evaluation, split: str) -> None:
+    first, second = trained.accuracy.value, measured.accuracy.value
+    if first is None or second is None or abs(first - second) > _ROUNDING:
+        raise ValueError(
+            f"The run's report says an accuracy of {first} on {split}, the evaluation {second}. "
+            "Evaluate the checkpoint of this run."
+        )
 
 
 def _build_metadata(
@@ -174,10 +181,9 @@ def _build_metadata(
             dataset_split=split,
             metric_type=metric.name,
             metric_name=metric.title,
-            metric_value=round(value, 4),
+            metric_value=round(test.figures[metric.name].value or 0.0, 4),
         )
         for metric in list_main_metrics()
-        if (value := test.figures[metric.name].value) is not None
     ]
     return ModelCardData(
         license=license_id,
@@ -193,25 +199,7 @@ def _build_metadata(
     )
 
 
-def _render_headline(report: RunReport, test: Evaluation) -> str:
-    tagger = next((y for y in report.yardsticks if "tagger" in y.name), None)
-    if tagger is None:
-        return f"It was right on {render_estimate(test.accuracy)} of pictures it had not seen."
-    share = f"It agrees with the crowd on {render_estimate(test.accuracy)} of the test pictures"
-    return f"{share}; one person who voted on them does on {100 * tagger.accuracy:.1f} %."
-
-
-def _render_measured_on(report: RunReport, test: Evaluation, split: str) -> str:
-    number = f"{test.num_pictures:,} pictures"
-    if split == "test":
-        return f"On the test split, {number}; epoch and settings were chosen on validation."
-    folds = report.settings.get("num_folds")
-    if folds is not None:
-        return f"Cross-validated on all {number} in {folds} folds: each scored by a head new to it."
-    return f"On the validation split, {number}, by which epoch and settings were chosen."
-
-
-def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
+def _build_figures(test: Evaluation, here: CheckpointReport | None) -> Table:
     metrics = list_main_metrics()
     columns = {
         "figure": [metric.title for metric in metrics],
@@ -219,76 +207,47 @@ def _render_figures(test: Evaluation, here: CheckpointReport | None) -> str:
     }
     if here is not None:
         columns["with flip averaging"] = render_figures(here.with_flip_averaging.figures, metrics)
-    return _render_table(list(columns), list(zip(*columns.values(), strict=True)))
+    return Table([*columns], [*zip(*columns.values(), strict=True)])
 
 
-def _list_figure_notes(here: CheckpointReport | None) -> list[str]:
+def _list_notes(here: CheckpointReport | None) -> list[str]:
     if here is None:
         return []
-    notes = [describe_seen(here)]
-    return [describe_not_sure(here.not_sure), *notes] if here.not_sure else notes
+    return [*([describe_not_sure(here.not_sure)] if here.not_sure else []), describe_seen(here)]
 
 
-def _render_people(here: CheckpointReport | None) -> str:
-    if here is None or here.crowd is None:
-        return ""
-    crowd, labels = here.crowd, here.evaluation.label_names
-    above = crowd.labels_above_tagger
-    entropy = crowd.soft_cross_entropy
-    text = (
-        f"One of the people who voted on each picture, drawn at random, has an accuracy of "
-        f"{100 * crowd.tagger.accuracy:.1f} % and a balanced accuracy of "
-        f"{100 * crowd.tagger.balanced_accuracy:.1f} %. The model finds more than that person on "
-        f"{len(above)} of {len(labels)} labels: {', '.join(above) or 'none'}. Its cross-entropy "
-        f"against all votes is {_render_nats(entropy)} nats on {crowd.num_voted_pictures:,} "
-        "pictures, majority or not."
-    )
-    if fit := crowd.calibrated_on_votes:
-        text += (
-            " Calibrated on votes by what the config keeps for it (`fer-hf predict --crowd`), it "
-            f"is {_render_nats(fit.soft_cross_entropy)}."
-        )
-    if panels := crowd.panels:
-        largest = panels.panels[-1]
-        text += (
-            f" A panel of {largest.size} people has {_render_nats(largest.soft_cross_entropy)}. "
-            f"The model is worth {render_worth(panels.worth.accuracy, panels)} people: so large a "
-            "panel, taking a vote, agrees as often with the majority of the others."
-        )
-    return text
-
-
-def _render_labels(test: Evaluation, here: CheckpointReport | None) -> str:
+def _build_labels(test: Evaluation, here: CheckpointReport | None) -> Table:
     crowd = here.crowd if here else None
-    rows = []
-    for label in test.label_names:
-        row = [label, f"{test.support[label]:,}", render_estimate(test.recall_per_label[label])]
-        row.append(render_estimate(test.precision_per_label[label]))
-        if crowd:
-            recall = crowd.tagger_recall_per_label[label]
-            row.append("–" if recall is None else f"{100 * recall:.1f} %")
-        rows.append(row)
-    headers = ["label", "pictures", "recall", "precision", *(["one person"] if crowd else [])]
-    return _render_table(headers, rows)
+    rows = [
+        [
+            label,
+            f"{test.support[label]:,}",
+            render_estimate(test.recall_per_label[label]),
+            render_estimate(test.precision_per_label[label]),
+            *([render_value(crowd.tagger_recall_per_label[label])] if crowd else []),
+        ]
+        for label in test.label_names
+    ]
+    people = ["one person's recall"] if crowd else []
+    return Table(["label", "pictures", "recall", "precision", *people], rows)
 
 
-def _render_comparison(comparison: Comparison | None, report: RunReport) -> str:
-    if comparison is None:
-        return ""
-    rows = []
-    for row in comparison.rows:
-        name = row.display_name
-        rows.append(
-            [
-                f"**{name}**" if name == report.display_name else name,
-                row.pretrained_on,
-                row.fine_tuned,
-                render_estimate(row.validation_accuracy),
-                render_estimate(row.test_accuracy),
-            ]
-        )
-    headers = ["model", "pretrained on", "fine-tuned", "accuracy on validation", "on test"]
-    return _render_table(headers, rows)
+def _build_comparison(comparison: Comparison, report: RunReport) -> Table:
+    rows = [
+        [
+            f"**{row.display_name}**"
+            if row.display_name == report.display_name
+            else row.display_name,
+            row.pretrained_on,
+            row.fine_tuned,
+            render_estimate(row.validation_accuracy),
+            render_estimate(row.test_accuracy),
+        ]
+        for row in comparison.rows
+    ]
+    return Table(
+        ["model", "pretrained on", "fine-tuned", "accuracy on validation", "on test"], rows
+    )
 
 
 def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
@@ -302,18 +261,19 @@ def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
         ]
         for other in others
     ]
-    headers = ["data", "pictures", "of them trained on", "accuracy", "balanced"]
-    return _render_table(headers, rows) if rows else ""
+    headers = ["data", "pictures", "of them trained on", "accuracy", "balanced accuracy"]
+    return Table(headers, rows).to_markdown() if rows else ""
 
 
-def _render_weaknesses(test: Evaluation) -> str:
+def _describe_weaknesses(test: Evaluation) -> tuple[str, str]:
+    """Return the three labels of the lowest recall, and the three commonest mistakes, in words."""
     recalls = {
         label: estimate.value
         for label, estimate in test.recall_per_label.items()
         if estimate.value is not None
     }
     lowest = sorted(recalls, key=lambda label: recalls[label])[:3]
-    pairs = sorted(
+    mistakes = sorted(
         (
             (count / test.support[label], label, guess)
             for label, row in zip(test.label_names, test.confusion_matrix, strict=True)
@@ -322,55 +282,12 @@ def _render_weaknesses(test: Evaluation) -> str:
         ),
         reverse=True,
     )[:3]
-    found = ", ".join(f"{label} ({100 * recalls[label]:.0f} %)" for label in lowest)
-    text = f"It finds least of: {found}."
-    if pairs:
-        mistakes = "; ".join(f"{100 * s:.0f} % of {label} as {guess}" for s, label, guess in pairs)
-        text += f" Its commonest mistakes: {mistakes}."
     return (
-        f"{text} Labels with few test pictures have wide intervals: read those. It was not "
-        "measured by age, gender or skin colour, which the data does not tell; expect it to err "
-        "more on people, poses and light unlike those in its data, and on faces that are cut off, "
-        "covered, tiny, or surrounded by much background. On a picture without a face its answer "
-        "means nothing."
+        ", ".join(f"{label} ({100 * recalls[label]:.0f} %)" for label in lowest),
+        "; ".join(f"{100 * share:.0f} % of {label} as {guess}" for share, label, guess in mistakes),
     )
 
 
-def _render_data(report: RunReport) -> str:
-    license_name = report.settings.get("data_license")
-    return f"{report.data}. Licence: {license_name or 'that of its source'}."
-
-
-def _render_training(report: RunReport) -> str:
-    pretrained_on = report.pretrained_on
-    start = "random weights"
-    if pretrained_on != "none":
-        start = f"weights pretrained on {pretrained_on}"
-    minutes = report.train_seconds / 60
-    versions = dict(report.versions)
-    commit, hardware = versions.pop("commit", None), versions.pop("hardware", None)
-    shown = ", ".join(f"{package} {version}" for package, version in versions.items())
-    taught = ""
-    if teachers := report.settings.get("teachers"):
-        share = f"{100 * report.settings['teacher_weight']:.0f} %"
-        taught = f" {share} of what it learned are the scores of {' and '.join(teachers)}."
-    return (
-        f"{report.model_name_or_path} with {report.num_parameters:,} parameters, from {start}; "
-        f"fine-tuned: {report.fine_tuned}.{taught} Seed {report.seed}, {minutes:.0f} minutes"
-        f"{f' on {hardware}' if hardware else ''}. {shown}"
-        f"{f', fer_hf at commit {commit}' if commit else ''}."
-    )
-
-
-def _render_settings(report: RunReport) -> str:
+def _build_settings(report: RunReport) -> Table:
     rows = [[f"`{name}`", f"`{value}`"] for name, value in report.settings.items()]
-    table = _render_table(["setting", "value"], rows)
-    return f"<details><summary>All settings</summary>\n\n{table}\n\n</details>"
-
-
-def _render_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
-
-
-def _render_nats(estimate: Estimate) -> str:
-    return render_estimate(estimate, is_share=False)
+    return Table(["setting", "value"], rows)

@@ -188,8 +188,8 @@ def test_a_backbone_and_data_of_the_hub_are_named_in_the_metadata(report):
 def test_teachers_are_named(report):
     settings = {**report.settings, "teachers": ["one", "other"], "teacher_weight": 0.7}
     card = render_model_card(replace(report, settings=settings))
-    assert "70 % of what it learned are the scores of one and other." in card
-    assert "it learned are" not in render_model_card(report)
+    assert "70 % of its training targets are the scores of one and other." in card
+    assert "training targets" not in render_model_card(report)
 
 
 def test_commit_and_hardware_are_told_where_they_are_known(report):
