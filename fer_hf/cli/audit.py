@@ -1,4 +1,11 @@
-"""`fer-hf audit`: what is wrong with a source of pictures and its labels, in one report."""
+"""Find unreadable, tiny and duplicate pictures, and labels that a model doubts.
+
+Rows count from 0 in the splits as they are loaded; where a source has no splits of its own, they
+are made as for training. Label issues are for people to judge: --strict does not count them.
+
+example: fer-hf audit my_faces --output_dir audit
+example: fer-hf audit ../ferplus --no_labels --strict
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,14 +21,6 @@ if TYPE_CHECKING:
     from fer_hf.training.arguments import DataArguments
     from fer_hf.training.frozen.label_audit import LabelAudit
 
-_EPILOG = """\
-Rows count from 0 in the splits as they are loaded; where a source has no splits of its own, they
-are made as for training. Label issues are for people to judge: --strict does not count them.
-
-example: fer-hf audit my_faces --output_dir audit
-example: fer-hf audit ../ferplus --no_labels --strict
-"""
-
 
 def main(args: Sequence[str]) -> None:
     """Print what was found, and write it where asked.
@@ -29,12 +28,7 @@ def main(args: Sequence[str]) -> None:
     Raises:
         RuntimeError: `--strict` was asked for and something is wrong with the pictures.
     """
-    parser = build_parser(
-        "audit",
-        "Find unreadable, tiny and duplicate pictures, and labels that a model doubts.",
-        _EPILOG,
-        reads_pictures=True,
-    )
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
     add_shared(parser, "source")
     add_shared(
         parser,

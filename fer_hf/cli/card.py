@@ -1,20 +1,17 @@
-"""`fer-hf card`: rewrite the model card of a run, with what was measured since."""
+"""Write the model card of a run from its report, and from evaluations of it.
+
+example: fer-hf card runs/my_faces --evaluations measured/ferplus measured/photos
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from fer_hf.cli.parsing import build_parser, parse
 
-_EPILOG = "example: fer-hf card runs/my_faces --evaluations measured/ferplus measured/photos"
-
 
 def main(args: Sequence[str]) -> None:
     """Write README.md into the run's folder."""
-    parser = build_parser(
-        "card",
-        "Write the model card of a run from its report, and from evaluations of it.",
-        _EPILOG,
-    )
+    parser = build_parser(__name__, __doc__)
     parser.add_argument("run", metavar="RUN", help="output folder of a run")
     parser.add_argument(
         "--evaluations",

@@ -1,13 +1,5 @@
-"""`fer-hf compare`: models on the same pictures, or the reports of runs on the same splits."""
+"""Compare models on the same pictures, or the reports of runs.
 
-from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
-from fer_hf.cli.parsing import add_shared, build_parser, parse
-
-_EPILOG = """\
 example: fer-hf compare resnetv2-ferplus runs/mine --data ../ferplus --split validation
 example: fer-hf compare runs/drawn/*/ --output_dir runs/drawn
 
@@ -16,15 +8,17 @@ Without --data, the reports of runs that were trained on the same splits are com
 run is chosen by its validation figures.
 """
 
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse
+
 
 def main(args: Sequence[str]) -> None:
     """Print the comparison, and write it where asked."""
-    parser = build_parser(
-        "compare",
-        "Compare models on the same pictures, or the reports of runs.",
-        _EPILOG,
-        reads_pictures=True,
-    )
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
     parser.set_defaults(data=None)
     parser.add_argument(
         "models",

@@ -1,4 +1,9 @@
-"""`fer-hf data`: show a source of pictures, build FER+, or look after the feature cache."""
+"""Load a source of labelled pictures and show what was found.
+
+example: fer-hf data ../faces --contact_sheet faces.png
+example: fer-hf data ferplus --fer2013 fer2013.csv --votes fer2013new.csv
+example: fer-hf data cache --clear
+"""
 
 import shlex
 from argparse import Namespace
@@ -12,21 +17,10 @@ from fer_hf.cli.parsing import add_shared, build_parser, parse
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_EPILOG = """\
-example: fer-hf data ../faces --contact_sheet faces.png
-example: fer-hf data ferplus --fer2013 fer2013.csv --votes fer2013new.csv
-example: fer-hf data cache --clear
-"""
-
 
 def main(args: Sequence[str]) -> None:
     """Print the counts of each label in each split; or build FER+; or show the feature cache."""
-    parser = build_parser(
-        "data",
-        "Load a source of labelled pictures and show what was found.",
-        _EPILOG,
-        reads_pictures=True,
-    )
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
     add_shared(parser, "source")
     parser.add_argument(
         "--contact_sheet", metavar="PNG", help="write a sheet with some pictures of each label"

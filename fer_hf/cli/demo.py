@@ -1,28 +1,25 @@
-"""`fer-hf demo`: open the page in which a model can be tried, on this machine."""
+"""Open a page to try a model with pictures, a webcam and videos.
+
+The page works without a network. The pictures you show it stay on this machine, for minutes.
+Every function of the page can also be called by programs: see "Use via API" at the bottom of the
+page. With `pip install 'fer-hf[mcp]'` and GRADIO_MCP_SERVER=True, language models can use them as
+tools and send pictures as `data:` addresses.
+
+Examples:
+  fer-hf demo                                               the bundled model
+  fer-hf demo --detector yunet                              find more faces; downloaded once
+  fer-hf demo --model runs/my_faces/*/                      your own models, and compare them
+"""
 
 from collections.abc import Sequence
 
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 from fer_hf.models.bundled import BUNDLED_MODEL
 
-_EPILOG = """\
-The page works without a network. The pictures you show it stay on this machine, for minutes.
-Every function of the page can also be called by programs: see "Use via API" at the bottom of the
-page. With `pip install 'fer-hf[mcp]'` and GRADIO_MCP_SERVER=True, language models can use them as
-tools and send pictures as `data:` addresses.
-
-examples:
-  fer-hf demo                                               the bundled model
-  fer-hf demo --detector yunet                              find more faces; downloaded once
-  fer-hf demo --model runs/my_faces/*/                      your own models, and compare them
-"""
-
 
 def main(args: Sequence[str]) -> None:
     """Serve the page until interrupted."""
-    parser = build_parser(
-        "demo", "Open a page to try a model with pictures, a webcam and videos.", _EPILOG
-    )
+    parser = build_parser(__name__, __doc__)
     add_shared(
         parser,
         "--model",

@@ -1,4 +1,12 @@
-"""`fer-hf evaluate`: measure a trained model on labelled pictures, beside people who voted."""
+"""Measure a trained model on labelled pictures, with 95 % intervals.
+
+example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all --output_dir report
+example: fer-hf evaluate runs/mine --data ../ferplus --split test --data my_faces --split all
+
+Labels are matched by name: the data may have fewer than the model. Where several people voted on
+the data, they are measured too. --data can be given several times, and --split once for all of
+them or once for each. The folder gets report.html, report.json and the pictures in them.
+"""
 
 import argparse
 import re
@@ -14,15 +22,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from fer_hf.training.arguments import DataArguments
-
-_EPILOG = """\
-example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all --output_dir report
-example: fer-hf evaluate runs/mine --data ../ferplus --split test --data my_faces --split all
-
-Labels are matched by name: the data may have fewer than the model. Where several people voted on
-the data, they are measured too. --data can be given several times, and --split once for all of
-them or once for each. The folder gets report.html, report.json and the pictures in them.
-"""
 
 
 def main(args: Sequence[str]) -> None:
@@ -74,12 +73,7 @@ def main(args: Sequence[str]) -> None:
 
 def _parse(args: Sequence[str]) -> argparse.Namespace:
     """Parse a call; its `.sources` are the settings of each `--data`."""
-    parser = build_parser(
-        "evaluate",
-        "Measure a trained model on labelled pictures, with 95 % intervals.",
-        _EPILOG,
-        reads_pictures=True,
-    )
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
     parser.add_argument("model", metavar="MODEL", help="checkpoint folder or Hub id")
     add_shared(
         parser,

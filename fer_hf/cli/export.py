@@ -1,4 +1,15 @@
-"""`fer-hf export`: a checkpoint as ONNX for serving without torch, and as a page for browsers."""
+"""Write a checkpoint as ONNX, and as a page that scores in the browser.
+
+The float32 network must give the same scores as torch on real pictures; the int8 one must nearly
+keep its accuracy and take less time. What fails is not kept. Without --data, the float32 network is
+checked on drawn faces, and there is no int8 network, which is calibrated on training pictures.
+
+Examples:
+  fer-hf export runs/mine --data my_faces                     runs/mine/onnx/
+  fer-hf export resnetv2-ferplus --output_dir served          the bundled model, to serve
+  fer-hf predict face.jpg --model served --backend onnx       runs without torch
+  fer-hf export runs/mine --web page                          a page: python -m http.server -d page
+"""
 
 import tempfile
 from collections.abc import Sequence
@@ -6,28 +17,12 @@ from pathlib import Path
 
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 
-_EPILOG = """\
-The float32 network must give the same scores as torch on real pictures; the int8 one must nearly
-keep its accuracy and take less time. What fails is not kept. Without --data, the float32 network is
-checked on drawn faces, and there is no int8 network, which is calibrated on training pictures.
-
-examples:
-  fer-hf export runs/mine --data my_faces                     runs/mine/onnx/
-  fer-hf export resnetv2-ferplus --output_dir served          the bundled model, to serve
-  fer-hf predict face.jpg --model served --backend onnx       runs without torch
-  fer-hf export runs/mine --web page                          a page: python -m http.server -d page
-"""
 _NUM_DRAWN = 80
 
 
 def main(args: Sequence[str]) -> None:
     """Export a checkpoint in every format, and say how good the results are."""
-    parser = build_parser(
-        "export",
-        "Write a checkpoint as ONNX, and as a page that scores in the browser.",
-        _EPILOG,
-        reads_pictures=True,
-    )
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
     parser.add_argument("model", metavar="RUN", help="checkpoint folder or Hub id")
     add_shared(parser, "--output_dir", help="default: the folder RUN itself")
     parser.add_argument("--web", metavar="FOLDER", help="also write the page here")

@@ -1,11 +1,5 @@
-"""`fer-hf fit`: learn labels of one's own from a handful of pictures, in seconds."""
+"""Learn labels from a few pictures each, on the frozen bundled model.
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from fer_hf.cli.parsing import add_shared, build_parser, parse
-
-_EPILOG = """\
 Give a folder with one folder of pictures per label, whatever the labels are. The model learns from
 all the pictures; the figures are cross-validated: each picture is scored by a head that has not
 seen it.
@@ -13,17 +7,16 @@ seen it.
 example: fer-hf fit my_faces --output_dir runs/mine
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse
+
 
 def main(args: Sequence[str]) -> None:
     """Fit, print the cross-validated figures, and say how to use the checkpoint."""
-    parser = build_parser(
-        "fit",
-        "Learn labels from a few pictures each, on the frozen bundled model.",
-        _EPILOG,
-        reads_pictures=True,
-    )
-    add_shared(parser, "source")
-    add_shared(parser, "--output_dir")
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
+    add_shared(parser, "source", "--output_dir")
     add_shared(parser, "--model", help="backbone (default: the bundled model)")
     parser.add_argument(
         "--feature_views",

@@ -57,18 +57,19 @@ class LightParser(argparse.ArgumentParser):
 
 
 def build_parser(
-    command: str, description: str, epilog: str, *, reads_pictures: bool = False
+    module: str, doc: str | None, *, reads_pictures: bool = False
 ) -> "LightParser | StrictParser":
-    """Build the parser of `fer-hf COMMAND`.
+    """Build the parser of a command; its help is the docstring of its module.
 
     Args:
-        command: Its name.
-        description: What it does, in a sentence.
-        epilog: What to know besides, and examples.
+        module: The module's `__name__`, which ends in that of the command.
+        doc: The module's `__doc__`: what the command does, in a sentence; what else to know; and
+            examples.
         reads_pictures: Add a flag for each field of `DataArguments`.
     """
+    description, _, epilog = (doc or "").partition("\n\n")
     settings: dict[str, Any] = {
-        "prog": f"fer-hf {command}",
+        "prog": f"fer-hf {module.rpartition('.')[2]}",
         "description": description,
         "epilog": epilog,
         "formatter_class": argparse.RawDescriptionHelpFormatter,
@@ -80,24 +81,16 @@ def build_parser(
     return StrictParser(DataArguments, **settings)
 
 
-def add_shared(parser: "LightParser | StrictParser", name: str, **changes: Any) -> None:
-    """Add an argument that other commands take as well, with what differs in this one."""
-    settings = _SHARED[name] | changes
-    if name == "--split":
-        from fer_hf.data.splits import SPLITS, split_name
+def add_shared(parser: "LightParser | StrictParser", *names: str, **changes: Any) -> None:
+    """Add arguments that other commands take as well, with what differs in this one."""
+    for name in names:
+        settings = _SHARED[name] | changes
+        if name == "--split":
+            from fer_hf.data.splits import SPLITS, split_name
 
-        settings |= {
-            "type": lambda given: split_name(given) or given,
-            "choices": [*SPLITS, "all"],
-        }
-    if name == "--detector":
-        from fer_hf.faces.detectors import DETECTORS
-
-        settings["help"] = (
-            f"{', '.join(DETECTORS)}, or the path of a YuNet file (default: yunet if it has been "
-            "downloaded before, otherwise haar)"
-        )
-    parser.add_argument(name, **settings)
+            settings["type"] = lambda given: split_name(given) or given
+            settings["choices"] = [*SPLITS, "all"]
+        parser.add_argument(name, **settings)
 
 
 def parse(parser: "LightParser | StrictParser", args: Sequence[str]) -> argparse.Namespace:

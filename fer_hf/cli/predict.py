@@ -1,4 +1,19 @@
-"""`fer-hf predict`: what a model says about pictures, for people to read or as JSON lines."""
+"""Score face pictures with a trained model. The face should fill the picture.
+
+Up to three pictures are shown with a bar for each label; more of them as a table, one row each.
+The whole picture is taken to be the face, so even a picture without one gets an answer. With
+--faces, faces are found first and scored one by one.
+A calibrated model says when it is not sure, and which labels it cannot rule out: its 90 % set holds
+the true label for 90 % of pictures like those it was calibrated on.
+
+Examples:
+  fer-hf predict face.jpg
+  fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
+  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
+  fer-hf predict face.jpg --crowd                                  how people would vote
+  fer-hf predict party.jpg --faces                                 everybody in the picture
+  fer-hf predict face.jpg --model served --backend onnx            what `fer-hf export` wrote
+"""
 
 import argparse
 import io
@@ -16,21 +31,6 @@ from fer_hf.cli.parsing import add_shared, build_parser, parse
 if TYPE_CHECKING:
     from fer_hf.faces.reading import FaceReading
 
-_EPILOG = """\
-Up to three pictures are shown with a bar for each label; more of them as a table, one row each.
-The whole picture is taken to be the face, so even a picture without one gets an answer. With
---faces, faces are found first and scored one by one.
-A calibrated model says when it is not sure, and which labels it cannot rule out: its 90 % set holds
-the true label for 90 % of pictures like those it was calibrated on.
-
-examples:
-  fer-hf predict face.jpg
-  fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
-  fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
-  fer-hf predict face.jpg --crowd                                  how people would vote
-  fer-hf predict party.jpg --faces                                 everybody in the picture
-  fer-hf predict face.jpg --model served --backend onnx            what `fer-hf export` wrote
-"""
 
 _MOST_BLOCKS = 3
 _MOST_BARS = 10
@@ -55,11 +55,7 @@ def main(args: Sequence[str]) -> None:
 
 
 def _parse(args: Sequence[str]) -> argparse.Namespace:
-    parser = build_parser(
-        "predict",
-        "Score face pictures with a trained model. The face should fill the picture.",
-        _EPILOG,
-    )
+    parser = build_parser(__name__, __doc__)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
     add_shared(parser, "--model")
     parser.add_argument(

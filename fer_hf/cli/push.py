@@ -1,11 +1,5 @@
-"""`fer-hf push`: publish a run on the Hub, and the demo of it as a Space."""
+"""Publish a run as a model on the Hub.
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from fer_hf.cli.parsing import add_shared, build_parser, parse, suggest_retry
-
-_EPILOG = """\
 Log in first with `hf auth login`, or set HF_TOKEN. Everything goes into one commit; where nothing
 has changed, no new one is made. Published are the weights, the preprocessing settings, the card,
 the report, plots, hashes of the training pictures (see the card), and exported networks.
@@ -14,13 +8,17 @@ example: fer-hf push runs/my_faces/resnetv2 you/your-fer
 example: fer-hf push runs/my_faces/resnetv2 you/your-fer --data_license cc-by-4.0 --space
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse, suggest_retry
+
 
 def main(args: Sequence[str]) -> None:
     """Push, and say where it is and how to open it."""
-    parser = build_parser("push", "Publish a run as a model on the Hub.", _EPILOG)
+    parser = build_parser(__name__, __doc__)
     parser.add_argument("run", metavar="RUN", help="output folder of a finished run")
-    for name in ("repo_id", "--private", "--revision", "--create_pr"):
-        add_shared(parser, name)
+    add_shared(parser, "repo_id", "--private", "--revision", "--create_pr")
     parser.add_argument(
         "--license", help="of the weights (default: what the pictures and the backbone allow)"
     )

@@ -1,16 +1,15 @@
-"""`fer-hf push_data`: publish labelled pictures on the Hub as a data set."""
+"""Publish a source of labelled pictures as a data set on the Hub.
 
-from collections.abc import Sequence
-
-from fer_hf.cli.parsing import add_shared, build_parser, parse, suggest_retry
-
-_EPILOG = """\
 Log in first with `hf auth login`, or set HF_TOKEN. The splits go into one commit, as Parquet files
 with a card. Pictures are published unchanged but without their file names: make sure that the
 people in them agree, and that whatever a camera wrote into them, such as the place, may be public.
 
 example: fer-hf push_data my_faces you/your-faces --license cc-by-4.0 --private
 """
+
+from collections.abc import Sequence
+
+from fer_hf.cli.parsing import add_shared, build_parser, parse, suggest_retry
 
 
 def main(args: Sequence[str]) -> None:
@@ -19,17 +18,11 @@ def main(args: Sequence[str]) -> None:
     Raises:
         ValueError: No licence was given, or not that of data whose licence is known.
     """
-    parser = build_parser(
-        "push_data",
-        "Publish a source of labelled pictures as a data set on the Hub.",
-        _EPILOG,
-        reads_pictures=True,
-    )
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
     add_shared(parser, "source")
     add_shared(parser, "repo_id", help="such as you/your-faces")
     parser.add_argument("--license", help="of the pictures, such as cc-by-4.0; there is no default")
-    for name in ("--private", "--revision", "--create_pr"):
-        add_shared(parser, name)
+    add_shared(parser, "--private", "--revision", "--create_pr")
     given = parse(parser, args)
     if given.license is None:
         raise ValueError(

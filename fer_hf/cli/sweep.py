@@ -1,4 +1,11 @@
-"""`fer-hf sweep`: try a hundred heads on a frozen backbone, and say which to train."""
+"""Try a hundred heads on a frozen backbone.
+
+Learning rate × weight decay × label weights × pooling × head, all on features that the backbone
+computes once. The best head is chosen on validation; train the one you like with `train.py`, and
+judge it on test.
+
+example: fer-hf sweep my_faces --model resnetv2-ferplus
+"""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -10,29 +17,19 @@ from fer_hf.cli.parsing import add_shared, build_parser, parse
 if TYPE_CHECKING:
     from fer_hf.training.frozen.head_sweep import SweptHead
 
-_EPILOG = """\
-Learning rate × weight decay × label weights × pooling × head, all on features that the backbone
-computes once. The best head is chosen on validation; train the one you like with `train.py`, and
-judge it on test.
-
-example: fer-hf sweep my_faces --model resnetv2-ferplus
-"""
 _BATCH_SIZE = 128
 
 
 def main(args: Sequence[str]) -> None:
     """Print the best heads, and write all of them with a picture."""
-    parser = build_parser(
-        "sweep", "Try a hundred heads on a frozen backbone.", _EPILOG, reads_pictures=True
-    )
-    add_shared(parser, "source")
+    parser = build_parser(__name__, __doc__, reads_pictures=True)
+    add_shared(parser, "source", "--output_dir")
     add_shared(parser, "--model", help="backbone (default: the bundled model)")
     parser.add_argument("--weights", default="auto", help="as for train.py")
     parser.add_argument("--input_size", type=int, help="as for train.py")
     for name, default in (("num_train_epochs", 10), ("dense_size", 256), ("seed", 42)):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
     parser.add_argument("--best", type=int, default=8, help="how many heads to print (default: 8)")
-    add_shared(parser, "--output_dir")
     given = parse(parser, args)
 
     from fer_hf.evaluation.reports.provenance import name_source

@@ -1,6 +1,5 @@
 """`fer-hf train` and `train.py`: train the models of one or more recipes, and compare them."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,8 @@ def main(args: Sequence[str]) -> None:
     from accelerate import PartialState
 
     from fer_hf.evaluation.reports.run_comparison import render_comparison
+    from fer_hf.evaluation.reports.run_report import load_report
+    from fer_hf.publishing.model_card import render_snippet
     from fer_hf.training.run import fine_tune_all
 
     if PartialState().is_main_process:
@@ -42,7 +43,8 @@ def main(args: Sequence[str]) -> None:
             f"for comparison, on test: {yardstick.name} has accuracy {yardstick.accuracy:.3f}, "
             f"balanced accuracy {yardstick.balanced_accuracy:.3f}"
         )
-    print(f"\nEverything is in {folder}. Use the model with\n\n  {_usage_line(best)}\n")
+    usage = "; ".join(filter(None, render_snippet(load_report(best), best).splitlines()))
+    print(f"\nEverything is in {folder}. Use the model with\n\n  {usage}\n")
     _push(best, runs[0])
 
 
@@ -115,13 +117,3 @@ def _use_all_cores() -> None:
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         cores = psutil.cpu_count(logical=False) or 1
         torch.set_num_threads(max(1, cores // processes))
-
-
-def _usage_line(run: str) -> str:
-    """Return the one line of Python that opens the checkpoint of a run."""
-    config = json.loads((Path(run) / "config.json").read_text(encoding="utf-8"))
-    needs_us = config["model_type"].startswith("fer_")
-    call = (
-        f'from transformers import pipeline; fer = pipeline("image-classification", model="{run}")'
-    )
-    return f"import fer_hf; {call}" if needs_us else call

@@ -17,7 +17,7 @@ def test_every_command_that_is_listed_exists(command):
 
 
 def test_a_command_that_reads_pictures_gets_their_settings_and_its_own_arguments():
-    parser = build_parser("look", "Look.", "example: fer-hf look", reads_pictures=True)
+    parser = build_parser("cli.look", "Look.\n\nexample: fer-hf look", reads_pictures=True)
     add_shared(parser, "source")
     add_shared(parser, "--batch_size", default=7)
     given = parse(parser, ["my_faces", "--layout", "folders"])
@@ -27,7 +27,7 @@ def test_a_command_that_reads_pictures_gets_their_settings_and_its_own_arguments
 
 @pytest.mark.parametrize("reads_pictures", [False, True])
 def test_a_wrong_call_raises_and_does_not_exit(reads_pictures):
-    parser = build_parser("look", "Look.", "", reads_pictures=reads_pictures)
+    parser = build_parser("cli.look", "Look.", reads_pictures=reads_pictures)
     add_shared(parser, "--split")
     assert parse(parser, ["--split", "val"]).split == "validation"
     with pytest.raises(ValueError, match="invalid choice: 'tests'"):
