@@ -7,7 +7,7 @@ renderings walks the same list, so that a figure is worded and rounded in one pl
 import base64
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     caption: str = ""
     shades: Sequence[Sequence[float | None]] = ()
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Iterable[str]], caption: str = "") -> "Table":
+        """Build a table from header to cells; all columns are of one length."""
+        return cls(list(columns), list(zip(*columns.values(), strict=True)), caption)
 
     def to_text(self, width: int = WIDTH) -> str:
         """Render for a terminal, in `width` columns if the cells can be broken to fit."""

@@ -1,6 +1,6 @@
 """The tables and sentences of a checkpoint's report; `checkpoint_report` lists them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,60 +26,61 @@ _MOST_PAIRS = 10
 
 def build_figures(plain: Evaluation, flipped: Evaluation, crowd: CrowdComparison | None) -> Table:
     """Build the table of the figures over all labels: a row for each of `METRICS`."""
+    against_votes = _list_crowd_figures(crowd) if crowd else []
+    blank = [""] * len(against_votes)
     tagger = vars(crowd.tagger) if crowd else {}
-    rows = []
-    for metric, *shown in zip(
-        METRICS,
-        render_figures(plain.figures, METRICS),
-        render_figures(flipped.figures, METRICS),
-        strict=True,
-    ):
-        value, flip = shown[0], shown[1].split(" (")[0]
-        one_person = [render_value(tagger[metric.name]) if metric.name in tagger else ""]
-        rows.append([metric.title, value, *(one_person if crowd else []), flip])
-    for name, estimate in _list_crowd_figures(crowd) if crowd else []:
-        rows.append([name, render_estimate(estimate, is_share=False), "", ""])
-    headers = ["figure", "value", *(["one human\ntagger"] if crowd else []), "with flip\naveraging"]
-    return Table(headers, rows, "Over all labels, with 95 % intervals")
+    taggers = [render_value(tagger[one.name]) if one.name in tagger else "" for one in METRICS]
+    flips = [figure.split(" (")[0] for figure in render_figures(flipped.figures, METRICS)]
+    columns = {
+        "figure": [*(one.title for one in METRICS), *(name for name, _ in against_votes)],
+        "value": [
+            *render_figures(plain.figures, METRICS),
+            *(render_estimate(figure, is_share=False) for _, figure in against_votes),
+        ],
+        **({"one human\ntagger": taggers + blank} if crowd else {}),
+        "with flip\naveraging": flips + blank,
+    }
+    return Table.from_columns(columns, "Over all labels, with 95 % intervals")
 
 
 def build_label_figures(evaluation: Evaluation) -> Table:
     """Build the table of the figures of each label."""
-    columns = {
+    figures = {
         "recall": evaluation.recall_per_label,
         "precision": evaluation.precision_per_label,
         "F1": evaluation.f1_per_label,
         "ROC-AUC": evaluation.roc_auc_per_label,
     }
-    rows = [
-        [name, f"{count:,}", *(render_estimate(column[name]) for column in columns.values())]
-        for name, count in evaluation.support.items()
-    ]
-    caption = "Figures of each label, with 95 % intervals"
-    return Table(["label", "pictures", *columns], rows, caption)
+    columns = {
+        "label": evaluation.label_names,
+        "pictures": [f"{count:,}" for count in evaluation.support.values()],
+        **{name: map(render_estimate, found.values()) for name, found in figures.items()},
+    }
+    return Table.from_columns(columns, "Figures of each label, with 95 % intervals")
 
 
 def build_recalls(
     evaluation: Evaluation, crowd: CrowdComparison | None, not_sure: NotSureFigures | None
 ) -> Table:
     """Build the table of recalls beside one person's, and of how often the model is sure."""
-    rows = []
-    for name, recall in evaluation.recall_per_label.items():
-        row = [name, render_estimate(recall)]
-        if crowd:
-            tagger = crowd.tagger_recall_per_label[name]
-            row += [render_value(tagger), _compare(recall, tagger)]
-        if not_sure:
-            row.append(render_value(not_sure.answered_per_label[name].value))
-            row.append(render_value(not_sure.sets.per_label[name].value))
-        rows.append(row)
-    people = ["one human\ntagger", "the\nmodel is"] if crowd else []
-    sure = ["sure\nof", "in\nset"] if not_sure else []
-    captions = ["Recall beside one person's"] if crowd else []
+    recalls = evaluation.recall_per_label
+    captions = ["Recall beside one person's" if crowd else "Recall"]
+    columns: dict[str, Iterable[str]] = {
+        "label": recalls,
+        "recall": map(render_estimate, recalls.values()),
+    }
+    if crowd:
+        taggers = crowd.tagger_recall_per_label.values()
+        columns["one human\ntagger"] = map(render_value, taggers)
+        columns["the\nmodel is"] = map(_compare, recalls.values(), taggers)
     if not_sure:
-        captions += ["the share the model is sure of", "the share whose set holds the true label"]
-    caption = "; ".join(captions)
-    return Table(["label", "recall", *people, *sure], rows, f"{caption[0].upper()}{caption[1:]}")
+        for header, shares in (
+            ("sure\nof", not_sure.answered_per_label),
+            ("in\nset", not_sure.sets.per_label),
+        ):
+            columns[header] = [render_value(shares[name].value) for name in recalls]
+        captions += ["share the model is sure of", "share whose set holds the true label"]
+    return Table.from_columns(columns, "; ".join(captions))
 
 
 def build_people(crowd: CrowdComparison) -> list[Block]:

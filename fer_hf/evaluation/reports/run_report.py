@@ -180,12 +180,11 @@ def _list_blocks(report: RunReport) -> list[Block]:
             for one in report.yardsticks
         },
     }
-    rows = list(zip(*columns.values(), strict=True))
     blocks: list[Block] = [
         f"{report.display_name} on {report.data}: {report.model_name_or_path}, pretrained on "
         f"{report.pretrained_on}, fine-tuned {report.fine_tuned}, "
         f"{report.num_trainable_parameters:,} of {report.num_parameters:,} parameters.",
-        Table(list(columns), rows, "Figures of each split with 95 % intervals"),
+        Table.from_columns(columns, "Figures of each split with 95 % intervals"),
     ]
     if report.history:
         plot = to_png(plot_curves(report.history, report.display_name))
