@@ -1,6 +1,6 @@
 """Run the audit on whole sources, and publish what it finds: counts, no picture.
 
-Writes benchmarks/audit.md. The model in the box learned from FER+'s `train`, so that it doubts
+Writes benchmarks/audit.md. The bundled model learned from FER+'s `train`, so that it doubts
 labels there too seldom; test is new to it.
 
     python benchmarks/audit.py ../shared/data/ferplus ../shared/data/photos

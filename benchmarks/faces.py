@@ -227,7 +227,7 @@ def main() -> None:
             tablefmt="github",
             disable_numparse=True,
         ),
-        "Accuracy / balanced accuracy of the model in the box, in percent, by crop. A photograph "
+        "Accuracy / balanced accuracy of the bundled model, in percent, by crop. A photograph "
         "in which the detector found nothing counts as a whole.",
         tabulate(
             crops,

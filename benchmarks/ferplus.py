@@ -1,4 +1,4 @@
-"""Tabulate what was tried for the model in the box, from the reports of the runs.
+"""Tabulate what was tried for the bundled model, from the reports of the runs.
 
 Writes benchmarks/ferplus.md. Runs that were tried show validation alone, because everything was
 chosen by it; the seeds of the final recipe show test too, with mean and standard deviation.
@@ -49,7 +49,7 @@ FIGURES = ("accuracy", "balanced_accuracy", "nll", "ece")
 SILENT = ("seed", "data", "layout", "output_dir", "world_size", "temperature")
 SILENT += ("disable_tqdm", "dataloader_num_workers")
 INTRO = """\
-# The model in the box: what was tried
+# The bundled model: what was tried
 
 FER+, majority protocol; epoch and every setting chosen on validation (3,199 pictures, 95 %
 interval about ±1.2 points). Written by `python benchmarks/ferplus.py`. Each run is one command,
@@ -60,7 +60,7 @@ fp-4 and learns from fp-4 and fp-clean: fp-5 as it was trained, fp-6 calibrated,
 Its logit adjustment is the one at which, on validation, accuracy and balanced accuracy are equally
 far above their goals in standard errors, once the optimism of validation is taken off that fp-clean
 had shown (0.4 and 4.5 points); the test figures of fp-5 at 0.2, 87.4 and 75.5 %, had been printed
-before, and played no part. The other seeds of that recipe came after fp-6 was in the box, and show
+before, and played no part. The other seeds of that recipe came after fp-6 was bundled, and show
 how far seeds differ; none of them was swapped in. Minutes are those of training on the hardware
 named, often with other work beside it.
 

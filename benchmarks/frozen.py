@@ -197,7 +197,7 @@ def measure_accuracy(folder: Path, data: str) -> dict[str, str]:
         accuracy[name] = 100 * report["evaluations"]["validation"]["accuracy"]["value"]
     difference = accuracy["bf16"] - accuracy["fp32"]
     return {
-        "validation accuracy of a head on the model in the box, fp32": f"{accuracy['fp32']:.2f} %",
+        "validation accuracy of a head on the bundled model, fp32": f"{accuracy['fp32']:.2f} %",
         "the same on bf16 features (goal: within 0.3 point)": (
             f"{accuracy['bf16']:.2f} % ({difference:+.2f})"
         ),

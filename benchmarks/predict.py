@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="default: the model in the box")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="default: the bundled model")
     parser.add_argument("--calls", type=int, default=300, help="timed calls of each kind")
     args = parser.parse_args()
     torch.set_num_threads(1)

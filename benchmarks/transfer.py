@@ -1,7 +1,7 @@
-"""Measure what the frozen model in the box is worth on a user's own folder of pictures.
+"""Measure what the frozen bundled model is worth on a user's own folder of pictures.
 
 Writes benchmarks/transfer.md: a new head on the frozen backbone, the baseline CNN, and the network
-of the model in the box from random weights; the same five stratified folds, each picture scored by
+of the bundled model from random weights; the same five stratified folds, each picture scored by
 a model that had not seen it.
 
     python benchmarks/transfer.py ../shared/data/photos                     (about a quarter hour)
@@ -37,14 +37,14 @@ KEPT = FOLDER / "transfer.json"
 SEED = 0
 EPOCHS = 30
 ROWS = {
-    "frozen": "frozen model in the box, new head",
+    "frozen": "frozen bundled model, new head",
     "baseline": "baseline CNN",
     "scratch": "the same network from random weights",
 }
 
 
 def fit_frozen(pictures: Dataset) -> np.ndarray:
-    """Return the held-out scores of a new head on the frozen model in the box."""
+    """Return the held-out scores of a new head on the frozen bundled model."""
     loaded = load_model("resnetv2-ferplus", pictures.features["label"].names)
     faces = FaceDataset(pictures, loaded.image_processor, seed=SEED)
     features = load_features(loaded.model.eval(), faces, num_views=2).features

@@ -36,7 +36,7 @@ CHECKPOINT_NAME = "my-expressions"
 
 # Plain words: they become keys of a config, headings of a card and columns of a table.
 _LABEL = re.compile(r"\w[\w '-]{0,29}")
-# Larger than what the model in the box looks at, small enough for hundreds of them in memory.
+# Larger than what the bundled model looks at, small enough for hundreds of them in memory.
 _LONGEST_SIDE = 256
 
 

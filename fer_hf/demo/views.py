@@ -44,7 +44,7 @@ def _render_face(reading: FaceReading) -> str:
     shares = reading.crowd_scores or reading.scores
     highest = max(shares, key=shares.__getitem__)
     rows = "".join(
-        _render_row(name, share, get_label_color(name, list(shares)), name == highest)
+        _render_row(name, share, get_label_color(name, list(shares)), is_highest=name == highest)
         for name, share in shares.items()
     )
     not_sure = "" if reading.label else " fer-not-sure"
@@ -55,7 +55,7 @@ def _render_face(reading: FaceReading) -> str:
     )
 
 
-def _render_row(name: str, share: float, color: str, is_highest: bool) -> str:
+def _render_row(name: str, share: float, color: str, *, is_highest: bool) -> str:
     highest = ' class="fer-top"' if is_highest else ""
     return (
         f'<tr{highest}><th scope="row">{escape(name)}</th>'

@@ -178,7 +178,7 @@ def _find_backbone(report: RunReport) -> Ingredient | None:
     if pretrained_on == "none":
         return None
     if pretrained_on == "FER+":
-        return Ingredient("the model in the box", "model", None, KNOWN_DATA["ferplus"].license)
+        return Ingredient("the bundled model", "model", None, KNOWN_DATA["ferplus"].license)
     weights = str(report.settings.get("weights", "auto"))
     if pretrained_on != "ImageNet":
         source = weights if weights not in ("auto", "none") else name

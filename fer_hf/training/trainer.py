@@ -75,7 +75,7 @@ class FerTrainer(Trainer):
         self,
         model: nn.Module,
         inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
+        return_outputs: bool = False,  # noqa: FBT001, FBT002 - as Trainer has it
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Compute the training loss, or in eval mode the plain cross-entropy of the labels."""

@@ -46,7 +46,7 @@ class LeftHalf:
 
 @pytest.fixture(scope="module")
 def models():
-    """The model in the box twice, to compare it with itself, and a detector of no interest."""
+    """The bundled model twice, to compare it with itself, and a detector of no interest."""
     models = DemoModels([BUNDLED_MODEL, DEFAULT_MODEL], limits=Limits(pixels=250_000))
     models.__dict__["detector"] = LeftHalf()
     return models

@@ -114,7 +114,7 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory, cache_folder):
-    """A lesson on the model in the box that was taught light from dark."""
+    """A lesson on the bundled model that was taught light from dark."""
     folder = tmp_path_factory.mktemp("pictures")
     lesson = Lesson(DEFAULT_MODEL, build_detector(), Limits())
     lesson.add("light", write_pictures(folder, (220, 210, 200), 6))

@@ -24,7 +24,7 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def classifier():
-    """The model in the box."""
+    """The bundled model."""
     return ExpressionClassifier()
 
 

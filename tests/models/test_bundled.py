@@ -1,4 +1,4 @@
-"""The model in the box: it opens anywhere, and scores what its card claims."""
+"""The bundled model: it opens anywhere, and scores what its card claims."""
 
 import json
 import subprocess

@@ -28,11 +28,11 @@ def mix(first: Array, second: ArrayLike, amount: float) -> Array:
 def curve(points: ArrayLike, *, closed: bool = False) -> Array:
     """Lead a smooth (Catmull–Rom) curve through (n, 2) points, six steps from each to the next."""
     knots = np.asarray(points, dtype=float)
-    return _smoothing(len(knots), closed) @ knots
+    return _smoothing(len(knots), closed=closed) @ knots
 
 
 @lru_cache
-def _smoothing(count: int, closed: bool) -> Array:
+def _smoothing(count: int, *, closed: bool) -> Array:
     """Give the matrix that turns `count` knots into their curve."""
     t = np.linspace(0, 1, 6, endpoint=False)
     weights = [

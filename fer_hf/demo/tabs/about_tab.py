@@ -63,7 +63,7 @@ def render_figures(name: str, model: str) -> str:
 
     Args:
         name: What visitors call it.
-        model: Its folder, its Hub id, or the name of the model in the box.
+        model: Its folder, its Hub id, or the name of the bundled model.
     """
     # Its plots take a second to import, and the page is there before.
     from fer_hf.evaluation.reports.blocks import render_estimate

@@ -40,7 +40,7 @@ def check_for_leaks(files: Mapping[str, Path | bytes], *, paths: bool = True) ->
             continue
         content = source if isinstance(source, bytes) else _read(source)
         search = _search_text if suffix in (*_TEXT, _WEIGHTS) else _search_bytes
-        if leak := next(search(content, paths), None):
+        if leak := next(search(content, paths=paths), None):
             raise ValueError(
                 f"`{name}` holds {leak}, which must not be published. Take it out and push again."
             )
@@ -54,7 +54,7 @@ def _read(file: Path) -> bytes:
         return stream.read()
 
 
-def _search_text(content: bytes, paths: bool) -> Iterator[str]:
+def _search_text(content: bytes, *, paths: bool) -> Iterator[str]:
     for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
         if _TOKEN.search(line):
             yield f"a token in line {number}"
@@ -62,7 +62,7 @@ def _search_text(content: bytes, paths: bool) -> Iterator[str]:
             yield f"the path {match[0]!r} in line {number}"
 
 
-def _search_bytes(content: bytes, paths: bool) -> Iterator[str]:
+def _search_bytes(content: bytes, *, paths: bool) -> Iterator[str]:
     token = get_token()
     if token and token.encode() in content:
         yield "your token"
