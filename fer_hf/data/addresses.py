@@ -1,6 +1,6 @@
 """Files behind web addresses, fetched within limits of time, size and redirects.
 
-Nothing here is called unless a user allows it: whoever names an address decides what is asked for.
+Nothing here is called unless a user allows it: whoever names an address decides what is fetched.
 """
 
 import time
@@ -23,11 +23,11 @@ def fetch(address: str) -> bytes:
     """Download a file of at most 20 MB, following at most three redirects.
 
     Raises:
-        OSError: The answer is no file, or more than the limits allow.
+        OSError: The answer is not a file, or exceeds the limits.
         httpx.HTTPError: There is no answer, or a redirect to something other than http or https.
         httpx.InvalidURL: The address cannot be understood.
     """
-    # Not compressed: what arrives is then what is counted, whatever it would unpack to.
+    # Uncompressed, so that the bytes that arrive are the bytes that count.
     headers = {"User-Agent": "fer-hf", "Accept-Encoding": "identity"}
     with httpx.Client(headers=headers, timeout=_WAIT_SECONDS) as client:
         request = client.build_request("GET", address)

@@ -28,8 +28,8 @@ def name_labels(
     Args:
         values: One label a row. ``3``, ``"3"`` and ``3.0`` count as numbers if all labels do.
         label_names: The name of each number, from 0. Without it a number is its own name.
-        where: The source of the labels, for messages.
-        name_row: Returns what to call a row in a message.
+        where: What holds the labels, for messages.
+        name_row: Returns where the picture of a row is, for messages.
 
     Raises:
         ValueError: If a row has no label, or a number has no name.
@@ -159,15 +159,7 @@ def _find_positions(data_names: Sequence[str], model_names: Sequence[str]) -> np
 def map_labels(
     labels: npt.ArrayLike, data_names: Sequence[str], model_names: Sequence[str]
 ) -> npt.NDArray[np.int64]:
-    """Turn label ids of the data into those of the model.
-
-    Args:
-        labels: Shape (N,), positions in `data_names`.
-        data_names: Label names of the data; the model may lack those that no row has.
-        model_names: Label names of the model.
-
-    Returns:
-        Shape (N,), positions in `model_names`.
+    """Turn label ids (N,) of the data into those of the model, which may lack labels of no row.
 
     Raises:
         ValueError: A row has a label that the model lacks, or names do not match one to one.

@@ -20,7 +20,7 @@ PICTURE_ENDINGS = frozenset(
         *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
     }
 )
-"""File endings (lower case) that are taken for pictures in a folder."""
+"""Endings (lower case) of the files in a folder that count as pictures."""
 
 
 def walk_pictures(folder: Path) -> Iterator[Path]:
@@ -41,18 +41,15 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def load_picture(source: str | Path | bytes) -> Image.Image:
-    """Open and decode one picture: its first frame, in the mode the file has.
-
-    Args:
-        source: A path, or the encoded bytes of a picture file.
+    """Open and decode one picture, from a path or a file's content, and close its file.
 
     Returns:
-        The decoded picture; its file is closed.
+        Its first frame, in the mode the file has.
 
     Raises:
         ValueError: If the header announces more than `MAX_PIXELS` pixels; nothing is decoded then.
-        OSError: If there is no such file, or it is truncated or no picture. Pillow's decoders may
-            raise other errors on damaged files.
+        OSError: If there is no such file, or it is truncated or not a picture. Pillow's decoders
+            may raise other errors on damaged files.
     """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
@@ -75,11 +72,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     from 0 to 1 all black). White is the smallest of 1 (mode F only), 255 and 65535 that no pixel
     exceeds, or else the brightest pixel.
 
-    Args:
-        image: A picture of any mode; of an animation, the first frame counts.
-
-    Returns:
-        A picture of mode RGB; the argument stays as it is, but for the frame it stands at.
+    Of an animation the first frame counts. The argument is not changed, except that an animation is
+    rewound.
     """
     image.seek(0)
     image = ImageOps.exif_transpose(image)
@@ -97,7 +91,7 @@ def _scale_to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def describe_fault(error: Exception, source: str | Path | bytes) -> str:
-    """Say in a few words why `source`, a path or a file's content, cannot be read."""
+    """Explain in a few words why `source`, a path or a file's content, cannot be read."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, Image.UnidentifiedImageError):

@@ -65,9 +65,9 @@ def load_splits(
 ) -> datasets.DatasetDict:
     """Load pictures and labels from any of the `LAYOUTS` as the splits train, validation and test.
 
-    Every picture is decoded once to see that it can be. The result is kept in the `datasets` cache
-    until the files change, so that loading again takes no time. Splits the source lacks are cut out
-    of its `train`, as `splits.split_rows` does it.
+    Every picture is decoded once, to make sure that it can be. The result stays in the `datasets`
+    cache until the files change, so that loading again takes no time. Splits that the source lacks
+    are cut out of its `train`; see `splits.split_rows`.
 
     Args:
         source: A path, a data set's id on the Hub, or the word ``"drawn"``.
@@ -80,11 +80,11 @@ def load_splits(
         Exactly `train`, `validation` and `test`, with the columns `image` (`Image`), `label`
         (`ClassLabel`, names as `emotions.order_labels` orders them) and, if the source has votes,
         `votes`: float32 counts, one for each label in the order of the ids, and `other_votes`, the
-        count of votes for none of them, where the source tells.
+        count of votes for none of them, where the source says so.
 
     Raises:
-        ValueError: If the source is not understood, or its content is not usable; the message
-            names what was found and what to do. If pictures cannot be read it is an
+        ValueError: If the source is not understood, or its content cannot be used; the message says
+            what was found and what to do. If pictures cannot be read it is an
             `UnreadablePicturesError`, which lists them all.
         FileNotFoundError: If there is no such source.
         ConnectionError: If the Hub cannot be reached.
@@ -132,11 +132,7 @@ def _check_vote_rule(rule: str, layout: Layout, source: str | Path) -> None:
 
 
 def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -> str:
-    """Return which of the `LAYOUTS` a source has.
-
-    Args:
-        source: As for `load_splits`.
-        votes_file: As for `load_splits`; it makes a fer2013.csv FER+.
+    """Return the name of the layout of a source; with a `votes_file`, a fer2013.csv is FER+.
 
     Raises:
         FileNotFoundError: If `source` is not a path that exists, nor could be an id on the Hub.
@@ -159,13 +155,13 @@ def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -
 
 
 def _describe_unknown(path: Path) -> str:
-    found = f"'{path}' is a file of no known kind"
+    found = f"'{path}' is a file of an unknown kind"
     if path.is_dir():
         inside = sorted(
             f"{child.name}/" if child.is_dir() else child.name for child in path.iterdir()
         )
         shown = ", ".join(inside[:10]) + (f" and {len(inside) - 10} more" if inside[10:] else "")
-        found = f"'{path}' holds {shown or 'nothing'}, which is no known layout"
+        found = f"'{path}' holds {shown or 'nothing'}, which is not a known layout"
     known = "; ".join(f"`{layout.name}` ({layout.looks_like})" for layout in LAYOUTS.values())
     return f"{found}. Expected one of: {known}. Arrange the files so, or pass `layout`."
 
@@ -173,14 +169,12 @@ def _describe_unknown(path: Path) -> str:
 def _write(folder: Path, source: Source, options: LoadOptions) -> None:
     """Write the three splits of a source into the folder of a cache entry."""
     parts, skipped = _check_pictures(source.read(), options)
-    labels = {
-        split: name_labels(
-            part.labels, part.label_names or options.label_names, part.where, part.name
-        )
-        for split, part in parts.items()
-    }
-    declared = [part.label_names for part in parts.values() if part.label_names]
-    names = collect_label_names(labels, options.label_names or next(iter(declared), None))
+    labels, declared = {}, options.label_names
+    for split, part in parts.items():
+        given = part.label_names or options.label_names
+        labels[split] = name_labels(part.labels, given, part.where, part.name)
+        declared = declared or given
+    names = collect_label_names(labels, declared)
     label_ids = {split: np.array([names.index(name) for name in labels[split]]) for split in labels}
     cut = split_rows(label_ids["train"], set(parts), options.seed)
     for split in SPLITS:

@@ -13,7 +13,7 @@ _SPELLINGS = {
 }
 
 PROPORTIONS = {"train": 4743, "validation": 526, "test": 587}
-"""Pictures of each split among 5,856; a missing split takes the same share of what is there."""
+"""Pictures of each split among 5,856; a missing split gets the same share of what is there."""
 
 
 def split_name(name: str) -> str | None:
@@ -42,11 +42,7 @@ def assign_splits(names: Sequence[str]) -> dict[str, str]:
 
 
 def divide_rows(values: Sequence[str], where: str) -> dict[str, np.ndarray]:
-    """Map each split to the rows whose value means it.
-
-    Args:
-        values: What a column says of each row's split.
-        where: The table, for messages.
+    """Map each split to the rows whose value means it; `where` names the table in messages.
 
     Raises:
         ValueError: If a value means no split, or two values mean the same one.
@@ -70,11 +66,11 @@ def split_rows(label_ids: np.ndarray, given: Collection[str], seed: int) -> dict
 
     Args:
         label_ids: Label id of each row of the source's `train`, shape (N,).
-        given: The splits the source has; `train` is always among them.
-        seed: Which rows go where; the same seed gives the same rows.
+        given: The splits the source has, among them `train`.
+        seed: The same seed puts the same rows into the same splits.
 
     Returns:
-        Ascending row numbers, for `train` and each split made.
+        Ascending row numbers, for `train` and each new split.
 
     Raises:
         ValueError: If there are too few rows to give a missing split any.
@@ -89,8 +85,8 @@ def split_rows(label_ids: np.ndarray, given: Collection[str], seed: int) -> dict
         held_out = _stratified_sample(label_ids[left], share, rng)
         if not held_out.any():
             raise ValueError(
-                f"`train` has {len(left)} rows, no label two or more: too few to cut the missing "
-                f"split `{split}` out of. Add pictures, or bring your own `{split}`."
+                f"`train` has {len(left)} rows, none of a label with two or more: too few to "
+                f"cut out the missing split `{split}`. Add pictures, or a `{split}` of your own."
             )
         rows[split], rows["train"] = left[held_out], left[~held_out]
     return rows

@@ -28,7 +28,6 @@ BATCH_SIZE = 128
 IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How `datasets.Image` stores a picture in Arrow."""
 
-
 PROGRESS_FROM = 2_000
 """From this many pictures on, checking them shows a progress bar (they take some seconds)."""
 
@@ -41,12 +40,9 @@ def read_paths(paths: Sequence[str], rows: np.ndarray) -> Iterator[pa.StructArra
 
 
 def read_parquet(file: Path, column: str, rows: np.ndarray) -> Iterator[pa.StructArray]:
-    """Yield pictures that a Parquet file holds, in one pass over it.
+    """Yield pictures that a Parquet file holds, encoded or as structs of `bytes` and `path`.
 
-    Args:
-        file: The Parquet file; relative paths of pictures count from its folder.
-        column: Its column of encoded pictures, or of structs of `bytes` and `path`.
-        rows: Ascending row numbers.
+    It takes one pass over the file, in whose folder relative paths start.
 
     Raises:
         ValueError: If the column holds something else.
@@ -83,7 +79,7 @@ def _resolve_paths(pictures: pa.StructArray, folder: Path) -> pa.StructArray:
 def read_array(
     load: Callable[[], np.ndarray], rows: np.ndarray, name: str
 ) -> Iterator[pa.StructArray]:
-    """Yield rows of an array of pictures, encoded without loss.
+    """Yield pictures of an array, encoded without loss.
 
     Args:
         load: Returns the array, of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3), as uint8 0–255 or
@@ -130,9 +126,6 @@ def encode_pictures(pixels: np.ndarray) -> pa.StructArray:
 
     Args:
         pixels: uint8 of shape (N, H, W, 3) or (N, H, W), values 0–255.
-
-    Returns:
-        N structs of `bytes` and an empty `path`.
     """
     num, height, width = pixels.shape[:3]
     magic = "P6" if pixels.ndim == 4 else "P5"
@@ -156,18 +149,14 @@ def read_encoded(split: datasets.Dataset) -> Iterator[bytes]:
 
 
 def list_stored(split: datasets.Dataset) -> Iterator[dict[str, Any]]:
-    """Yield each picture as it is kept: its encoded `bytes`, or the `path` of its file, or both."""
+    """Yield each picture as it is stored: encoded `bytes`, the `path` of its file, or both."""
     pictures = split.select_columns("image").cast_column("image", datasets.Image(decode=False))
     for batch in pictures.iter(BATCH_SIZE):
         yield from batch["image"]
 
 
 def find_unreadable(batches: Iterable[pa.StructArray], num_pictures: int) -> dict[int, str]:
-    """Decode every picture once, in threads, as training will.
-
-    Args:
-        batches: Encoded pictures, as `IMAGE_TYPE` arrays.
-        num_pictures: How many there are together, for the progress bar.
+    """Decode every picture of `IMAGE_TYPE` arrays once, in threads, as training will.
 
     Returns:
         What is wrong, by row number counted over all batches; empty if every picture can be read.
@@ -194,16 +183,10 @@ def _find_fault(encoded: dict[str, Any] | None) -> str | None:
 def map_in_threads(
     function: Callable[[_Picture], _Result], pictures: Iterable[_Picture], total: int, task: str
 ) -> list[_Result]:
-    """Apply a function to each picture, in whatever form, in threads.
+    """Apply a function to each picture, in whatever form, in threads; return the results in order.
 
-    Args:
-        function: May be called by several threads at once.
-        pictures: Held a batch at a time.
-        total: How many there are; `PROGRESS_FROM` or more show a progress bar on a terminal.
-        task: Its title.
-
-    Returns:
-        What the function returned, in order.
+    Pictures are held a batch at a time. From a `total` of `PROGRESS_FROM` on, a progress bar with
+    the title `task` is shown on a terminal.
     """
     remaining = iter(pictures)
     results: list[_Result] = []

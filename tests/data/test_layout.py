@@ -38,7 +38,7 @@ def added(monkeypatch):
 
 
 def test_without_its_layout_the_folder_is_refused(folder):
-    with pytest.raises(ValueError, match="which is no known layout"):
+    with pytest.raises(ValueError, match="which is not a known layout"):
         load_splits(folder)
 
 

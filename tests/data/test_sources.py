@@ -63,11 +63,11 @@ def test_a_folder_called_drawn_is_a_folder(tmp_path, monkeypatch):
 def test_a_folder_of_no_layout_is_refused_with_what_it_holds_and_what_is_known(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "face.png")
     (tmp_path / "stuff").mkdir()
-    with pytest.raises(ValueError, match=r"holds face.png, stuff/, which is no known layout") as e:
+    with pytest.raises(ValueError, match=r"holds face.png, stuff/, which is not a known") as e:
         load_splits(tmp_path)
     assert all(f"`{layout}`" in str(e.value) for layout in LAYOUTS)
     (tmp_path / "file.xyz").write_text("x")
-    with pytest.raises(ValueError, match="is a file of no known kind"):
+    with pytest.raises(ValueError, match="is a file of an unknown kind"):
         load_splits(tmp_path / "file.xyz")
 
 

@@ -54,5 +54,5 @@ def test_the_seed_decides_and_nothing_else():
 
 
 def test_a_split_that_would_be_empty_is_refused():
-    with pytest.raises(ValueError, match="too few to cut the missing split `test` out of"):
+    with pytest.raises(ValueError, match="too few to cut out the missing split `test`"):
         split_rows(np.array([0, 1, 2]), {"train", "validation"}, seed=0)

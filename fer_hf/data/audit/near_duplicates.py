@@ -20,12 +20,12 @@ Ints = npt.NDArray[np.int64]
 
 THUMBNAIL_SIDE = 48
 MIN_CORRELATION = 0.94
-"""What two pictures must reach; `benchmarks/near_duplicates.md` says what that finds and misses."""
+"""What two pictures must reach; `benchmarks/near_duplicates.md` has what that finds and misses."""
 
 _MOST_SHIFT = 2  # pixels of the thumbnail, each way
 _CROP_SIDE = THUMBNAIL_SIDE - 2 * _MOST_SHIFT
 _CENTRE = (0, _MOST_SHIFT, _MOST_SHIFT)
-# Few frequencies forgive a shift of a pixel, so that every second shift will do to find candidates;
+# Few frequencies tolerate a shift of a pixel, so every second shift is enough to find candidates;
 # more of them tell people apart.
 _COARSE, _FINE = 8, 12
 _MIN_COARSE_CORRELATION = 0.85
@@ -48,8 +48,8 @@ def find_near_duplicates(
     pixels each way. Two crops of 44×44 pixels are compared by the correlation of their lowest 12×12
     DCT coefficients, each multiplied by its frequency: that undoes the 1/f spectrum of photographs
     (Field, "Relations between the statistics of natural images and the response properties of
-    cortical cells", JOSA A 1987), which otherwise lets the light decide. Brightness and contrast do
-    not matter. Exactly all pairs are looked at; time grows with N².
+    cortical cells", JOSA A 1987), which otherwise lets the lighting decide. Brightness and contrast
+    do not matter. All pairs are compared, so time grows with N².
 
     Args:
         thumbnails: Shape (N, 48, 48), from `make_thumbnail`.
@@ -77,9 +77,9 @@ def find_near_duplicates(
 
 
 def _find_candidates(thumbnails: npt.NDArray[np.uint8]) -> Iterator[Ints]:
-    """Yield rows (first, second, mirrored, top, left) of pairs that are alike at low frequencies.
+    """Yield pairs that are alike at low frequencies, as rows (first, second, mirrored, top, left).
 
-    The last three say which view of the first picture is like the centre of the second.
+    The last three are the view of the first picture that is like the centre of the second.
     """
     centres = _describe(_view(thumbnails, *_CENTRE), _COARSE)
     views = [(m, y, x) for m in (0, 1) for y in _shifts(2) for x in _shifts(2)]
@@ -88,7 +88,7 @@ def _find_candidates(thumbnails: npt.NDArray[np.uint8]) -> Iterator[Ints]:
         described = _describe(_view(thumbnails, *view), _COARSE)
         for start in range(0, len(thumbnails), _BLOCK_ROWS):
             alike = described[start : start + _BLOCK_ROWS] @ centres[start:].T
-            # Of the flat array, because NumPy finds what is true in two dimensions far slower.
+            # In the flat array, because NumPy is far slower at searching two dimensions.
             found = np.flatnonzero(alike > _MIN_COARSE_CORRELATION)
             pairs = start + np.stack(np.divmod(found, alike.shape[1]), axis=1)
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
@@ -128,5 +128,5 @@ def _describe(crops: npt.NDArray[np.uint8], num_frequencies: int) -> Floats:
     weighted = (waves @ crops.astype(np.float32) @ waves.T) * frequencies
     vectors = weighted.reshape(len(crops), num_frequencies**2)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    # A plain surface has no picture to recognise: below a grey level of contrast nothing is alike.
+    # A plain surface has nothing to recognise: below one grey level of contrast nothing is alike.
     return vectors / np.maximum(lengths, _CROP_SIDE)

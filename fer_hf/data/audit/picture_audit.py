@@ -112,11 +112,11 @@ class PictureAudit:
 
 
 def audit_pictures(splits: DatasetDict, unreadable: Sequence[str] = ()) -> PictureAudit:
-    """Look at every picture once, and compare all of them.
+    """Examine every picture once, and compare all of them.
 
     Args:
         splits: As `load_splits` returns them.
-        unreadable: What it left out, in words.
+        unreadable: What `load_splits` left out, in words.
     """
     pictures, examined = list_pictures(splits), _examine(splits)
     tiny = [
@@ -136,12 +136,12 @@ def find_duplicates(splits: DatasetDict) -> list[DuplicateGroup]:
 def count_repeats(splits: DatasetDict) -> int:
     """Count the pictures that are, byte for byte, in a split before theirs.
 
-    Nothing is decoded, so that it costs next to nothing before every training.
+    Nothing is decoded, so it costs next to nothing before every training.
     """
     seen: set[int] = set()
     repeats = 0
     for data in splits.values():
-        # Python's own 64 bits: no other hash is as fast, and none has to outlive the process.
+        # Python's own 64-bit hash: none is faster, and it need not outlive the process.
         hashes = [hash(content) for content in read_encoded(data)]
         repeats += sum(value in seen for value in hashes)
         seen.update(hashes)

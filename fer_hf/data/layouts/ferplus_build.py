@@ -1,7 +1,4 @@
-"""Building FER+'s Parquet files from its two public originals, for those who have only these.
-
-A module of its own, because it writes, where the layouts only read.
-"""
+"""Building FER+'s Parquet files from its two public originals."""
 
 import io
 from pathlib import Path
@@ -36,8 +33,8 @@ def build_ferplus(fer2013: Path, votes: Path | None, output_dir: Path) -> dict[s
     """Write `train.parquet`, `validation.parquet` and `test.parquet`, a row for each face.
 
     Column `image` has 48×48 grey PNGs, `name` FER+'s name of the picture, and ten uint8 columns the
-    votes, unchanged. Rows without a name, which are no face, are left out. The files get their
-    names when all three are whole, so that a run that was killed can be started again.
+    votes, unchanged. Rows without a name, which are not faces, are left out. The files get their
+    names when all three are complete, so a run that was killed can be started again.
 
     Args:
         fer2013: The challenge's `fer2013.csv`, or its folder.
@@ -45,7 +42,7 @@ def build_ferplus(fer2013: Path, votes: Path | None, output_dir: Path) -> dict[s
         output_dir: A folder that is new or empty.
 
     Returns:
-        The number of rows of each split.
+        The number of rows in each split.
 
     Raises:
         FileNotFoundError: If there is no `fer2013`.
