@@ -24,12 +24,12 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class ModelScores:
-    """What one model says about the pictures of a comparison.
+    """The scores of one model for the pictures of a comparison.
 
     Attributes:
-        model: Its name, one for each model.
-        scores: Shape (N, C), rows sum to 1. C may differ between models.
-        labels: Shape (N,), the right labels as positions in `label_names`.
+        model: Its name, different for each.
+        scores: (N, C), rows sum to 1. C may differ between models.
+        labels: (N,) right labels as positions in `label_names`.
         label_names: The C names in the order of the columns.
     """
 
@@ -76,9 +76,8 @@ def compare_scores(
 
     A difference has the interval of the paired bootstrap: 2,000 times N pictures are drawn with
     replacement, the same ones for all models, and the 2.5 and 97.5 percentiles of the difference
-    are taken. Whether accuracies differ by more than chance is for McNemar's test to say, over all
-    pairs with Holm's correction. As everywhere, this is about the choice of pictures: how another
-    seed would have trained these models is not asked.
+    are taken. McNemar's test, with Holm's correction for all pairs, says whether accuracies differ
+    by more than chance. As everywhere, chance is the choice of pictures, not that of the seed.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979;
     for the test and its correction see `compute_mcnemar` and `adjust_p_values`.
@@ -88,12 +87,12 @@ def compare_scores(
         seed: Seeds the bootstrap; the same input gives the same intervals.
 
     Returns:
-        Model to its figures, the most accurate first (between equals the one of the lower NLL); and
-        the difference of each pair in that order.
+        Model to its figures, the most accurate first (between equals the one with the lower NLL);
+        and the difference of each pair in that order.
 
     Raises:
-        ValueError: If there are fewer than two models or pictures, a name comes twice, the numbers
-            of pictures differ, or scores and labels do not fit together (see `evaluate_scores`).
+        ValueError: There are fewer than two models or pictures, a name comes twice, the numbers of
+            pictures differ, or scores and labels do not fit together (see `evaluate_scores`).
     """
     check_models([model.model for model in models])
     sizes = {model.model: len(model.labels) for model in models}
@@ -156,11 +155,7 @@ def adjust_p_values(p_values: Sequence[float]) -> list[float]:
 
 
 def check_models(names: Sequence[str]) -> None:
-    """Refuse fewer than two models, or one that comes twice.
-
-    Raises:
-        ValueError: It is so.
-    """
+    """Raise a ValueError for fewer than two models, or one that comes twice."""
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if len(names) < 2 or twice:
         found = f"`{twice[0]}` more than once" if twice else f"{len(names)} model"

@@ -81,7 +81,7 @@ def compute_tagger_recalls(
     """Compute how often the person of `compute_tagger` is right on the pictures of each label.
 
     Returns:
-        Label name (in the order of the ids) to recall, 0–1; None for a label without pictures.
+        Label name to recall, 0–1; None for a label without pictures.
     """
     right, label_ids = _share_right(votes, labels, other_votes), np.asarray(labels)
     return {
@@ -104,7 +104,7 @@ def estimate_soft_cross_entropy(
 
     Args:
         scores: Shape (N, num_labels), rows sum to 1.
-        votes: Counts of the same shape; votes for none of the labels have no place here.
+        votes: Counts of the same shape; without votes for none of the labels.
 
     Returns:
         The mean in nats with its normal interval over rows, undefined without a vote, and the
@@ -133,9 +133,9 @@ def estimate_kl_divergence(scores: npt.ArrayLike, votes: npt.ArrayLike) -> Estim
 def estimate_entropy_correlation(
     scores: npt.ArrayLike, votes: npt.ArrayLike, seed: int = 0
 ) -> tuple[Estimate, Estimate]:
-    """Estimate whether the model is in doubt where people are divided.
+    """Estimate whether the model is unsure where people are divided.
 
-    For each row with a vote the entropy −Σ p · ln p of the scores is set beside that of the shares
+    For each row with a vote there is the entropy −Σ p · ln p of the scores and that of the shares
     of the votes; the figures are their correlations over rows, with bootstrap intervals.
 
     Source: Pearson's r, and Spearman's ρ, which is Pearson's of the ranks, ties given their mean

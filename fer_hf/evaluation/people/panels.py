@@ -158,7 +158,7 @@ def compute_panel_agreement(counts: npt.ArrayLike, size: int) -> Floats:
 
     A panel with aᵢ votes for answer i is drawn, without replacement, from counts cᵢ of n taggers
     with probability Π C(cᵢ, aᵢ) / C(n, k): the multivariate hypergeometric distribution. All panels
-    are gone through, so the figures are exact. The majority is an answer i with
+    are enumerated, so the figures are exact. The majority is an answer i with
     cᵢ − aᵢ > (n − k) / 2; of m answers that most of the panel chose, each is given 1/m.
 
     Args:
@@ -170,7 +170,7 @@ def compute_panel_agreement(counts: npt.ArrayLike, size: int) -> Floats:
         is both the majority's and the panel's. Zero where no tagger is left.
     """
     counts = np.asarray(counts)
-    # Names of answers do not matter to the counting, and sorted by count few rows are different.
+    # Which answer it is does not matter to the counting, and sorted by count few rows differ.
     order = np.argsort(-counts, axis=1)
     patterns, pattern_of_row = np.unique(
         np.take_along_axis(counts, order, axis=1), axis=0, return_inverse=True
@@ -213,19 +213,18 @@ def estimate_panel_soft_cross_entropy(
     One vote for label j is held out, and k of the other votes for the labels are drawn without
     replacement, all of them where there are fewer. If a of them are for j too, which has the
     hypergeometric probability C(cⱼ−1, a) · C(n−cⱼ, k−a) / C(n−1, k), the loss is
-    −ln((a + β·πⱼ) / (k + β)). Averaged over panels and held-out votes it is what
-    `human.estimate_soft_cross_entropy` is for scores, over the same pictures: that is the mean
-    −ln(score) of a vote drawn at random, too.
+    −ln((a + β·πⱼ) / (k + β)). Averaged over panels and held-out votes it compares with
+    `human.estimate_soft_cross_entropy` over the same pictures, which is the mean −ln(score) of a
+    vote drawn at random, too.
 
-    Without smoothing a panel that lacks the label would lose infinitely much. π are the labels'
-    shares of all votes, since somebody who has seen such pictures knows what is rare, and β is
-    their weight in votes.
+    Without smoothing a panel without the label would lose infinitely much. π are the labels' shares
+    of all votes (who has seen such pictures has learned what is rare), β their weight in votes.
 
     Source: the predictive distribution under a Dirichlet prior βπ, as in MacKay and Peto, "A
     hierarchical Dirichlet language model", Natural Language Engineering 1995.
 
     Args:
-        votes: Counts of shape (N, num_labels); votes for none of the labels have no place here.
+        votes: Counts of shape (N, num_labels); without votes for none of the labels.
         size: k ≥ 1.
         prior_votes: β > 0.
 

@@ -265,7 +265,7 @@ def test_an_evaluation_from_before_a_figure_was_measured_still_loads():
     assert loaded.roc_auc_per_label == dict.fromkeys(NAMES, UNDEFINED)
 
 
-def test_the_report_of_the_model_in_the_box_still_loads():
+def test_the_report_of_the_bundled_model_still_loads():
     path = Path(fer_hf.__file__).parent / "models" / "pretrained" / "resnetv2-ferplus"
     assert load_report(path).evaluations["test"].roc_auc_per_label.keys() >= {"happy", "sad"}
 

@@ -198,13 +198,14 @@ def test_a_config_that_says_something_else_is_refused(data):
 
 @pytest.mark.realdata
 @pytest.mark.slow
-def test_the_model_in_the_box_keeps_its_promise_on_ferplus(ferplus_dir):
+def test_the_bundled_model_keeps_its_promise_on_ferplus(ferplus_dir):
     from fer_hf.data import load_splits
     from fer_hf.inference.classifier import ExpressionClassifier
 
     classifier = ExpressionClassifier()
 
     def score(split):
+        split = split.shuffle(seed=0).select(range(1200))
         pictures, starts = split.select_columns("image"), range(0, len(split), 32)
         batches = [classifier(pictures[start : start + 32]["image"]) for start in starts]
         return np.concatenate(batches), np.array(split["label"][:])
