@@ -49,13 +49,12 @@ def main(args: Sequence[str]) -> None:
 def _compare_reports(given: Namespace) -> None:
     from fer_hf.evaluation.reports.run_comparison import (
         compare_runs,
-        render_comparison,
         save_comparison,
     )
     from fer_hf.evaluation.reports.run_report import load_report
 
     comparison = compare_runs({run: load_report(run) for run in given.models})
-    print(render_comparison(comparison))
+    print(comparison.render())
     if given.output_dir:
         save_comparison(comparison, given.output_dir)
 
@@ -64,7 +63,6 @@ def _compare_models(given: Namespace) -> None:
     from fer_hf.evaluation.metrics.paired import check_models
     from fer_hf.evaluation.model_comparison import compare_models
     from fer_hf.evaluation.reports.paired_comparison import (
-        render_paired_comparison,
         save_paired_comparison,
     )
     from fer_hf.inference.classifier import ExpressionClassifier
@@ -79,7 +77,7 @@ def _compare_models(given: Namespace) -> None:
         split_name=split_name,
         batch_size=given.batch_size,
     )
-    print(render_paired_comparison(comparison))
+    print(comparison.render())
     if given.output_dir:
         print(f"written: {save_paired_comparison(comparison, given.output_dir)}")
 

@@ -36,7 +36,6 @@ def main(args: Sequence[str]) -> None:
 
     from fer_hf.evaluation.checkpoint_evaluation import evaluate_checkpoint, save_evaluation
     from fer_hf.evaluation.reports.checkpoint_report import (
-        render_checkpoint_report,
         render_side_by_side,
     )
     from fer_hf.evaluation.scoring import join_processes
@@ -64,7 +63,7 @@ def main(args: Sequence[str]) -> None:
         )
         reports.append(report)
         if state.is_main_process:
-            print(render_checkpoint_report(report))
+            print(report.render())
             if folder:
                 print(f"written: {save_evaluation(report, split, classifier, folder)}\n")
     if state.is_main_process and len(reports) > 1:

@@ -20,7 +20,6 @@ def main(args: Sequence[str]) -> None:
 
     from accelerate import PartialState
 
-    from fer_hf.evaluation.reports.run_comparison import render_comparison
     from fer_hf.evaluation.reports.run_report import load_report
     from fer_hf.publishing.model_card import render_snippet
     from fer_hf.training.run import fine_tune_all
@@ -37,7 +36,7 @@ def main(args: Sequence[str]) -> None:
     else:
         best = comparison.best
         _write_cards(runs, reports, comparison)
-        print(render_comparison(comparison))
+        print(comparison.render())
     for yardstick in reports[0].yardsticks:
         print(
             f"for comparison, on test: {yardstick.name} has accuracy {yardstick.accuracy:.3f}, "

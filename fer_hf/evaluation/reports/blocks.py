@@ -152,6 +152,27 @@ def render_html(blocks: Sequence[Block]) -> str:
     return render_template("blocks.html", blocks=blocks)
 
 
+class Shown:
+    """A result that a terminal, Markdown and a notebook show alike."""
+
+    width = WIDTH
+
+    def list_blocks(self) -> Sequence[Block]:
+        """List what is shown."""
+        raise NotImplementedError
+
+    def render(self, layout: Literal["terminal", "markdown"] = "terminal") -> str:
+        """Render the blocks without their pictures.
+
+        Raises:
+            ValueError: An unknown layout.
+        """
+        return render(self.list_blocks(), layout, self.width)
+
+    def _repr_html_(self) -> str:
+        return render_html(self.list_blocks())
+
+
 def render_template(name: str, **values: Any) -> str:
     """Fill a template of this folder; values are escaped, and none may be missing."""
     import jinja2  # whoever only reads a report need not wait for it

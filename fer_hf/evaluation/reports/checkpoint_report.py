@@ -17,11 +17,11 @@ from fer_hf.evaluation.reports.blocks import (
     Block,
     Picture,
     Section,
+    Shown,
     Table,
     list_main_metrics,
     render,
     render_figures,
-    render_html,
 )
 from fer_hf.evaluation.reports.checkpoint_figures import CrowdComparison, Mistake, NotSureFigures
 from fer_hf.evaluation.reports.checkpoint_sections import (
@@ -41,7 +41,7 @@ from fer_hf.evaluation.robustness.measuring import Robustness
 
 
 @dataclass(frozen=True)
-class CheckpointReport:
+class CheckpointReport(Shown):
     """How good a checkpoint is on one split of one data set.
 
     Attributes:
@@ -93,8 +93,14 @@ class CheckpointReport:
         """Return what `report.json` holds: plain data, None for what is undefined."""
         return CHECKPOINT_FORMAT.to_json(self)
 
-    def _repr_html_(self) -> str:
-        return render_html(list_blocks(self))
+    def list_blocks(self) -> list[Block]:
+        """List what is shown; the tables about people are there if the data has votes."""
+        return [
+            f"{self.title}: {self.num_pictures:,} pictures",
+            *describe_labels(self),
+            describe_seen(self),
+            *build_sections(self),
+        ]
 
 
 CHECKPOINT_FORMAT = ReportFormat(
@@ -122,14 +128,6 @@ def save_checkpoint_report(report: CheckpointReport, output_dir: str | os.PathLi
     return save_json(report.to_dict(), Path(output_dir) / REPORT_NAME)
 
 
-def render_checkpoint_report(report: CheckpointReport) -> str:
-    """Render the report for a terminal, in about 90 columns.
-
-    Shares are in per cent. The tables about people are there if the data has votes.
-    """
-    return render(list_blocks(report))
-
-
 def render_side_by_side(reports: Sequence[CheckpointReport]) -> str:
     """Render a row for each report of one checkpoint: elsewhere beside where it was trained."""
     rows = [
@@ -143,16 +141,6 @@ def render_side_by_side(reports: Sequence[CheckpointReport]) -> str:
     ]
     headers = ["data", "pictures", "seen", *(one.short_title for one in list_main_metrics())]
     return render([Table(headers, rows)])
-
-
-def list_blocks(report: CheckpointReport) -> list[Block]:
-    """List what a terminal and a notebook show."""
-    return [
-        f"{report.title}: {report.num_pictures:,} pictures",
-        *describe_labels(report),
-        describe_seen(report),
-        *build_sections(report),
-    ]
 
 
 def build_sections(

@@ -3,19 +3,18 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.metrics.paired import Difference
 from fer_hf.evaluation.reports.blocks import (
     MISSING,
     Block,
+    Shown,
     Table,
-    render,
     render_estimate,
     render_figures,
     render_gaps,
-    render_html,
     render_p_value,
 )
 from fer_hf.evaluation.reports.evaluation_plots import plot_differences
@@ -51,7 +50,7 @@ class ModelCost:
 
 
 @dataclass(frozen=True)
-class PairedComparison:
+class PairedComparison(Shown):
     """Models on the same pictures.
 
     Attributes:
@@ -62,6 +61,8 @@ class PairedComparison:
         costs: Model to its cost.
         versions: Package to its version.
     """
+
+    width = _WIDTH
 
     data: str
     split: str
@@ -84,25 +85,11 @@ class PairedComparison:
         """Return plain data that `json` can write, None for what is undefined."""
         return to_json({"num_pictures": self.num_pictures, **vars(self)})
 
-    def _repr_html_(self) -> str:
-        return render_html(_list_blocks(self))
-
-
-def render_paired_comparison(
-    comparison: PairedComparison, layout: Literal["terminal", "markdown"] = "terminal"
-) -> str:
-    """Render the table, the most accurate model first, and which differences are real.
-
-    Below each other model is its difference to the first one.
-
-    Args:
-        comparison: What to render.
-        layout: "terminal" (about 120 columns) or "markdown".
-
-    Raises:
-        ValueError: `layout` is neither.
-    """
-    return render(_list_blocks(comparison), layout, _WIDTH)
+    def list_blocks(self) -> list[Block]:
+        """List what is shown: below each other model its difference to the most accurate one."""
+        num_pairs = len(self.differences)
+        note = _NOTE.format(pairs="one pair" if num_pairs == 1 else f"{num_pairs} pairs")
+        return [self.title, _build_table(self), note, render_conclusion(self)]
 
 
 def save_paired_comparison(
@@ -114,16 +101,9 @@ def save_paired_comparison(
         The path of `compare.json`, which is written last.
     """
     content = {"conclusion": render_conclusion(comparison), **comparison.to_dict()}
-    markdown = render_paired_comparison(comparison, "markdown")
+    markdown = comparison.render("markdown")
     figure = plot_differences(comparison.differences, comparison.title)
     return save_with_plot(content, markdown, figure, Path(output_dir) / "compare.json")
-
-
-def _list_blocks(comparison: PairedComparison) -> list[Block]:
-    """List what a terminal, Markdown and a notebook show."""
-    num_pairs = len(comparison.differences)
-    note = _NOTE.format(pairs="one pair" if num_pairs == 1 else f"{num_pairs} pairs")
-    return [comparison.title, _build_table(comparison), note, render_conclusion(comparison)]
 
 
 def render_conclusion(comparison: PairedComparison) -> str:

@@ -7,19 +7,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.evaluation.metrics.intervals import Z_95, Estimate
 from fer_hf.evaluation.reports.blocks import (
     Block,
+    Shown,
     Table,
     list_main_metrics,
-    render,
     render_estimate,
     render_figures,
     render_gaps,
-    render_html,
     render_value,
 )
 from fer_hf.evaluation.reports.report_files import save_with_plot, to_json
@@ -73,7 +72,7 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Runs in the order of the choice, the chosen one first.
 
     Attributes:
@@ -85,6 +84,8 @@ class Comparison:
         candidates: Keys of the runs that the gaps decided between.
         reason: Why `best` was chosen, one sentence.
     """
+
+    width = _WIDTH
 
     rows: list[ComparisonRow]
     best: str
@@ -98,8 +99,25 @@ class Comparison:
         """Return plain data that `json` can write."""
         return to_json(self)
 
-    def _repr_html_(self) -> str:
-        return render_html(_list_blocks(self))
+    def list_blocks(self) -> list[Block]:
+        """List what is shown, the chosen run marked with `*`, and the reason below the table."""
+        rows = [
+            [
+                f"{'* ' if row.run == self.best else ''}{row.display_name} ({_describe(row)})",
+                _render_training(row),
+                render_value(row.train_accuracy),
+                *render_figures(row.validation, list_main_metrics()),
+                render_estimate(row.test_accuracy),
+                render_gaps(row.accuracy_gap, row.loss_gap),
+            ]
+            for row in self.rows
+        ]
+        headers = [
+            *("model\n(pretrained;\nfine-tuned)", "trained\n(time)", "train\naccuracy"),
+            *(one.short_title.replace(" ", "\n") for one in list_main_metrics()),
+            *("test\naccuracy", "gap: acc.\n(loss)"),
+        ]
+        return [Table(headers, rows), _NOTE, f"Chosen (*): {self.reason} ({self.best})"]
 
 
 def compare_runs(reports: Mapping[str, RunReport]) -> Comparison:
@@ -248,17 +266,6 @@ def _explain(candidates: list[ComparisonRow], leader: ComparisonRow, margin: flo
     )
 
 
-def render_comparison(
-    comparison: Comparison, layout: Literal["terminal", "markdown"] = "terminal"
-) -> str:
-    """Render the table, the chosen run marked with `*`, and the reason below it.
-
-    Raises:
-        ValueError: `layout` is neither "terminal" (about 120 columns) nor "markdown".
-    """
-    return render(_list_blocks(comparison), layout, _WIDTH)
-
-
 def save_comparison(comparison: Comparison, output_dir: str | os.PathLike[str]) -> Path:
     """Write `comparison.json`, `comparison.md` and `comparison.png` into `output_dir`.
 
@@ -273,27 +280,7 @@ def save_comparison(comparison: Comparison, output_dir: str | os.PathLike[str]) 
         title="Models compared",
     )
     path = Path(output_dir) / "comparison.json"
-    return save_with_plot(comparison, render_comparison(comparison, "markdown"), figure, path)
-
-
-def _list_blocks(comparison: Comparison) -> list[Block]:
-    rows = [
-        [
-            f"{'* ' if row.run == comparison.best else ''}{row.display_name} ({_describe(row)})",
-            f"{_render_count(row.num_trainable_parameters)} ({_render_time(row.train_seconds)})",
-            render_value(row.train_accuracy),
-            *render_figures(row.validation, list_main_metrics()),
-            render_estimate(row.test_accuracy),
-            render_gaps(row.accuracy_gap, row.loss_gap),
-        ]
-        for row in comparison.rows
-    ]
-    headers = [
-        *("model\n(pretrained;\nfine-tuned)", "trained\n(time)", "train\naccuracy"),
-        *(one.short_title.replace(" ", "\n") for one in list_main_metrics()),
-        *("test\naccuracy", "gap: acc.\n(loss)"),
-    ]
-    return [Table(headers, rows), _NOTE, f"Chosen (*): {comparison.reason} ({comparison.best})"]
+    return save_with_plot(comparison, comparison.render("markdown"), figure, path)
 
 
 def _describe(row: ComparisonRow) -> str:
@@ -309,5 +296,7 @@ def _render_count(count: int) -> str:
     return str(count)
 
 
-def _render_time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+def _render_training(row: ComparisonRow) -> str:
+    seconds = row.train_seconds
+    time = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f"{_render_count(row.num_trainable_parameters)} ({time})"

@@ -14,9 +14,9 @@ from fer_hf.evaluation.people.human import Yardstick
 from fer_hf.evaluation.reports.blocks import (
     Block,
     Picture,
+    Shown,
     Table,
     render_figures,
-    render_html,
     render_value,
 )
 from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
@@ -26,7 +26,7 @@ from fer_hf.evaluation.reports.run_plots import plot_curves
 
 
 @dataclass(frozen=True)
-class RunReport:
+class RunReport(Shown):
     """What a run trained, on what, and how good it is.
 
     Attributes:
@@ -99,8 +99,31 @@ class RunReport:
         """
         return RUN_FORMAT.to_json(self)
 
-    def _repr_html_(self) -> str:
-        return render_html(_list_blocks(self))
+    def list_blocks(self) -> list[Block]:
+        """List what is shown: where the model comes from, figures by split, and curves."""
+        columns = {
+            "figure": [metric.title for metric in METRICS],
+            **{
+                split: render_figures(found.figures, METRICS)
+                for split, found in self.evaluations.items()
+            },
+            **{
+                f"{one.name}, test": [
+                    render_value(vars(one).get(metric.name)) for metric in METRICS
+                ]
+                for one in self.yardsticks
+            },
+        }
+        blocks: list[Block] = [
+            f"{self.display_name} on {self.data}: {self.model_name_or_path}, pretrained on "
+            f"{self.pretrained_on}, fine-tuned {self.fine_tuned}, "
+            f"{self.num_trainable_parameters:,} of {self.num_parameters:,} parameters.",
+            Table.from_columns(columns, "Figures of each split with 95 % intervals"),
+        ]
+        if self.history:
+            plot = to_png(plot_curves(self.history, self.display_name))
+            blocks.append(Picture(plot, "Loss and accuracy over the epochs"))
+        return blocks
 
 
 def _upgrade(data: dict[str, Any]) -> dict[str, Any]:
@@ -165,28 +188,3 @@ def save_report(report: RunReport, output_dir: str | os.PathLike[str]) -> Path:
         figure = plot_confusion_matrix(report.evaluations[split], title)
         figure.savefig(folder / "confusion_matrix.png")
     return save_json(content, folder / REPORT_NAME)
-
-
-def _list_blocks(report: RunReport) -> list[Block]:
-    """Return what a notebook shows: where the model comes from, figures by split, and curves."""
-    columns = {
-        "figure": [metric.title for metric in METRICS],
-        **{
-            split: render_figures(found.figures, METRICS)
-            for split, found in report.evaluations.items()
-        },
-        **{
-            f"{one.name}, test": [render_value(vars(one).get(metric.name)) for metric in METRICS]
-            for one in report.yardsticks
-        },
-    }
-    blocks: list[Block] = [
-        f"{report.display_name} on {report.data}: {report.model_name_or_path}, pretrained on "
-        f"{report.pretrained_on}, fine-tuned {report.fine_tuned}, "
-        f"{report.num_trainable_parameters:,} of {report.num_parameters:,} parameters.",
-        Table.from_columns(columns, "Figures of each split with 95 % intervals"),
-    ]
-    if report.history:
-        plot = to_png(plot_curves(report.history, report.display_name))
-        blocks.append(Picture(plot, "Loss and accuracy over the epochs"))
-    return blocks

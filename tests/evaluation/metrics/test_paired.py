@@ -22,7 +22,6 @@ from fer_hf.evaluation.reports.paired_comparison import (
     ModelCost,
     PairedComparison,
     render_conclusion,
-    render_paired_comparison,
     save_paired_comparison,
 )
 
@@ -202,7 +201,7 @@ def test_the_conclusion_says_what_is_real_and_what_is_not(comparison):
 
 
 def test_the_table_has_each_model_and_its_difference_to_the_first(comparison):
-    lines = render_paired_comparison(comparison).splitlines()
+    lines = comparison.render().splitlines()
     assert lines[0] == "faces, test: 600 pictures"
     assert max(map(len, lines)) <= 125
     starts = [line.split()[:2] for line in lines]
@@ -216,13 +215,13 @@ def test_the_table_has_each_model_and_its_difference_to_the_first(comparison):
 
 def test_what_is_not_known_of_a_model_is_a_dash(comparison):
     costs = {**comparison.costs, "A": ModelCost(1, None, 1.0, None, None)}
-    text = render_paired_comparison(replace(comparison, costs=costs), "markdown")
+    text = replace(comparison, costs=costs).render("markdown")
     (row,) = [line for line in text.splitlines() if line.startswith("| A")]
     assert [cell.strip() for cell in row.split("|")[6:9]] == ["–", "1 (–)", "1.0 ms"]
 
 
 def test_the_markdown_table_has_one_line_for_a_row(comparison):
-    text = render_paired_comparison(comparison, "markdown")
+    text = comparison.render("markdown")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 5
     assert len({row.count("|") for row in rows}) == 1

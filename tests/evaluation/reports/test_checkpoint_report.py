@@ -23,7 +23,6 @@ from fer_hf.evaluation.reports.checkpoint_figures import (
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,
     load_checkpoint_report,
-    render_checkpoint_report,
     render_side_by_side,
     save_checkpoint_report,
 )
@@ -158,7 +157,7 @@ def read_rows(text, start, end):
 
 
 def test_the_tables_say_in_words_what_is_above(report):
-    text = render_checkpoint_report(report)
+    text = report.render()
     assert text.startswith("resnetv2 on faces, test: 120 pictures\n")
     assert max(map(len, text.splitlines())) <= 90
     rows = read_rows(text, "FIGURES", "PEOPLE")
@@ -187,21 +186,19 @@ def test_the_tables_say_in_words_what_is_above(report):
     assert rows["soft cross-entropy"][0].endswith(f"/{entropy.value:.2f}")
     assert rows["… for votes"][0].endswith(f"/{tempered.soft_cross_entropy.value:.2f}")
     assert "The model is worth less than 1 (less than 1 –" in text
-    assert "Panel" not in render_checkpoint_report(
-        replace(report, crowd=replace(report.crowd, panels=None))
-    )
+    assert "Panel" not in replace(report, crowd=replace(report.crowd, panels=None)).render()
 
 
 def test_without_votes_the_tables_are_silent_about_people(report):
     match = {name: name for name in NAMES}
-    text = render_checkpoint_report(replace(report, crowd=None, label_match=match))
+    text = replace(report, crowd=None, label_match=match).render()
     for word in ("tagger", "soft cross-entropy", "data →", "votes"):
         assert word not in text
     assert "with flip" in text
 
 
 def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
-    text = render_checkpoint_report(whole)
+    text = whole.render()
     assert max(map(len, text.splitlines())) <= 90
     plain = " ".join(text.split())
     # All scores reach the threshold of 0.6, and only the sets of right answers hold the label.
@@ -224,9 +221,9 @@ def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
 
 def test_what_is_not_known_of_training_is_said(report):
     assert "is not known: its checkpoint has no `seen.safetensors`" in " ".join(
-        render_checkpoint_report(report).split()
+        report.render().split()
     )
-    none = render_checkpoint_report(replace(report, num_seen=0))
+    none = replace(report, num_seen=0).render()
     assert "Seen in training: none of these 120 pictures." in none
 
 

@@ -10,7 +10,6 @@ from PIL import Image
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.reports.run_comparison import (
     compare_runs,
-    render_comparison,
     save_comparison,
 )
 from fer_hf.evaluation.reports.run_plots import plot_comparison
@@ -147,7 +146,7 @@ def test_a_run_without_test_figures_shows_a_dash():
     evaluations = {split: report.evaluations[split] for split in ("train", "validation")}
     comparison = compare_runs({"only": replace(report, evaluations=evaluations)})
     assert comparison.rows[0].test_accuracy is None
-    assert " – " in render_comparison(comparison)
+    assert " – " in comparison.render()
 
 
 def test_no_runs_are_refused():
@@ -184,7 +183,7 @@ def test_runs_without_train_figures_are_refused():
 
 
 def test_terminal_table_marks_the_chosen_and_fits_a_terminal(reports):
-    text = render_comparison(compare_runs(reports))
+    text = compare_runs(reports).render()
     lines = text.splitlines()
     assert max(map(len, lines)) <= 125
     assert [line for line in lines if line.startswith("* ResNet50V2, head")]
@@ -198,23 +197,21 @@ def test_terminal_table_marks_the_chosen_and_fits_a_terminal(reports):
 def test_a_long_backbone_name_does_not_widen_the_table(reports):
     path = "/home/somebody/checkpoints/of/last/year/ferplus-resnet"
     long = {run: replace(report, pretrained_on=path) for run, report in reports.items()}
-    assert max(map(len, render_comparison(compare_runs(long)).splitlines())) <= 125
+    assert max(map(len, compare_runs(long).render().splitlines())) <= 125
 
 
 def test_markdown_table_has_a_row_for_each_run_and_the_reason(reports):
     comparison = compare_runs(reports)
-    rows = [
-        line for line in render_comparison(comparison, "markdown").splitlines() if line[:1] == "|"
-    ]
+    rows = [line for line in comparison.render("markdown").splitlines() if line[:1] == "|"]
     assert len(rows) == 2 + 3
     assert len({row.count("|") for row in rows}) == 1
     assert rows[2].startswith("| * ResNet50V2, head")
-    assert comparison.reason in render_comparison(comparison, "markdown")
+    assert comparison.reason in comparison.render("markdown")
 
 
 def test_an_unknown_layout_is_refused(reports):
     with pytest.raises(ValueError, match="Found layout 'html'"):
-        render_comparison(compare_runs(reports), "html")
+        compare_runs(reports).render("html")
 
 
 def test_saved_comparison_is_json_markdown_and_a_picture(reports, tmp_path):

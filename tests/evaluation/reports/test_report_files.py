@@ -12,16 +12,14 @@ from fer_hf.evaluation.metrics.paired import ModelScores, compare_scores
 from fer_hf.evaluation.reports.checkpoint_report import (
     CheckpointReport,
     load_checkpoint_report,
-    render_checkpoint_report,
 )
 from fer_hf.evaluation.reports.html_page import render_page
 from fer_hf.evaluation.reports.paired_comparison import (
     ModelCost,
     PairedComparison,
-    render_paired_comparison,
 )
 from fer_hf.evaluation.reports.report_files import rebuild, save_json, to_json
-from fer_hf.evaluation.reports.run_comparison import Comparison, compare_runs, render_comparison
+from fer_hf.evaluation.reports.run_comparison import Comparison, compare_runs
 from fer_hf.evaluation.reports.run_report import RunReport, load_report
 from fer_hf.publishing.model_card import render_model_card
 
@@ -119,11 +117,11 @@ def test_an_added_metric_shows_in_every_rendering(top2):
     found = make_results()
     checkpoint, run = found["CheckpointReport"], found["RunReport"]
     for text in (
-        render_checkpoint_report(checkpoint),
+        checkpoint.render(),
         render_page(checkpoint),
         render_model_card(run),
         run._repr_html_(),
     ):
         assert top2.title in text
-    assert top2.short_title in render_comparison(found["Comparison"], "markdown")
-    assert top2.short_title in render_paired_comparison(found["PairedComparison"])
+    assert top2.short_title in found["Comparison"].render("markdown")
+    assert top2.short_title in found["PairedComparison"].render()
