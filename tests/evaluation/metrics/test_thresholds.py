@@ -205,7 +205,6 @@ def test_the_bundled_model_keeps_its_promise_on_ferplus(ferplus_dir):
     classifier = ExpressionClassifier()
 
     def score(split):
-        split = split.shuffle(seed=0).select(range(1200))
         pictures, starts = split.select_columns("image"), range(0, len(split), 32)
         batches = [classifier(pictures[start : start + 32]["image"]) for start in starts]
         return np.concatenate(batches), np.array(split["label"][:])
