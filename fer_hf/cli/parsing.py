@@ -21,10 +21,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "default": BUNDLED_MODEL,
         "help": "checkpoint folder or Hub id (default: the bundled model)",
     },
-    "--detector": {
-        "default": "auto",
-        "metavar": "NAME",
-    },
+    "--detector": {"default": "auto", "metavar": "NAME"},
     "--split": {
         "metavar": "{train,validation,test,all}",
         "help": "which pictures (default: test)",
@@ -90,6 +87,13 @@ def add_shared(parser: "LightParser | StrictParser", *names: str, **changes: Any
 
             settings["type"] = lambda given: split_name(given) or given
             settings["choices"] = [*SPLITS, "all"]
+        if name == "--detector":
+            from fer_hf.faces.detectors import DETECTORS
+
+            settings["help"] = (
+                f"{', '.join(DETECTORS)}, or the path of a YuNet file (default: yunet if it was "
+                "downloaded before, otherwise haar)"
+            )
         parser.add_argument(name, **settings)
 
 
