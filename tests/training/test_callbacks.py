@@ -97,3 +97,16 @@ def test_each_epoch_is_one_line_for_training_and_one_for_validation():
         "epoch   2.0  train       loss 1.235  accuracy 0.500",
         "epoch   2.0  validation  loss 0.900  accuracy 0.750  macro-F1 0.700",
     ]
+
+
+def test_evaluations_have_a_bar_of_their_own_only_after_training():
+    progress = EpochProgress()
+    progress.training_bar = SimpleNamespace(write=print)
+    state = TrainerState(is_world_process_zero=True)
+    progress.on_prediction_step(None, state, TrainerControl(), eval_dataloader=["batch", "batch"])
+    assert progress.prediction_bar is None
+    progress.training_bar = None
+    progress.on_prediction_step(None, state, TrainerControl(), eval_dataloader=["batch", "batch"])
+    assert progress.prediction_bar.total == 2
+    progress.on_predict(None, state, TrainerControl())
+    assert progress.prediction_bar is None

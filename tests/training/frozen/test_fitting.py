@@ -57,7 +57,7 @@ def test_labels_that_mean_nothing_are_not_found_in_what_was_held_out():
     features, labels = draw_features(apart=0.0, per_label=60)
     head = fit_head(features, labels)
     assert (head.held_out_scores.argmax(1) == labels).mean() < 0.45
-    # Calibrated: a head that knows nothing is not sure of anything.
+    # Calibrated: a head that has learnt nothing is not sure of anything.
     assert head.held_out_scores.max(axis=1).mean() < 0.45
 
 

@@ -36,7 +36,7 @@ def clean(tmp_path):
 
 
 @pytest.fixture
-def spoilt(clean):
+def corrupted(clean):
     """The same with a copy, a tiny, a broken and a wrongly labelled picture, and one alone."""
     save(ImageOps.mirror(draw(0, 60)), clean, "test", "dark", "mirrored.png")
     save(draw(50, 190).resize((12, 30)), clean, "train", "light", "tiny.png")
@@ -50,8 +50,8 @@ def run(*args):
     return cli.main(["audit", *map(str, args)])
 
 
-def test_everything_wrong_is_on_the_terminal_and_in_the_folder(spoilt, tmp_path, capsys):
-    assert run(spoilt, "--output_dir", tmp_path / "out") == 0
+def test_everything_wrong_is_on_the_terminal_and_in_the_folder(corrupted, tmp_path, capsys):
+    assert run(corrupted, "--output_dir", tmp_path / "out") == 0
     shown = capsys.readouterr().out
     for part in (
         "1 unreadable pictures",
@@ -89,8 +89,8 @@ def test_a_clean_source_is_said_to_be_clean(clean, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["labels"] is None
 
 
-def test_strict_ends_with_1_after_the_report(spoilt, capsys):
-    assert run(spoilt, "--no_labels", "--strict") == 1
+def test_strict_ends_with_1_after_the_report(corrupted, capsys):
+    assert run(corrupted, "--no_labels", "--strict") == 1
     captured = capsys.readouterr()
     assert "light/tiny.png" in captured.out
     last = captured.err.splitlines()[-1]
@@ -98,8 +98,8 @@ def test_strict_ends_with_1_after_the_report(spoilt, capsys):
     assert last.endswith("expected none with --strict.")
 
 
-def test_most_limits_what_is_printed(spoilt, capsys):
-    assert run(spoilt, "--no_labels", "--most", 0) == 0
+def test_most_limits_what_is_printed(corrupted, capsys):
+    assert run(corrupted, "--no_labels", "--most", 0) == 0
     shown = capsys.readouterr().out
     assert "1 duplicates of other pictures" in shown
     assert "mirrored.png" not in shown
@@ -110,15 +110,15 @@ def test_a_folder_in_use_is_refused_before_anything_is_computed(clean, tmp_path,
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_a_wrong_label_is_found_by_a_model_that_had_not_seen_it(spoilt, monkeypatch):
-    # What a network knows is not what is tested: brightness stands for its features.
+def test_a_wrong_label_is_found_by_a_model_that_had_not_seen_it(corrupted, monkeypatch):
+    # The features of a network are not what is tested: brightness stands for them.
     def brightness(splits, *_):
         pictures = [face for data in splits.values() for face in data["image"]]
         levels = np.array([[np.asarray(face).mean()] for face in pictures]) / 255
         return np.column_stack([levels, levels**2])
 
     monkeypatch.setattr("fer_hf.training.frozen.label_audit._compute_features", brightness)
-    splits = load_splits(spoilt, skip_unreadable=True)
+    splits = load_splits(corrupted, skip_unreadable=True)
     found = audit_labels(splits, "somebody/model")
     assert found.suspicious[0].picture.name == "dark/wrong.png"
     assert found.suspicious[0].picture.row == 12
@@ -138,17 +138,17 @@ def test_too_few_pictures_to_check_labels_with_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["baseline", "test_resnet"])
-def test_a_model_that_knows_nothing_is_refused(clean, model, capsys):
+def test_a_model_that_is_not_pretrained_is_refused(clean, model, capsys):
     assert run(clean, "--model", model) == 2
     assert f"{model!r} has no pretrained backbone" in capsys.readouterr().err
 
 
-def test_without_a_model_the_labels_are_not_asked_about(clean):
+def test_without_a_model_the_labels_are_not_checked(clean):
     assert audit(load_splits(clean), str(clean), model_name_or_path=None).labels is None
 
 
 @pytest.mark.realdata
-def test_the_model_in_the_box_finds_flipped_labels_of_photographs(photos_dir, tmp_path):
+def test_the_bundled_model_finds_flipped_labels_of_photographs(photos_dir, tmp_path):
     for label in ("happy", "surprise"):
         (tmp_path / label).mkdir()
         for path in sorted((photos_dir / label).iterdir())[:60]:
