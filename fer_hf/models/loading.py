@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForImageClassification,
     BaseImageProcessor,
     PreTrainedModel,
+    TimmWrapperConfig,
     TimmWrapperImageProcessor,
     ViTImageProcessor,
 )
@@ -154,7 +155,10 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
     def load() -> LoadedModel:
         model, missing = open_network(AutoModelForImageClassification, path, revision=revision)
         refuse_missing_tensors(path, missing)
-        processor = AutoImageProcessor.from_pretrained(path, revision=revision)
+        # By its own class: `AutoImageProcessor` warns that there is no torchvision backend of it.
+        is_timm = isinstance(model.config, TimmWrapperConfig)
+        processor_class: Any = TimmWrapperImageProcessor if is_timm else AutoImageProcessor
+        processor = processor_class.from_pretrained(path, revision=revision)
         return LoadedModel(model.eval(), processor, Path(path).name)
 
     if Path(path).is_dir():

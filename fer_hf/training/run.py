@@ -113,7 +113,7 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
     sources: list[str] = []
     for run in runs:
         run.training.output_dir = output_dir = str(folder / run.name if len(runs) > 1 else folder)
-        logger.info("Run %s in %s", run.name, output_dir)
+        logger.info("Training %s in %s", run.name, output_dir)
         is_new = run.data.data not in sources
         try:
             reports[output_dir] = fine_tune(run.data, run.model, run.training, check_data=is_new)
