@@ -29,7 +29,7 @@ from tabulate import tabulate
 from fer_hf.data.drawn.faces import EMOTION_ACTION_UNITS, draw_face
 from fer_hf.faces import Face, load_detector
 from fer_hf.faces.overlay import draw_readings
-from fer_hf.faces.reading import FaceReader, FaceReading
+from fer_hf.faces.reader import FaceReader, FaceReading
 from fer_hf.faces.tracking import FaceTracker
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.video import VideoResult, analyse_video

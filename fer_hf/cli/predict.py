@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
-    from fer_hf.faces.reading import FaceReading
+    from fer_hf.faces.reader import FaceReading
 
 
 _MOST_BLOCKS = 3
@@ -88,7 +88,7 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 def _predict(given: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
-    from fer_hf.faces.reading import FaceReader
+    from fer_hf.faces.reader import FaceReader
     from fer_hf.inference.classifier import ExpressionClassifier
     from fer_hf.inference.files import find_pictures
 

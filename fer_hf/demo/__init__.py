@@ -5,7 +5,7 @@
 
 import os
 
-from fer_hf.demo.files import keep_files_apart
+from fer_hf.demo.visitor_files import keep_files_apart
 
 # First of all, because the libraries read these when they are imported: nothing leaves the server,
 # and what visitors send is kept where nobody else can read it.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from fer_hf.data.pictures import PICTURE_ENDINGS
 from fer_hf.demo.limits import Limits, open_picture
-from fer_hf.faces.reading import FaceReader, FaceReading
+from fer_hf.faces.reader import FaceReader, FaceReading
 
 TABLE_COLUMNS = ("file", "face", "label", "score", "left", "top", "right", "bottom", "note")
 """Columns of the table; the CSV has a column for each label's score, too."""

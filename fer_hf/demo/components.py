@@ -12,10 +12,10 @@ import gradio as gr
 from PIL import Image
 
 from fer_hf.data.drawn.faces import draw_face
-from fer_hf.demo.files import write_picture
 from fer_hf.demo.views import render_no_face, render_readings
+from fer_hf.demo.visitor_files import write_picture
 from fer_hf.faces.overlay import draw_readings
-from fer_hf.faces.reading import FaceReader, FaceReading
+from fer_hf.faces.reader import FaceReader, FaceReading
 
 Shown = tuple[str | None, str, list[dict[str, Any]]]
 

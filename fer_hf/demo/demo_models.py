@@ -11,7 +11,7 @@ from PIL import Image
 from fer_hf.demo.limits import Limits
 from fer_hf.faces.detectors import load_detector
 from fer_hf.faces.face import FaceDetector
-from fer_hf.faces.reading import FaceReader
+from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models.bundled import BUNDLED_MODEL
 

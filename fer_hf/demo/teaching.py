@@ -22,7 +22,7 @@ from PIL import Image
 from fer_hf.demo.batch_reading import PictureFile
 from fer_hf.demo.limits import Limits
 from fer_hf.faces import FaceDetector, crop_face
-from fer_hf.faces.reading import FaceReader
+from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import format_percent, get_label_color
 
 Row = Mapping[str, float | int | str]

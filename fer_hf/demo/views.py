@@ -6,7 +6,7 @@ Plain strings in and out: every tab shows faces alike, and testing it needs no b
 from collections.abc import Sequence
 from html import escape
 
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import format_percent, get_label_color
 
 

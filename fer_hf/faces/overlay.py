@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from fer_hf.faces.face import Box, intersect_boxes
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import format_percent, get_label_color
 
 _NOT_SURE_COLOR = "#ffffff"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from fer_hf.faces.face import Box, intersect_boxes
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy.typing as npt
 
-from fer_hf.faces.reading import FaceReader
+from fer_hf.faces.reader import FaceReader
 from fer_hf.faces.tracking import FaceTracker
 from fer_hf.video.frames import Frame, VideoLimits, Yuv, open_video
 from fer_hf.video.outputs import (

@@ -25,7 +25,7 @@ from PIL import Image
 
 from fer_hf.evaluation.reports.plot_style import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
 from fer_hf.faces.overlay import draw_readings
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.video.frames import Frame, VideoFile, Yuv
 
 CLOCK = Fraction(1, 90_000)

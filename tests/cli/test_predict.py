@@ -298,7 +298,7 @@ class OneFace:
 
 
 def test_faces_are_found_and_scored_each_by_itself(faces, capsys, monkeypatch):
-    monkeypatch.setattr("fer_hf.faces.reading.load_detector", lambda name: OneFace())
+    monkeypatch.setattr("fer_hf.faces.reader.load_detector", lambda name: OneFace())
     Image.new("RGB", (40, 36)).save(faces / "empty.png")
     assert predict(faces, "--faces", "--json") == 1
     out, err = capsys.readouterr()

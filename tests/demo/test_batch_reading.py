@@ -18,7 +18,7 @@ from fer_hf.demo.batch_reading import (
 )
 from fer_hf.demo.limits import Limits
 from fer_hf.faces import Face
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 
 LABELS = ["calm", "tense"]
 

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from fer_hf.data.drawn.faces import draw_face
 from fer_hf.faces import load_detector
-from fer_hf.faces.reading import FaceReader
+from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.reading import format_percent
 from fer_hf.models.bundled import BUNDLED_MODEL, locate_model

@@ -21,7 +21,7 @@ from fer_hf.demo.tabs.teach_tab import build_teach_tab
 from fer_hf.demo.tabs.video_tab import STOPPED, build_video_tab
 from fer_hf.demo.timeline import render_timeline
 from fer_hf.faces import Face
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.models.bundled import DEFAULT_MODEL
 
 BOX = (8.0, 8.0, 40.0, 40.0)

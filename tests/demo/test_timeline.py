@@ -2,7 +2,7 @@
 
 from fer_hf.demo.timeline import Timeline
 from fer_hf.faces import Face
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 
 
 def show(number, happy=0.5):

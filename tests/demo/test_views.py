@@ -9,7 +9,7 @@ from fer_hf.demo.theme import STYLE_FILE
 from fer_hf.demo.views import render_no_face, render_readings, render_verdict
 from fer_hf.emotions import EMOTIONS
 from fer_hf.faces import Face
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import get_label_color
 
 

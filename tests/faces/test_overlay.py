@@ -14,7 +14,7 @@ from fer_hf.faces.overlay import (
     _render_tag,
     draw_readings,
 )
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import COLORS, format_percent, get_label_color
 
 DARK = ImageColor.getrgb("#111827")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_hf.faces import Face
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.faces.tracking import FaceTracker, compute_iou, match_boxes
 
 LABELS = ["happy", "neutral", "sad"]

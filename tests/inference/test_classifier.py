@@ -13,7 +13,7 @@ from transformers import pipeline
 
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.evaluation.scoring import score_split
-from fer_hf.faces.reading import FaceReader
+from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.files import find_pictures, open_picture
 

@@ -16,7 +16,7 @@ from PIL import Image
 from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.faces import Face
 from fer_hf.faces.overlay import draw_readings
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.video import analyse_video
 from fer_hf.video.frames import VideoLimits, open_video, turn_yuv
 from fer_hf.video.outputs import format_time, plot_most_seen_face, render_annotation

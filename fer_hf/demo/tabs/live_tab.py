@@ -14,7 +14,7 @@ from fer_hf.demo.messages import show_errors
 from fer_hf.demo.timeline import Timeline, render_timeline
 from fer_hf.demo.views import render_readings
 from fer_hf.faces.overlay import draw_readings
-from fer_hf.faces.reading import FaceReading
+from fer_hf.faces.reader import FaceReading
 from fer_hf.faces.tracking import FaceTracker
 
 SECONDS_BETWEEN_FRAMES = 0.2

@@ -8,10 +8,10 @@ import numpy as np
 
 from fer_hf.demo.components import build_examples, build_picture_input
 from fer_hf.demo.demo_models import DemoModels
-from fer_hf.demo.files import write_picture
 from fer_hf.demo.limits import open_picture
 from fer_hf.demo.messages import show_errors
 from fer_hf.demo.views import render_no_face
+from fer_hf.demo.visitor_files import write_picture
 from fer_hf.faces.face import crop_face
 from fer_hf.inference.explanation import COLORMAP, compute_heat_map, render_heat_map
 from fer_hf.inference.reading import format_percent

@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import pipeline
 
 from fer_hf.faces import Face, crop_face
-from fer_hf.faces.reading import NO_FACE, FaceReader
+from fer_hf.faces.reader import NO_FACE, FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.reading import Reading
 from fer_hf.models import load_model
