@@ -1,7 +1,7 @@
 """Loaded data sets on disk as Arrow files, so that the second load takes no time.
 
-An entry lies in the `datasets` cache under a key of everything its content depends on, and appears
-by one rename: whoever sees it sees it whole.
+An entry is in the `datasets` cache under a key of everything its content depends on, and appears by
+one rename: it is complete or not there at all.
 """
 
 import contextlib

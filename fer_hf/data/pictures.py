@@ -26,7 +26,7 @@ PICTURE_ENDINGS = frozenset(
 def walk_pictures(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder that have a picture's ending.
 
-    Hidden files, and what lies in hidden folders, do not count.
+    Hidden files and the contents of hidden folders do not count.
     """
     for file in folder.rglob("*"):
         if file.suffix.lower() in PICTURE_ENDINGS and not any(

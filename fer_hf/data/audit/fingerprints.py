@@ -1,7 +1,7 @@
 """Fingerprints of pictures, by which a picture seen in training is recognised.
 
-Training writes them beside the weights; whoever measures the model later, on other data and another
-machine, reads them without having the pictures.
+Training writes them beside the weights; they are read, without the pictures, when the model is
+measured later, on other data and another machine.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def compute_fingerprints(split: Dataset) -> Fingerprints:
 def save_fingerprints(fingerprints: Fingerprints, folder: str | os.PathLike[str]) -> Path:
     """Write fingerprints (N,) to `seen.safetensors` in a model's folder; return the file's path.
 
-    It takes 8 bytes a picture, as int64, which every reader of safetensors knows.
+    It takes 8 bytes a picture, as int64, which every reader of safetensors supports.
 
     Raises:
         ValueError: They are not an array of fingerprints.

@@ -1,7 +1,6 @@
 """Canvas, pose and pen of the drawn faces: smooth shapes in face units become pixels.
 
-It is a room of its own because it knows nothing of faces, only of a head-shaped surface that
-turns. In *face units* x grows to the right of the picture and y downwards; the crown is at y = -1,
+Nothing here is about faces, only about a head-shaped surface that turns. In *face units* x grows to the right of the picture and y downwards; the crown is at y = -1,
 the chin at y = 1, the middle of the face at (0, 0); depth counts from the plane of the ears to the
 front.
 """
@@ -33,7 +32,7 @@ def curve(points: ArrayLike, *, closed: bool = False) -> Array:
 
 @lru_cache
 def _smoothing(count: int, *, closed: bool) -> Array:
-    """Give the matrix that turns `count` knots into their curve."""
+    """Return the matrix that turns `count` knots into their curve."""
     t = np.linspace(0, 1, 6, endpoint=False)
     weights = [
         -(t**3) + 2 * t**2 - t,
@@ -51,12 +50,12 @@ def _smoothing(count: int, *, closed: bool) -> Array:
 
 @lru_cache
 def _towards_ends(count: int) -> Array:
-    """Give (count, 1) numbers that rise from 0 in the middle of a line to 1 at its ends."""
+    """Return (count, 1) numbers that rise from 0 in the middle of a line to 1 at its ends."""
     return np.linspace(-1, 1, count)[:, None] ** 2
 
 
 def surface(points: Array) -> Array:
-    """Give the depth (n,) of the face's ellipsoid at (n, 2) points, 0 outside it."""
+    """Return the depth (n,) of the face's ellipsoid at (n, 2) points, 0 outside it."""
     x, y = points[:, 0] / 0.76, points[:, 1] / 1.04
     return 0.8 * np.sqrt(np.maximum(1 - x * x - y * y, 0))
 
@@ -91,7 +90,7 @@ class Pose:
     def place(self, points: ArrayLike, depth: ArrayLike | None = None) -> Array:
         """Turn (n, 2) face units into (n, 2) pixels.
 
-        Without a `depth` (one number or n) the points lie on the face's ellipsoid, so that turning
+        Without a `depth` (one number or n) the points are on the face's ellipsoid, so that turning
         the head moves them as it moves a real face's features.
         """
         flat = np.asarray(points, dtype=float)
@@ -164,7 +163,7 @@ class Canvas:
         self._sheet.paste(tile, tuple(corner.tolist()), mask)
 
     def finish(self) -> tuple[Image.Image, Image.Image]:
-        """Give the picture (RGBA) and its tints (RGB), both size × size."""
+        """Return the picture (RGBA) and its tints (RGB), both size × size."""
         blur = ImageFilter.GaussianBlur(self.size * 0.02)
         return self._sheet.reduce(OVERSAMPLE), self._soft.filter(blur)
 

@@ -170,7 +170,7 @@ def _sample_pose(person: Person, size: int, rng: np.random.Generator) -> Pose:
 
 
 def _sample_action_units(emotion: str, rng: np.random.Generator) -> ActionUnits:
-    """Give each unit's strength left and right: the emotion's, uneven, and a few strays."""
+    """Return each unit's strength left and right: the emotion's, uneven, and a few strays."""
     prototypes = EMOTION_ACTION_UNITS[emotion]
     lot, strength = rng.random(), rng.uniform(0.4, 1.1)
     gains = rng.uniform(0.8, 1.15, (len(_UNITS), 1)) * rng.uniform(0.88, 1.12, (len(_UNITS), 2))
@@ -209,7 +209,7 @@ def _photograph(
 
 
 def _lambert(x: _Map, y: _Map, pose: Pose, rng: np.random.Generator) -> _Map:
-    """Give the brightness (size, size, 1) of an ellipsoid under one lamp; 1 is full light."""
+    """Return the brightness (size, size, 1) of an ellipsoid under one lamp; 1 is full light."""
     azimuth, elevation = rng.uniform(-1.1, 1.1), rng.uniform(-0.1, 0.8)
     lamp = (
         np.sin(azimuth) * np.cos(elevation),
@@ -229,7 +229,7 @@ def _lambert(x: _Map, y: _Map, pose: Pose, rng: np.random.Generator) -> _Map:
 
 
 def _backdrop(x: _Map, y: _Map, rng: np.random.Generator) -> _Map:
-    """Give a soft two-colour gradient with a blurred window of light (size, size, 3), 0..255."""
+    """Return a soft two-colour gradient with a blurred window of light (size, size, 3), 0..255."""
     hue, saturation, value = rng.uniform(), rng.uniform(0.05, 0.4), rng.uniform(0.3, 0.95)
     first = np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255
     second = first * rng.uniform(0.6, 1.0) + rng.uniform(-10, 10, 3)

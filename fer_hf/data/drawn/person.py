@@ -1,4 +1,4 @@
-"""Whom the drawn faces show: what stays the same whatever a face does, and what lies over it.
+"""Whom the drawn faces show: what stays the same whatever a face does, and what covers it.
 
 Separate from the painter, which moves the features: hair, beard, glasses and coverings do not move.
 """

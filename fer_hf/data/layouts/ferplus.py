@@ -50,7 +50,7 @@ def apply_majority_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def apply_plurality_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decide labels like `apply_majority_rule`, but by the largest count, be it under half.
+    """Decide labels like `apply_majority_rule`, but by the largest count, even under half.
 
     This softer rule is for training. An emotion wins a tie against the two columns that are none.
     """
@@ -62,8 +62,8 @@ def apply_plurality_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def apply_all_rule(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Decide labels like `apply_majority_rule`, but keep each picture with a vote for an emotion.
 
-    It serves to measure against the votes themselves; its labels are those of the most votes, be it
-    one, whatever `unknown` and `NF` have.
+    It serves to measure against the votes themselves; the emotion with the most votes wins, even
+    with one, whatever `unknown` and `NF` have.
     """
     counts = votes[:, : len(EMOTIONS)]
     return counts.max(axis=1) > 0, counts.argmax(axis=1)

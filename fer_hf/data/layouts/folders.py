@@ -48,7 +48,7 @@ def _locate(folder: Path, options: LoadOptions) -> Source:
             files = list_pictures(label)
             pictures[split] += [(label.name, file) for file in files]
             if not files:
-                logger.warning("Label folder '%s' holds no picture and is left out.", label)
+                logger.warning("Label folder '%s' has no pictures and is left out.", label)
     return source_of_files(pictures, "the names of the label folders")
 
 

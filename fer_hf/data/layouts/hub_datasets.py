@@ -95,7 +95,7 @@ def _require_answer(source: str, revision: str | None) -> None:
     """Ask the Hub once, briefly: `datasets` would repeat itself for half a minute over a typo."""
     if (Path(datasets.config.HF_DATASETS_CACHE) / source.replace("/", "___")).exists():
         return
-    # What the Hub itself answers, and being told to stay offline, is for `datasets` to explain.
+    # `datasets` itself explains what the Hub answers, and that it has to stay offline.
     with contextlib.suppress(HfHubHTTPError, OfflineModeIsEnabled):
         HfApi().dataset_info(source, revision=revision, timeout=_CONNECT_SECONDS)
 

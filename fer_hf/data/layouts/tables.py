@@ -116,7 +116,7 @@ def choose_column(
     """Return the column `asked` for, or else the one that matches a candidate.
 
     Raises:
-        ValueError: If there is no such column, with the columns there are.
+        ValueError: If there is no such column; the message lists the columns.
     """
     column = find_column(names, candidates) if asked is None else asked
     if column is None or column not in names:

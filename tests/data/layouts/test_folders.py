@@ -87,7 +87,7 @@ def test_an_empty_label_folder_is_left_out_with_a_word(tmp_path, caplog):
         fill(tmp_path, ["happy", "sad"], 2, split)
     (tmp_path / "train" / "fear").mkdir()
     assert load_splits(tmp_path)["train"].features["label"].names == ["happy", "sad"]
-    assert "fear' holds no picture and is left out" in caplog.text
+    assert "fear' has no pictures and is left out" in caplog.text
 
 
 def test_numbered_folders_take_their_names_from_label_names(tmp_path):
