@@ -1,8 +1,8 @@
 """Canvas, pose and pen of the drawn faces: smooth shapes in face units become pixels.
 
-Nothing here is about faces, only about a head-shaped surface that turns. In *face units* x grows to the right of the picture and y downwards; the crown is at y = -1,
-the chin at y = 1, the middle of the face at (0, 0); depth counts from the plane of the ears to the
-front.
+Nothing here is about faces, only about a head-shaped surface that turns. In *face units* x grows to
+the right of the picture and y downwards; the crown is at y = -1, the chin at y = 1, the middle of
+the face at (0, 0); depth counts from the plane of the ears to the front.
 """
 
 from dataclasses import dataclass
