@@ -115,27 +115,9 @@ def compare_with_panels(
     Raises:
         ValueError: The shapes differ, or votes are not counts.
     """
-    scores, votes = np.asarray(scores), _check_counts(votes)
-    if scores.shape != votes.shape or votes.shape[1:] != (len(label_names),):
-        raise ValueError(
-            f"Scores have shape {scores.shape} and votes {votes.shape} for {len(label_names)} "
-            "labels, expected a column for each label. Put both into the order of the labels."
-        )
-    others = np.broadcast_to(_check_counts(other_votes), len(votes))
-    # A picture matters only through its votes and the model's answer, so equal ones are one cell.
-    cells, pictures = np.unique(
-        np.column_stack([votes, others, scores.argmax(axis=1)]), axis=0, return_counts=True
-    )
-    is_answer = cells[:, -1:] == np.arange(len(label_names))
-    tables = {}
-    for size in sizes:
-        judged, right = compute_panel_agreement(cells[:, :-1], size)[..., :-1]
-        if judged.any():
-            tables[size] = [judged, right, judged * is_answer]
-    if not tables:
+    kept, table, pictures = _count_agreement(scores, votes, label_names, other_votes, sizes)
+    if not kept:
         return None
-    kept, table = list(tables), np.moveaxis(np.array([*tables.values()]), 2, 0)
-    # (cells, sizes, 3, labels): judged, right by the panel, right by the model.
     draws = resample_counts(pictures, np.random.default_rng(seed))
     totals = np.tensordot(pictures, table, axes=1)
     figures, drawn = _compute_figures(totals), _compute_figures(np.tensordot(draws, table, axes=1))
@@ -244,6 +226,38 @@ def estimate_panel_soft_cross_entropy(
         by_count = np.vstack([np.zeros(len(priors)), held / total * (chances @ costs)])
         losses[rows] = np.take_along_axis(by_count, counts[rows], axis=0).sum(axis=1)
     return estimate_mean(losses)
+
+
+def _count_agreement(
+    scores: npt.ArrayLike,
+    votes: npt.ArrayLike,
+    label_names: Sequence[str],
+    other_votes: npt.ArrayLike | float,
+    sizes: Sequence[int],
+) -> tuple[list[int], Floats, Ints]:
+    """Return the sizes with judges, a table (cells, sizes, 3, labels), and pictures in each cell.
+
+    A picture matters only through its votes and the model's answer, so equal ones are one cell. In
+    the table are the probabilities to be judged, right by the panel, and right by the model.
+    """
+    scores, votes = np.asarray(scores), _check_counts(votes)
+    if scores.shape != votes.shape or votes.shape[1:] != (len(label_names),):
+        raise ValueError(
+            f"Scores have shape {scores.shape} and votes {votes.shape} for {len(label_names)} "
+            "labels, expected a column for each label. Put both into the order of the labels."
+        )
+    others = np.broadcast_to(_check_counts(other_votes), len(votes))
+    cells, pictures = np.unique(
+        np.column_stack([votes, others, scores.argmax(axis=1)]), axis=0, return_counts=True
+    )
+    is_answer = cells[:, -1:] == np.arange(len(label_names))
+    tables = {}
+    for size in sizes:
+        judged, right = compute_panel_agreement(cells[:, :-1], size)[..., :-1]
+        if judged.any():
+            tables[size] = [judged, right, judged * is_answer]
+    table = np.moveaxis(np.array([*tables.values()]), 2, 0) if tables else np.empty(0)
+    return list(tables), table, pictures
 
 
 def _enumerate_panels(counts: Ints, size: int) -> Floats:
