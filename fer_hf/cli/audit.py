@@ -93,7 +93,7 @@ def _show_pictures(found: "PictureAudit", most: int) -> None:
 
 
 def _show_duplicates(groups: "Sequence[DuplicateGroup]", most: int) -> None:
-    from tabulate import tabulate
+    from fer_hf.evaluation.reports.blocks import Table
 
     print()
     rows = []
@@ -107,8 +107,7 @@ def _show_duplicates(groups: "Sequence[DuplicateGroup]", most: int) -> None:
         ]
         rows += [[name, *(f"{count:,}" for count in counts)]] if chosen else []
     headers = ["identical", "photographs", "pictures", "in several splits", "labels differ"]
-    align = ("left", *("right" for _ in headers[1:]))
-    print(tabulate(rows, headers, "simple", colalign=align, disable_numparse=True))
+    print(Table(headers, rows).to_text())
     duplicates = [
         " = ".join(f"{_name(picture)} ({picture.label})" for picture in group.pictures[:4])
         + (" = …" if group.pictures[4:] else "")

@@ -26,8 +26,7 @@ def main(args: Sequence[str]) -> None:
     )
     given = parse(parser, args)
 
-    from tabulate import tabulate
-
+    from fer_hf.evaluation.reports.blocks import Table, render_estimate, render_value
     from fer_hf.evaluation.reports.provenance import name_source
     from fer_hf.training.frozen.fitting import fit
     from fer_hf.training.run_folder import choose_folder, claim_output_dir
@@ -43,16 +42,16 @@ def main(args: Sequence[str]) -> None:
         num_views=given.feature_views,
     )
     measured = report.evaluations["validation"]
-    accuracy, constant = measured.accuracy, report.yardsticks[0]
+    constant = report.yardsticks[0]
     rows = [
-        [label, measured.support[label], f"{100 * recall.value:.0f} %"]
+        [label, f"{measured.support[label]:,}", render_estimate(recall)]
         for label, recall in measured.recall_per_label.items()
-        if recall.value is not None
     ]
-    print(tabulate(rows, ["label", "pictures", "recall"], "simple", colalign=("left", "right")))
+    print(Table(["label", "pictures", "recall"], rows).to_text())
     print(
         f"\ncross-validated in {report.settings['num_folds']} folds: accuracy "
-        f"{accuracy.value:.3f} ({accuracy.low:.3f}–{accuracy.high:.3f}), balanced accuracy "
-        f"{measured.balanced_accuracy.value:.3f}; {constant.name}: {constant.accuracy:.3f}"
+        f"{render_estimate(measured.accuracy)}, balanced accuracy "
+        f"{render_estimate(measured.balanced_accuracy)}; {constant.name}: accuracy "
+        f"{render_value(constant.accuracy)}"
     )
     print(f"\n{report.train_seconds:.0f} s. Try it: fer-hf predict PICTURE --model {folder}")

@@ -78,7 +78,7 @@ def _save(heads: "Sequence[SweptHead]", folder: Path) -> None:
 
 
 def _render_heads(heads: "Sequence[SweptHead]") -> str:
-    from tabulate import tabulate
+    from fer_hf.evaluation.reports.blocks import Table
 
     rows = [
         [
@@ -94,7 +94,7 @@ def _render_heads(heads: "Sequence[SweptHead]") -> str:
         for head in heads
     ]
     names = ["pooling", "head", "learning rate", "weight decay", "class weights"]
-    return tabulate(rows, [*names, "macro-F1", "accuracy", "gap"], disable_numparse=True)
+    return Table([*names, "macro F1", "accuracy", "gap"], rows).to_text()
 
 
 def _render_command(given: Namespace, best: "SweptHead") -> str:

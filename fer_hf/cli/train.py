@@ -51,7 +51,7 @@ def _check_push(runs: Sequence["RunArguments"]) -> None:
     """Refuse before hours of training what could not be published after them.
 
     Raises:
-        ValueError: Nobody said under which licence the pictures are.
+        ValueError: The licence of the pictures is not known.
         PermissionError: The Hub does not know the user.
         OSError: The Hub cannot be reached.
     """
@@ -107,7 +107,7 @@ def _push(best: str, run: "RunArguments") -> None:
 def _use_all_cores() -> None:
     """Give each process its share of the cores, where `accelerate launch` gives it one thread.
 
-    It sets OMP_NUM_THREADS to 1 unless it is told `--cpu` or `--num_cpu_threads_per_process`.
+    It sets OMP_NUM_THREADS to 1 unless it gets `--cpu` or `--num_cpu_threads_per_process`.
     """
     import psutil
     import torch

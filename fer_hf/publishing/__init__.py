@@ -1,1 +1,1 @@
-"""Publishing: model card, licence, ONNX export, web page, and commits to the Hub."""
+"""Publishing: model card, licence, exports, and commits to the Hub."""

@@ -1,7 +1,7 @@
 """What weights are made of, and the licence that follows from it.
 
-A room of its own because two others ask: the card says under which licence weights stand, and the
-Hub gets none whose card promises more than the pictures and the earlier weights allow.
+The card names it, and nothing is published whose card promises more than the pictures and the
+earlier weights allow.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from typing import Literal
 from fer_hf.evaluation.reports.run_report import RunReport
 
 OTHER = "other"
-# What each forbids that a licence of the result must forbid, too. Share-alike licences ask for
-# themselves, by name. Attribution is no restriction here: a card names its data and its backbone.
+# What each demands that a licence of the result must demand as well. Share-alike licences demand
+# themselves, by name. Attribution is not listed: a card names its data and its backbone.
 _NON_COMMERCIAL = "non-commercial use"
 _RESTRICTIONS = {
     **dict.fromkeys(
@@ -33,12 +33,12 @@ _RESTRICTIONS = {
 
 @dataclass(frozen=True)
 class Ingredient:
-    """Something that weights were learnt from.
+    """Something that weights were learned from.
 
     Attributes:
-        name: What to call it.
-        kind: Whether the Hub would call it a data set or a model.
-        repo_id: Where it is on the Hub; None if it is not there, or nobody knows.
+        name: Its name for people.
+        kind: What the Hub would call it.
+        repo_id: Where it is on the Hub; None if it is not there, or not known.
         license: Its licence, as the Hub spells it, or a name of its own; None if not known.
     """
 
@@ -50,7 +50,7 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a card says of data that everybody knows."""
+    """What a card says about well-known data."""
 
     name: str
     text: str
@@ -72,29 +72,29 @@ KNOWN_DATA = {
     "drawn": DataFacts(
         "drawn faces",
         "Faces drawn by fer_hf itself: cartoons, to try the software with. A model trained on them "
-        "knows nothing of real faces.\n\nLicence: Apache-2.0.",
+        "knows nothing about real faces.\n\nLicence: Apache-2.0.",
         "apache-2.0",
     ),
 }
-"""Layout to what is known of its data."""
+"""Layout to what is known about its data."""
 
 
 def list_ingredients(report: RunReport, data_license: str | None = None) -> list[Ingredient]:
-    """List what the weights of a run were learnt from: its pictures, and the weights before them.
+    """List what the weights of a run were learned from: its pictures, and the weights before them.
 
     Args:
         report: Of the run.
-        data_license: The licence of its pictures, if the run was not told.
+        data_license: The licence of its pictures, if the report has none.
 
     Raises:
-        ValueError: `data_license` contradicts what is known of the data.
+        ValueError: `data_license` contradicts what is known about the data.
     """
-    told = data_license or report.settings.get("data_license")
-    pictures = describe_pictures(str(report.settings.get("layout")), report.data, told)
-    if told not in (None, pictures.license):
+    license_name = data_license or report.settings.get("data_license")
+    pictures = describe_pictures(str(report.settings.get("layout")), report.data, license_name)
+    if license_name not in (None, pictures.license):
         raise ValueError(
-            f"`data_license` is {told!r}, but {pictures.name} is {pictures.license!r}. Leave it "
-            "out."
+            f"`data_license` is {license_name!r}, but {pictures.name} is {pictures.license!r}. "
+            "Leave it out."
         )
     backbone = _find_backbone(report)
     return [pictures, backbone] if backbone else [pictures]
@@ -108,30 +108,30 @@ def describe_pictures(layout: str, data: str, license_name: str | None) -> Ingre
 
 
 def derive_license(ingredients: Sequence[Ingredient], wanted: str | None = None) -> str:
-    """Derive the licence of weights from those of what they were learnt from.
+    """Derive the licence of weights from those of what they were learned from.
 
-    The result forbids whatever an ingredient forbids: weights are treated as adapted material of
+    The result demands whatever an ingredient demands: weights are treated as adapted material of
     their pictures, the cautious reading of the Creative Commons licences (sections 2 and 3).
 
     Args:
         ingredients: Each with its licence. That of earlier weights may be unknown where `wanted` is
-            given, for then the user has looked, or where the pictures have terms of their own.
+            given, since the user has looked then, or where the pictures have terms of their own.
         wanted: The licence the user wants; checked against the licences known.
 
     Returns:
-        `wanted`, or the most permissive licence there may be. Where an ingredient has terms of its
-        own, the name of those.
+        `wanted`, or the most permissive licence possible. Where an ingredient has terms of its own,
+        the name of those.
 
     Raises:
         ValueError: An ingredient's licence is not known, two cannot be reconciled, or `wanted`
-            permits what an ingredient forbids.
+            does not demand what an ingredient demands.
     """
     for ingredient in ingredients:
         if ingredient.license is None and ingredient.kind == "dataset":
             raise ValueError(
-                f"Nobody said under which licence the pictures of {ingredient.name!r} are, which "
-                "a card must tell. Give --data_license, such as cc-by-4.0; of pictures of your "
-                "own, the one you choose."
+                f"Found no licence for the pictures of {ingredient.name!r}, expected one: a card "
+                "must name it. Give --data_license, such as cc-by-4.0; for your own pictures, any "
+                "you choose."
             )
     licenses = {ingredient.name: ingredient.license for ingredient in ingredients}
     described = ", ".join(f"{name}: {text or 'unknown'}" for name, text in licenses.items())
@@ -139,7 +139,7 @@ def derive_license(ingredients: Sequence[Ingredient], wanted: str | None = None)
     if own_terms:
         if wanted not in (None, OTHER, own_terms[0]):
             raise ValueError(
-                f"`license` is {wanted!r}, but what the weights were learnt from has terms of its "
+                f"`license` is {wanted!r}, but what the weights were learned from has terms of its "
                 f"own ({described}). Leave --license out: the card then says {own_terms[0]!r}."
             )
         return own_terms[0]
@@ -153,7 +153,7 @@ def derive_license(ingredients: Sequence[Ingredient], wanted: str | None = None)
     fitting = [name for name, restrictions in _RESTRICTIONS.items() if needed <= restrictions]
     if not fitting:
         raise ValueError(
-            f"No licence serves all of these ({described}): they ask for "
+            f"No licence satisfies all of these ({described}): they demand "
             f"{', '.join(sorted(needed))}. Train without one of them."
         )
     if wanted is None:
@@ -161,19 +161,19 @@ def derive_license(ingredients: Sequence[Ingredient], wanted: str | None = None)
     if wanted in _RESTRICTIONS and wanted not in fitting:
         lacking = ", ".join(sorted(needed - _RESTRICTIONS[wanted]))
         raise ValueError(
-            f"`license` is {wanted!r}, which does not ask for {lacking} "
+            f"`license` is {wanted!r}, which does not demand {lacking} "
             f"({described}). Leave --license out for {fitting[0]!r}, or choose one of {fitting}."
         )
     return wanted
 
 
 def describe_license(name: str) -> tuple[str, str | None]:
-    """Return a licence as a card's metadata has it: `license`, and `license_name` if not listed."""
+    """Return a licence as metadata has it: `license`, and `license_name` where that is `other`."""
     return (name, None) if name in _RESTRICTIONS else (OTHER, name)
 
 
 def _find_backbone(report: RunReport) -> Ingredient | None:
-    """Find the weights a run started from, and what is known of their licence."""
+    """Find the weights a run started from, and what is known about their licence."""
     pretrained_on, name = report.pretrained_on, report.model_name_or_path
     if pretrained_on == "none":
         return None
@@ -185,8 +185,8 @@ def _find_backbone(report: RunReport) -> Ingredient | None:
         if not source.startswith("timm/"):
             return Ingredient(source, "model", source if "/" in source else None, None)
         name = source
-    # timm knows the licence of each of its weights. It takes seconds to import, and where a run is
-    # trained it has been.
+    # timm knows the licence of each of its weights. Importing it takes seconds, but where a run was
+    # trained that has been done.
     import timm
 
     from fer_hf.models.weights import ALIASES

@@ -40,7 +40,7 @@ class QuantizedExport:
     Attributes:
         accuracy: Of the float32 network on the validation pictures, 0–1.
         quantized_accuracy: Of the int8 network on the same.
-        speedup: Median time of the float32 network over that of the int8 one, a picture at a time.
+        speedup: Median time of the float32 network over that of the int8 one, one picture each.
         num_pictures: Validation pictures.
     """
 
@@ -113,7 +113,7 @@ def quantize_onnx(path: Path, quantized_path: Path, pixel_values: Iterator[npt.N
             folded,
             quantized_path,
             _CalibrationPictures(pixel_values),
-            # Those normalisations that no convolution has taken in: quantised, they are no faster.
+            # Not the normalisations that no convolution absorbed: quantised, they are no faster.
             op_types_to_quantize=[name for name in QDQRegistry if name != "BatchNormalization"],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -143,7 +143,7 @@ def _measure_accuracy(
 def _measure_speedup(
     slow: ExpressionClassifier, fast: ExpressionClassifier, picture: Image.Image
 ) -> float:
-    """Return how many times as fast `fast` scores a picture, by medians of calls in turns."""
+    """Return how many times as fast `fast` scores a picture, by medians of alternating calls."""
     pixel_values = slow.preprocess([picture])
     seconds = np.zeros((_NUM_WARM_UP_CALLS + _NUM_TIMED_CALLS, 2))
     for turn in range(len(seconds)):

@@ -103,7 +103,7 @@ def write_page(
 
 
 def fetch_runtime(folder: Path) -> Path:
-    """Have npm fetch onnxruntime-web, or find it in npm's cache, and unpack it into a folder.
+    """Have npm fetch onnxruntime-web, or take it from its cache, and unpack it into a folder.
 
     Returns:
         The folder of the package.

@@ -62,9 +62,9 @@ def test_a_licence_that_asks_for_more_may_be_chosen(licenses, wanted):
         (["cc-by-nc-4.0"], "apache-2.0", r"non-commercial use .*choose one of \['cc-by-nc-4.0', "),
         (["cc-by-sa-4.0"], "mit", "the same licence cc-by-sa-4.0"),
         (["fer2013-research-data"], "mit", "card then says 'fer2013-research-data'"),
-        (["cc-by-sa-4.0", "cc-by-nc-4.0"], None, "No licence serves all of these"),
+        (["cc-by-sa-4.0", "cc-by-nc-4.0"], None, "No licence satisfies all of these"),
         (["cc-by-sa-4.0", "gpl-3.0"], "mit", "Train without one of them"),
-        ([None], "mit", "under which licence the pictures of 'data 0' are.*--data_license"),
+        ([None], "mit", "Found no licence for the pictures of 'data 0'.*--data_license"),
     ],
 )
 def test_a_conflict_is_refused_with_what_to_do(licenses, wanted, words):

@@ -1,9 +1,9 @@
 """One commit to a repository of the Hub: whole or not at all, and again where the network failed.
 
-Of the calls below `huggingface_hub` itself repeats only some (asking how to upload, LFS, listing
-files), and neither the commit nor the making of a repository. A commit can be repeated here because
-files that are there already are left out of it: if it was the answer that got lost, nothing is left
-to commit.
+`huggingface_hub` itself retries only some of the calls below (asking how to upload, LFS, listing
+files), and neither the commit nor the creation of a repository. A commit can be retried here since
+files that are there already are left out of it: if only the answer got lost, nothing is left to
+commit.
 """
 
 import json
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -36,7 +36,7 @@ RepoType = Literal["model", "dataset", "space"]
 _T = TypeVar("_T")
 _WAITS = (1.0, 4.0, 16.0)
 _LONGEST_WAIT = 60.0
-# Without it a connection that went silent is waited for for ever. Counts from the last byte.
+# Without it, a connection that went silent would be waited for forever. Counts from the last byte.
 _SILENCE_SECONDS = 120.0
 _TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 
@@ -109,43 +109,37 @@ def commit_files(
     _check_call(repo_id, target)
     check_for_leaks(files, paths=repo_type != "space")  # in code, paths are nothing special
     _require_token()
-    repository = _Repository(HfApi(), repo_id, repo_type, message, target)
+    repository = _Repository(repo_id, repo_type, message, target)
     with _give_up_on_silence():
         head = call_hub(repository.prepare)
         return call_hub(lambda: repository.commit(files, replaces, head))
 
 
-@dataclass(frozen=True)
 class _Repository:
     """A repository to push to; each method can be called again after it failed."""
 
-    api: HfApi
-    repo_id: str
-    repo_type: RepoType
-    message: str
-    target: Target
+    def __init__(self, repo_id: str, repo_type: RepoType, message: str, target: Target) -> None:
+        self.api, self.message = HfApi(), message
+        self.where: Any = {"repo_id": repo_id, "repo_type": repo_type}
+        self.is_private = target.get("private", False)
+        self.revision = target.get("revision")
+        self.is_request = target.get("create_pr", False)
 
     def prepare(self) -> str:
         """Make the repository and the branch where they are missing; return the commit there."""
-        private, revision = self.target.get("private"), self.target.get("revision")
         self.api.create_repo(
-            self.repo_id,
-            repo_type=self.repo_type,
-            private=private or None,
-            space_sdk="gradio" if self.repo_type == "space" else None,
+            **self.where,
+            private=self.is_private or None,
+            space_sdk="gradio" if self.where["repo_type"] == "space" else None,
             exist_ok=True,
         )
-        if revision and not revision.startswith("refs/"):
-            self.api.create_branch(
-                self.repo_id, branch=revision, repo_type=self.repo_type, exist_ok=True
-            )
-        info = self.api.repo_info(
-            self.repo_id, repo_type=self.repo_type, revision=self._find_revision()[0]
-        )
-        if private and not info.private:
+        if self.revision and not self.revision.startswith("refs/"):
+            self.api.create_branch(**self.where, branch=self.revision, exist_ok=True)
+        info = self.api.repo_info(**self.where, revision=self._find_revision()[0])
+        if self.is_private and not info.private:
             raise PermissionError(
-                f"`{self.repo_id}` is public already, expected a private repository. Make it "
-                "private in its settings, or choose another name."
+                f"`{self.where['repo_id']}` is public already, expected a private repository. Make "
+                "it private in its settings, or choose another name."
             )
         return str(info.sha)
 
@@ -154,46 +148,44 @@ class _Repository:
     ) -> Pushed:
         """Add the files and delete the stale ones; where nothing changes, `head` stays."""
         revision, page = self._find_revision()
-        there = self.api.list_repo_files(self.repo_id, repo_type=self.repo_type, revision=revision)
+        there = self.api.list_repo_files(**self.where, revision=revision)
         stale = [
             path
             for path in there
             if path not in files and any(fnmatch(path, pattern) for pattern in replaces)
         ]
         found = self.api.create_commit(
-            self.repo_id,
-            [
+            **self.where,
+            operations=[
                 *(CommitOperationAdd(path, content) for path, content in files.items()),
                 *(CommitOperationDelete(path, is_folder=False) for path in stale),
             ],
             commit_message=self.message,
-            repo_type=self.repo_type,
             revision=revision,
-            create_pr=self.target.get("create_pr", False) and page is None,
+            create_pr=self.is_request and page is None,
         )
         return Pushed(page or found.pr_url or found.repo_url.url, found.oid, found.oid != head)
 
     def _find_revision(self) -> tuple[str | None, str | None]:
         """Return the revision to commit to, and the page of the user's open pull request."""
-        if self.target.get("create_pr"):
-            requests = self.api.get_repo_discussions(
-                self.repo_id,
-                repo_type=self.repo_type,
-                author=self.api.whoami(cache=True)["name"],
-                discussion_type="pull_request",
-                discussion_status="open",
-            )
-            for request in requests:
-                if request.title == self.message:
-                    return str(request.git_reference), request.url
-        return self.target.get("revision"), None
+        if not self.is_request:
+            return self.revision, None
+        requests = self.api.get_repo_discussions(
+            **self.where,
+            author=self.api.whoami(cache=True)["name"],
+            discussion_type="pull_request",
+            discussion_status="open",
+        )
+        own = (request for request in requests if request.title == self.message)
+        request = next(own, None)
+        return (str(request.git_reference), request.url) if request else (None, None)
 
 
 def call_hub(action: Callable[[], _T]) -> _T:
-    """Call `action`, again where that may help, and explain where it does not.
+    """Call `action`, retry where that may help, and explain where it does not.
 
-    Waits 1, 4 and 16 seconds after 408, 429, 5xx and dropped connections, or as long as the Hub
-    says, a minute at most.
+    After 408, 429, 5xx and dropped connections it waits 1, 4 and 16 seconds, or as long as the Hub
+    says, but a minute at most.
 
     Raises:
         PermissionError: The Hub does not know the user, or does not let them.
@@ -212,7 +204,7 @@ def call_hub(action: Callable[[], _T]) -> _T:
             if wait is None or not any(map(_is_transient, causes)):
                 raise _explain(error, causes) from error
             wait = max(wait, *map(_read_retry_after, causes))
-            logger.warning("The Hub: %s. Again in %.0f s.", _shorten(error), wait)
+            logger.warning("The Hub: %s. Retrying in %.0f s.", _shorten(error), wait)
             time.sleep(wait)
 
 
@@ -288,7 +280,7 @@ def _explain(error: Exception, causes: Sequence[BaseException]) -> OSError:
 
 
 def _shorten(error: Exception) -> str:
-    """Return what matters of an error in one line: what the server said, or the first words."""
+    """Return the gist of an error in one line: what the server said, or the error itself."""
     said = getattr(error, "server_message", None)
     text = said or re.sub(r"\(Request ID: .*?\)", "", str(error)) or type(error).__name__
     return " ".join(text.split()).rstrip(".")

@@ -1,4 +1,4 @@
-"""What must not get into a repository: tokens, and paths that tell about the user's machine."""
+"""What must not be published: tokens, and paths that give away the user's machine."""
 
 import json
 import re
@@ -22,14 +22,14 @@ _PICTURES = ".parquet"
 
 
 def check_for_leaks(files: Mapping[str, Path | bytes], *, paths: bool = True) -> None:
-    """Refuse files that hold a token, or the path of a folder of some machine.
+    """Refuse files that hold a token, or the path of a folder on some machine.
 
-    Texts are searched for whatever looks like one, other files (an exported graph can quote the
-    code that made it) for this machine's own.
+    Texts are searched for anything that looks like one; other files (an exported graph can quote
+    the code that made it) for this machine's own.
 
     Args:
         files: Path in the repository to a file or its content.
-        paths: Whether paths are searched for. In code they are nothing special.
+        paths: Whether paths are searched for as well. In code they are nothing special.
 
     Raises:
         ValueError: One was found; the message says where, and not what.

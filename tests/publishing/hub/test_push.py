@@ -378,11 +378,11 @@ def test_a_leak_is_refused_before_anything_is_sent(hub, run, capsys):
 def test_pictures_of_ones_own_need_a_licence_and_it_reaches_the_card(hub, run, capsys):
     change_report(run, data="my_faces", settings={"layout": "folders"})
     assert cli.main(["push", str(run), "tester/x"]) == 2
-    assert "under which licence the pictures of 'my_faces'" in capsys.readouterr().err
+    assert "Found no licence for the pictures of 'my_faces'" in capsys.readouterr().err
     assert not hub.repos
     args = ["push", str(run), "tester/x", "--data_license", "cc-by-nc-4.0"]
     assert cli.main([*args, "--license", "apache-2.0"]) == 2
-    assert "does not ask for non-commercial use" in capsys.readouterr().err
+    assert "does not demand non-commercial use" in capsys.readouterr().err
     assert not hub.repos
     assert cli.main(args) == 0
     metadata = read_metadata(hub.repos["model", "tester/x"].read())
