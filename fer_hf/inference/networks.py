@@ -179,7 +179,8 @@ def _open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     # Its errors share no other base class.
     except Exception as error:
+        reason = " ".join(str(error).split())
         raise OSError(
             f"The network {str(path)!r} is damaged, or made for a newer onnxruntime than "
-            f"{onnxruntime.__version__} ({error}). Export it again."
+            f"{onnxruntime.__version__} ({reason}). Export it again."
         ) from error
