@@ -16,6 +16,7 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
     BaseImageProcessor,
+    PreTrainedConfig,
     PreTrainedModel,
     TimmWrapperConfig,
     TimmWrapperImageProcessor,
@@ -129,16 +130,13 @@ def load_model(
     global_pool = "avg" if pooling == "flatten" else pooling
     timm_args = {**(model_args or {}), "drop_rate": dropout, "global_pool": global_pool}
     model = load_timm(weights_source, architecture, labels, timm_args, revision)
-    if input_size is None:
-        own_size = model.config.pretrained_cfg["input_size"][-1]
-        input_size = _DEFAULT_INPUT_SIZE if pretrained_on in ("ImageNet", "none") else own_size
-    fit_preprocessing(model.config, input_size)
-    processor = TimmWrapperImageProcessor(model.config.pretrained_cfg, architecture)
+    input_size = input_size or _choose_input_size(model.config, pretrained_on)
+    processor = fit_preprocessing(model.config, input_size)
     if head == "linear" and pooling != "flatten":
         return LoadedModel(model, processor, pretrained_on)
     dense = put_dense_head_on(model, labels, input_size, pooling, dense_size, dropout)
-    mean, std = processor.data_config["mean"], processor.data_config["std"]
-    return LoadedModel(dense, _build_square_processor(input_size, mean, std), pretrained_on)
+    square = _build_square_processor(input_size, processor.data_config)
+    return LoadedModel(dense, square, pretrained_on)
 
 
 def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
@@ -211,6 +209,13 @@ def _check_inception_size(architecture: str, input_size: int) -> None:
         )
 
 
+def _choose_input_size(config: PreTrainedConfig, pretrained_on: str) -> int:
+    """Return the size that faces were learnt at, if they were."""
+    if pretrained_on in ("ImageNet", "none"):
+        return _DEFAULT_INPUT_SIZE
+    return config.pretrained_cfg["input_size"][-1]
+
+
 def _describe_labels(label_names: Sequence[str], *, sigmoid: bool) -> dict[str, Any]:
     names = [label_names[1]] if sigmoid else list(label_names)
     return {
@@ -222,14 +227,12 @@ def _describe_labels(label_names: Sequence[str], *, sigmoid: bool) -> dict[str, 
     }
 
 
-def _build_square_processor(
-    input_size: int, mean: Sequence[float], std: Sequence[float]
-) -> ViTImageProcessor:
+def _build_square_processor(input_size: int, scaling: dict[str, Any]) -> ViTImageProcessor:
     return ViTImageProcessor(
         size={"height": input_size, "width": input_size},
         resample=2,  # bilinear
-        image_mean=list(mean),
-        image_std=list(std),
+        image_mean=list(scaling["mean"]),
+        image_std=list(scaling["std"]),
         do_convert_rgb=True,
     )
 
@@ -243,7 +246,7 @@ def _build_baseline(
             "`weights` out; to go on from a checkpoint, give its folder as `model_name_or_path`."
         )
     config = BaselineConfig(input_size=input_size, dropout=dropout, **labels)
-    processor = _build_square_processor(input_size, MEAN, STD)
+    processor = _build_square_processor(input_size, {"mean": MEAN, "std": STD})
     return LoadedModel(BaselineForImageClassification(config), processor, "none")
 
 

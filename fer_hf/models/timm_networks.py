@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedConfig,
     TimmWrapperConfig,
     TimmWrapperForImageClassification,
+    TimmWrapperImageProcessor,
 )
 
 from fer_hf.models.dense_head import DenseHeadConfig, DenseHeadForImageClassification
@@ -130,7 +131,7 @@ def put_dense_head_on(
     return network
 
 
-def fit_preprocessing(config: PreTrainedConfig, input_size: int) -> None:
+def fit_preprocessing(config: PreTrainedConfig, input_size: int) -> TimmWrapperImageProcessor:
     """Make the checkpoint's preprocessing squash the whole picture into a square of that size."""
     published = {
         key: value
@@ -142,3 +143,4 @@ def fit_preprocessing(config: PreTrainedConfig, input_size: int) -> None:
         "input_size": [3, input_size, input_size],
         **_WHOLE_PICTURE,
     }
+    return TimmWrapperImageProcessor(config.pretrained_cfg, config.architecture)

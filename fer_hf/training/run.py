@@ -4,10 +4,12 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from datasets import DatasetDict
 from transformers import set_seed
 
 from fer_hf.data.splits import SPLITS
@@ -71,14 +73,9 @@ def fine_tune(
     set_seed(training.seed)
     with training.main_process_first(desc="load the splits"):
         splits = data.load(check=check_data)
-    label_names = splits["train"].features["label"].names
-    loaded = _load_model(model, label_names)
+    loaded = _load_model(model, splits["train"].features["label"].names)
     stage = run_stages(loaded, splits, model, training)
-    # Measured in the precision of whoever opens the checkpoint, not in that of training.
-    stage.trainer.accelerator.unwrap_model(stage.trainer.model, keep_fp32_wrapper=False)
-    calibration = calibrate_head(loaded, stage, splits["validation"], training)
-    if training.save_dtype == "float16":
-        round_weights(loaded.model, torch.float16)
+    calibration = _finish(loaded, stage, splits, training)
     report = build_report(
         loaded,
         splits,
@@ -89,7 +86,7 @@ def fine_tune(
         seed=training.seed,
         settings={**describe_settings(data, model, training), **stage.notes, **calibration},
         train_seconds=stage.seconds,
-        evaluations=_evaluate(stage, label_names),
+        evaluations=_evaluate(stage, splits["train"].features["label"].names),
         history=build_history(stage.trainer.state.log_history),
     )
     if stage.trainer.is_world_process_zero():
@@ -147,6 +144,18 @@ def _load_model(model: ModelArguments, label_names: Sequence[str]) -> LoadedMode
         model_args=model.timm_args,
         revision=model.model_revision,
     )
+
+
+def _finish(
+    loaded: LoadedModel, stage: Stage, splits: DatasetDict, training: FerTrainingArguments
+) -> dict[str, Any]:
+    """Make the network what will be saved; return what the report should say about it."""
+    # Measured in the precision of whoever opens the checkpoint, not in that of training.
+    stage.trainer.accelerator.unwrap_model(stage.trainer.model, keep_fp32_wrapper=False)
+    calibration = calibrate_head(loaded, stage, splits["validation"], training)
+    if training.save_dtype == "float16":
+        round_weights(loaded.model, torch.float16)
+    return calibration
 
 
 def _evaluate(stage: Stage, label_names: Sequence[str]) -> dict[str, Evaluation]:
