@@ -114,9 +114,8 @@ def load_model(
         OSError: Weights that cannot be found or reached.
 
     Example:
-        >>> loaded = load_model("resnetv2-ferplus", ["pleased", "cross"])
-        >>> loaded.pretrained_on, loaded.model.config.num_labels
-        ('FER+', 2)
+        >>> load_model("resnetv2-ferplus", ["pleased", "cross"]).pretrained_on
+        'FER+'
     """
     _check_settings(label_names, input_size, pooling, head, dropout, sigmoid=sigmoid)
     labels = _describe_labels(label_names, sigmoid=sigmoid)

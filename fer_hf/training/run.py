@@ -51,19 +51,18 @@ def fine_tune(
         ValueError: A setting, a picture or a label that is not valid.
         FileExistsError: The output folder holds another run.
         InterruptedRunError: A signal stopped training; it can be resumed.
-        OSError: Something could not be read, fetched or written.
+        OSError: Something cannot be read, fetched or written.
 
     Example:
         >>> from fer_hf.training import DataArguments, FerTrainingArguments, ModelArguments
         >>> report = fine_tune(
-        ...     DataArguments(data="my_faces"),
-        ...     ModelArguments(model_name_or_path="baseline", input_size=32),
+        ...     DataArguments("my_faces"), ModelArguments("baseline", input_size=32),
         ...     FerTrainingArguments("runs/tour", num_train_epochs=1),
         ... )
         epoch   1.0  train       loss ...  accuracy ...
         epoch   1.0  validation  loss ...  accuracy ...  macro-F1 ...
-        >>> sorted(report.evaluations)
-        ['test', 'train', 'validation']
+        >>> report.fine_tuned
+        'all layers'
     """
     output_dir = Path(str(training.output_dir))
     claim_output_dir(output_dir, resume=training.resume, overwrite=training.overwrite_output_dir)
