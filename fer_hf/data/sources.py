@@ -31,7 +31,15 @@ LAYOUTS = {
     layout.name: layout
     # A source has the first layout that recognises it. A table whose columns fit comes before label
     # folders beside it: somebody wrote it on purpose.
-    for layout in (DRAWN, ARRAYS, FERPLUS, FER2013, TABLE, FOLDERS, HUB)
+    for layout in (
+        DRAWN,
+        ARRAYS,
+        FERPLUS,
+        FER2013,
+        TABLE,
+        FOLDERS,
+        HUB,
+    )
 }
 """The layouts by name, in the order in which a source is compared with them."""
 
