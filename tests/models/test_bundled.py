@@ -15,6 +15,12 @@ from transformers import pipeline
 from fer_hf import load_splits
 from fer_hf.emotions import EMOTIONS
 from fer_hf.evaluation.metrics.evaluation import compute_metrics
+from fer_hf.evaluation.metrics.not_sure import build_prediction_sets
+from fer_hf.evaluation.metrics.thresholds import (
+    fit_not_sure,
+    measure_selective_accuracy,
+    measure_set_coverage,
+)
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import DEFAULT_MODEL, load_checkpoint, load_model
 from fer_hf.models.freezing import get_head_parameters
@@ -111,11 +117,32 @@ def test_the_card_claims_what_the_report_says():
         assert claimed == pytest.approx(report["evaluations"]["test"][metric]["value"], abs=1e-3)
 
 
+@pytest.fixture(scope="module")
+def ferplus(ferplus_dir):
+    """FER+, and the scores of its test pictures as `pipeline()` gives them."""
+    splits = load_splits(ferplus_dir)
+    return splits, score_through_pipeline(splits["test"]["image"])
+
+
 @pytest.mark.realdata
 @pytest.mark.slow
-def test_it_scores_on_ferplus_what_its_card_claims(ferplus_dir):
-    test = load_splits(ferplus_dir)["test"]
-    assert test.features["label"].names == list(EMOTIONS)
-    found = compute_metrics(score_through_pipeline(test["image"]), test["label"][:])
+def test_it_scores_on_ferplus_what_its_card_claims(ferplus):
+    splits, scores = ferplus
+    assert splits["test"].features["label"].names == list(EMOTIONS)
+    found = compute_metrics(scores, splits["test"]["label"][:])
     for metric, claimed in read_claims().items():
         assert found[metric] == pytest.approx(claimed, abs=1e-3), metric
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_it_keeps_its_promise_on_ferplus(ferplus):
+    splits, scores = ferplus
+    validation = score_through_pipeline(splits["validation"]["image"])
+    fitted = fit_not_sure(validation, splits["validation"]["label"][:])
+    labels = splits["test"]["label"][:]
+    answered = measure_selective_accuracy(scores, labels, fitted.threshold).coverage.value
+    assert 0.88 <= answered <= 0.92
+    sets = build_prediction_sets(scores, fitted.conformal_threshold)
+    covered = measure_set_coverage(sets, labels, EMOTIONS)
+    assert 0.88 <= covered.overall.value <= 0.92
