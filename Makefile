@@ -11,7 +11,7 @@ demo: .venv/.installed  ## a page to try the model in the box
 	$(BIN)/fer-hf demo
 
 test: .venv/.installed  ## every test that needs no network
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 docs: .venv/.installed  ## the reference of the API, from its docstrings
 	$(BIN)/python docs/api.py

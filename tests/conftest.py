@@ -17,18 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for _name in ("HF_HUB_CACHE", "HF_DATASETS_OFFLINE", "HF_TOKEN"):
     os.environ.pop(_name, None)
 
-from collections import Counter  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
-
-def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that no worker is left alone with one at the end."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
 
 
 def _require(name: str) -> Path:
