@@ -88,7 +88,7 @@ async function showFile(file) {
     display(canvas);
     show(await scoreContext(context));
   } catch {
-    complain(`${file.name || "This"} is no picture this browser can open. Try a JPEG or a PNG.`);
+    complain(`${file.name || "This"} is not a picture that this browser can open. Try a JPEG or a PNG.`);
   }
 }
 
