@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from fer_hf.faces.reader import FaceReading
-from fer_hf.inference.reading import format_percent, get_label_color
+from fer_hf.inference.reading import LABEL_INK, LABEL_PAPER, format_percent, get_label_color
 
 Row = Mapping[str, float | int | str]
 
 _WIDTH, _HEIGHT = 420.0, 180.0  # as a phone shows it, so that words stay readable
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 90.0, 10.0, 24.0
 _LINE_HEIGHT = 14.0
-_INK, _PAPER = "#ffffff", "#111827"
 # Lines that end lower lie on each other; they get no name.
 _NAMED_FROM = 0.1
 _DASHES = ("none", "7 3", "2 3", "10 3 2 3")
@@ -87,8 +86,8 @@ def render_timeline(rows: Sequence[Row], *, seconds: float = 60.0) -> str:
     ] + _draw_names([end for end in ends if end[0] >= _NAMED_FROM], styles)
     return (
         f'<svg class="fer-timeline" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" width="100%" '
-        f'aria-label="{escape(title)}" font-size="12" fill="{_INK}">'
-        f'<rect width="100%" height="100%" rx="8" fill="{_PAPER}"/>'
+        f'aria-label="{escape(title)}" font-size="12" fill="{LABEL_INK}">'
+        f'<rect width="100%" height="100%" rx="8" fill="{LABEL_PAPER}"/>'
         f"<title>{escape(title)}</title>{_draw_axes(seconds)}{''.join(drawn)}</svg>"
     )
 
@@ -104,7 +103,7 @@ def _y(score: float) -> float:
 def _draw_axes(seconds: float) -> str:
     right, floor = _x(0, seconds), _HEIGHT - 6
     grid = "".join(
-        f'<path d="M{_LEFT} {_y(share):.1f}H{right}" stroke="{_INK}" stroke-opacity="0.2"/>'
+        f'<path d="M{_LEFT} {_y(share):.1f}H{right}" stroke="{LABEL_INK}" stroke-opacity="0.2"/>'
         f'<text x="{_LEFT - 6}" y="{_y(share) + 4:.1f}" text-anchor="end">{share:.0%}</text>'
         for share in (0.0, 0.5, 1.0)
     )

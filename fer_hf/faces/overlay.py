@@ -17,10 +17,9 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from fer_hf.faces.face import Box, intersect_boxes
 from fer_hf.faces.reader import FaceReading
-from fer_hf.inference.reading import format_percent, get_label_color
+from fer_hf.inference.reading import LABEL_INK, LABEL_PAPER, format_percent, get_label_color
 
 _NOT_SURE_COLOR = "#ffffff"
-_INK, _PAPER = "#ffffff", "#111827"  # 17.7:1
 # Covers Latin, Greek and Cyrillic; Pillow's own font stops after Latin.
 _FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf")
 _FRACTION = 4  # bits behind the point of the pixel positions that OpenCV is given
@@ -75,7 +74,7 @@ def _draw_outline(drawn: Image.Image, box: Box, color: str, line: int, *, dashed
     # take longer to turn into an array and back than all the rest.
     part = np.array(drawn.crop((*corner, round(right + reach), round(bottom + reach))))
     fixed = [np.round((points - corner) * 2**_FRACTION).astype(np.int32) for points in strokes]
-    for width, ink in ((line + 2 * rim, _PAPER), (line, color)):
+    for width, ink in ((line + 2 * rim, LABEL_PAPER), (line, color)):
         rgb = ImageColor.getrgb(ink)
         cv2.polylines(part, fixed, False, rgb, width, cv2.LINE_AA, _FRACTION)
     drawn.paste(Image.fromarray(part), corner)
@@ -111,10 +110,10 @@ def _render_tag(text: str, color: str, font_size: int, max_width: int) -> Image.
     edge, radius = max(1, round(font_size / 8)), fine * height // 3
     shapes = Image.new("RGBA", (fine * width, fine * height))
     ImageDraw.Draw(shapes).rounded_rectangle(
-        (0, 0, shapes.width - 1, shapes.height - 1), radius, _PAPER, color, fine * edge
+        (0, 0, shapes.width - 1, shapes.height - 1), radius, LABEL_PAPER, color, fine * edge
     )
     tag = shapes.resize((width, height), Image.Resampling.BOX)
-    ImageDraw.Draw(tag).text((width / 2, height / 2), text, _INK, font, anchor="mm")
+    ImageDraw.Draw(tag).text((width / 2, height / 2), text, LABEL_INK, font, anchor="mm")
     return tag
 
 

@@ -11,6 +11,9 @@ COLORS = ("#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#bbbbbb", "#00
 """One for each of `EMOTIONS`, distinguishable for the colour-blind: those of Okabe and Ito, "Color
 Universal Design", 2008, with grey for their black, which a dark label would hide."""
 
+LABEL_INK, LABEL_PAPER = "#ffffff", "#111827"
+"""Words and the dark ground they and `COLORS` stand on: a contrast of 17.7:1."""
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -34,8 +34,7 @@ CLOCK = Fraction(1, 90_000)
 SCORE_PREFIX = "score_"
 """Before the names of the labels in the names of columns, so that no label is called `frame`."""
 
-PAPER = "#f7f9fb"
-
+_BAND_COLOR = "#f7f9fb"
 _GROUNDS = ("black", "white")
 _BLACK, _WHITE, _GREY = 16, 235, 128
 """Y of black and of white in the limited range; U and V of both."""
@@ -169,7 +168,7 @@ def plot_most_seen_face(table: pa.Table, seconds: float, detections_per_second: 
         axes.fill_between(moments, scores, where=is_shown, color=VALIDATION, linewidth=0)
         axes.plot(moments, scores, color=INK, linewidth=0.8)
         axes.set_ylabel(name, color=INK, rotation=0, ha="right", va="center", fontsize=9)
-        axes.set_facecolor(PAPER)
+        axes.set_facecolor(_BAND_COLOR)
         axes.set_yticks([])
         axes.spines[["left", "top", "right"]].set_visible(False)
         axes.spines["bottom"].set_color(FAINT)
