@@ -97,20 +97,10 @@ def load_splits(
         >>> splits["train"][0]["image"].size
         (48, 48)
     """
-    if layout is not None and layout not in LAYOUTS:
-        raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")
     chosen = LoadOptions(**options)
-    kind = LAYOUTS[layout or recognise_layout(source, chosen.votes_file)]
-    _check_vote_rule(chosen.vote_rule, kind, source)
-    path = Path(source).expanduser().absolute()
-    if not path.exists():
-        if kind.recognise_text is None:
-            raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
-        path = Path(source)
     with arrow_cache.explaining_full_disk():
-        found = kind.locate(path, chosen)
-        logger.info("Read '%s' as `%s`; labels: %s.", source, kind.name, found.labels_from)
-        described = {"layout": kind.name, "source": str(path), **asdict(chosen)}
+        kind, found = locate_source(source, layout, chosen)
+        described = {"layout": kind.name, "source": str(source), **asdict(chosen)}
         key = arrow_cache.compute_key(found.identity, described)
         entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, found, chosen))
     if skipped := json.loads((entry / _SKIPPED).read_text(encoding="utf-8")):
@@ -118,6 +108,31 @@ def load_splits(
     return datasets.DatasetDict(
         {split: arrow_cache.load_split(entry / f"{split}.arrow") for split in SPLITS}
     )
+
+
+def locate_source(
+    source: str | Path, layout: str | None, options: LoadOptions
+) -> tuple[Layout, Source]:
+    """Find the labels and pictures of a source, without decoding a picture.
+
+    Returns:
+        The layout, by default the one that recognises it, and what it found.
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: As `load_splits` says.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")
+    kind = LAYOUTS[layout or recognise_layout(source, options.votes_file)]
+    _check_vote_rule(options.vote_rule, kind, source)
+    path = Path(source).expanduser().absolute()
+    if not path.exists():
+        if kind.recognise_text is None:
+            raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
+        path = Path(source)
+    found = kind.locate(path, options)
+    logger.info("Read '%s' as `%s`; labels: %s.", source, kind.name, found.labels_from)
+    return kind, found
 
 
 def _check_vote_rule(rule: str, layout: Layout, source: str | Path) -> None:
