@@ -22,19 +22,23 @@ def name_labels(
     label_names: Sequence[str] | None,
     where: str,
     name_row: Callable[[int], str],
+    codes: Mapping[str, str | None] | None = None,
 ) -> list[str]:
-    """Turn labels, names or whole numbers, into names in canonical spelling.
+    """Turn labels, names, codes or whole numbers, into names in canonical spelling.
 
     Args:
         values: One label a row. ``3``, ``"3"`` and ``3.0`` count as numbers if all labels do.
         label_names: The name of each number, from 0. Without it a number is its own name.
         where: What holds the labels, for messages.
         name_row: Returns where the picture of a row is, for messages.
+        codes: The name of each label that is a code, unless `label_names` has it.
 
     Raises:
         ValueError: If a row has no label, or a number has no name.
     """
-    texts = ["" if value is None else str(value).strip() for value in values]
+    named = {code: name for code, name in (codes or {}).items() if code not in (label_names or ())}
+    texts = [spell_label(value) for value in values]
+    texts = [named.get(text) or text for text in texts]
     distinct = set(texts)
     if missing := distinct & {"", "nan"}:
         row = min(texts.index(text) for text in missing)
@@ -48,6 +52,11 @@ def name_labels(
         spelled = label_names or range(max(numbers.values(), default=0) + 1)
         names = {text: canonical_emotion(str(spelled[i])) for text, i in numbers.items()}
     return [names[text] for text in texts]
+
+
+def spell_label(value: Any) -> str:
+    """Return a label as the text that codes are looked up by; empty for none."""
+    return "" if value is None else str(value).strip()
 
 
 def _check_numbers(numbers: list[int], label_names: Sequence[str] | None, where: str) -> None:

@@ -18,12 +18,17 @@ from fer_hf.data.stored_pictures import read_paths
 
 @dataclass(kw_only=True)
 class LoadOptions:
-    """What may be said about a source beside its layout; each layout looks at what concerns it.
+    r"""What may be said about a source beside its layout; each layout looks at what concerns it.
 
     Attributes:
+        layout: Its name, where the user says it instead of having it recognised.
+        label_pattern: A regular expression with a group `label`, and perhaps one `split`, that is
+            searched in each picture's path below the source (with `/`): the text found there is
+            its label, as in ``r"KA\.(?P<label>[A-Z]{2})"``.
         image_column: The column with the pictures or their paths, for `table` and `hub`.
         label_column: The column with the labels, for `table` and `hub`.
         label_names: All labels there may be; for labels that are numbers, their names from 0 on.
+            Or ``"CODE=name"`` for each code that the source has for a label.
         votes_file: FER+'s `fer2013new.csv`, if it is not in the folder of `fer2013.csv`.
         vote_rule: Which rows of FER+ to keep: ``"majority"``, those that most people agree on, as
             in its official code (in train, those where an emotion has the most votes); ``"all"``,
@@ -35,6 +40,8 @@ class LoadOptions:
         seed: Decides which rows go into a split that has to be made, and the drawn faces.
     """
 
+    layout: str | None = None
+    label_pattern: str | None = None
     image_column: str | None = None
     label_column: str | None = None
     label_names: Sequence[str] | None = None
@@ -46,11 +53,29 @@ class LoadOptions:
     skip_unreadable: bool = False
     seed: int = 0
 
+    codes: Mapping[str, str] = field(init=False, default_factory=dict)
+
     def __post_init__(self) -> None:
-        """Refuse `label_names` that are a text, are empty, or name a label twice."""
+        """Divide codes from names; refuse a text, no names, and a name or a code that comes twice.
+
+        Raises:
+            ValueError: `label_names` cannot be used.
+        """
         if isinstance(self.label_names, str):
             raise ValueError(f"`label_names` is the text {self.label_names!r}. Pass a list.")
-        if self.label_names is not None:
+        if self.label_names is None:
+            return
+        given = [str(name).partition("=") for name in self.label_names]
+        if any(equals for _, equals, _ in given):
+            if not all(code.strip() and name.strip() for code, _, name in given):
+                raise ValueError(
+                    f"`label_names` is {list(self.label_names)!r}. Expected either a name or "
+                    "CODE=name for every label: write all of them in one way."
+                )
+            check_label_names([code for code, _, _ in given], "`label_names`, before the `=`,")
+            self.codes = {code.strip(): name.strip() for code, _, name in given}
+            self.label_names = None
+        else:
             self.label_names = check_label_names(self.label_names, "`label_names`")
 
 
@@ -65,6 +90,8 @@ class Part:
         where: What holds the labels, for messages.
         name: Takes a row number, returns where that picture is, for messages.
         label_names: All labels the source declares, by number; None if it does not say.
+        codes: What labels are called that the source has codes for; None for a code that means no
+            emotion, of which the rows are left out. A label that is not among them stays as it is.
         votes: How many people chose each label, shape (N,), by its name; empty without votes.
         other_votes: Votes (N,) for none of these labels, such as `unknown`; None if not known.
         is_checked: Whether the pictures are certain to be readable, because `read` encodes them.
@@ -75,6 +102,7 @@ class Part:
     where: str
     name: Callable[[int], str]
     label_names: Sequence[str] | None = None
+    codes: Mapping[str, str | None] = field(default_factory=dict)
     votes: Mapping[str, np.ndarray] = field(default_factory=dict)
     other_votes: np.ndarray | None = None
     is_checked: bool = False
@@ -123,15 +151,25 @@ class Source:
             its size and its time of change, or texts.
         read: Returns a part for each split found.
         labels_from: Where the labels come from, in a few words for people.
+        notes: What else to know of how it was understood, such as pictures that are left out.
     """
 
     identity: Sequence[Path | str]
     read: Callable[[], dict[str, Part]]
     labels_from: str
+    notes: Sequence[str] = ()
 
 
-def source_of_files(pictures: Mapping[str, Sequence[tuple[str, Path]]], labels_from: str) -> Source:
-    """Describe pictures that are files of their own: a label and a path each, by split."""
+def source_of_files(
+    pictures: Mapping[str, Sequence[tuple[str, Path]]],
+    labels_from: str,
+    codes: Mapping[str, str | None] | None = None,
+    notes: Sequence[str] = (),
+) -> Source:
+    """Describe pictures that are files of their own: a label and a path each, by split.
+
+    `codes` is as in `Part`, `notes` as in `Source`.
+    """
 
     def describe(labelled: Sequence[tuple[str, Path]]) -> Part:
         paths = [str(file) for _, file in labelled]
@@ -140,11 +178,12 @@ def source_of_files(pictures: Mapping[str, Sequence[tuple[str, Path]]], labels_f
             read=lambda rows: read_paths(paths, rows),
             where=labels_from,
             name=lambda row: f"'{paths[row]}'",
+            codes=codes or {},
         )
 
     parts = {split: describe(labelled) for split, labelled in pictures.items()}
     files = [file for labelled in pictures.values() for _, file in labelled]
-    return Source(files, lambda: parts, labels_from)
+    return Source(files, lambda: parts, labels_from, notes)
 
 
 @dataclass(frozen=True)

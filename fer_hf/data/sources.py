@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,32 +12,41 @@ import datasets
 import numpy as np
 
 from fer_hf.data import arrow_cache
-from fer_hf.data.labels import collect_label_names, name_labels
+from fer_hf.data.labels import collect_label_names, name_labels, spell_label
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.arrays import ARRAYS
 from fer_hf.data.layouts.drawn_faces import DRAWN
 from fer_hf.data.layouts.fer2013 import FER2013
 from fer_hf.data.layouts.ferplus import FERPLUS
+from fer_hf.data.layouts.file_names import FILE_NAMES
 from fer_hf.data.layouts.folders import FOLDERS
 from fer_hf.data.layouts.hub_datasets import HUB
+from fer_hf.data.layouts.published import PUBLISHED
+from fer_hf.data.layouts.sidecars import AFFECTNET, CK_PLUS, SIDECARS
 from fer_hf.data.layouts.tables import TABLE
 from fer_hf.data.splits import SPLITS, split_rows
 from fer_hf.data.stored_pictures import find_unreadable
 
 logger = logging.getLogger(__name__)
 
-_SKIPPED = "skipped.json"
+_ABOUT = "about.json"
+_MOST_SHOWN = 16
 
 LAYOUTS = {
     layout.name: layout
-    # A source has the first layout that recognises it. A table whose columns fit comes before label
-    # folders beside it: somebody wrote it on purpose.
+    # A source has the first layout that recognises it: published sets before what anybody may have
+    # made, and a table whose columns fit before label folders, because it was written on purpose.
     for layout in (
         DRAWN,
         ARRAYS,
         FERPLUS,
         FER2013,
+        AFFECTNET,
+        CK_PLUS,
+        *PUBLISHED,
         TABLE,
+        SIDECARS,
+        FILE_NAMES,
         FOLDERS,
         HUB,
     )
@@ -72,15 +82,16 @@ def load_splits(
     Args:
         source: A path, a data set's id on the Hub, or the word ``"drawn"``.
         layout: One of `LAYOUTS`; by default it is recognised.
-        **options: `image_column`, `label_column`, `label_names`, `votes_file`, `vote_rule`,
-            `num_drawn`, `drawn_size`, `revision`, `skip_unreadable` and `seed`, as `LoadOptions`
-            describes them.
+        **options: `label_pattern`, `image_column`, `label_column`, `label_names`, `votes_file`,
+            `vote_rule`, `num_drawn`, `drawn_size`, `revision`, `skip_unreadable` and `seed`, as
+            `LoadOptions` describes them.
 
     Returns:
         Exactly `train`, `validation` and `test`, with the columns `image` (`Image`), `label`
         (`ClassLabel`, names as `emotions.order_labels` orders them) and, if the source has votes,
         `votes`: float32 counts, one for each label in the order of the ids, and `other_votes`, the
-        count of votes for none of them, where the source says so.
+        count of votes for none of them, where the source says so. How the source was understood is
+        a line in the `info.description` of each split, and is logged.
 
     Raises:
         ValueError: If the source is not understood, or its content cannot be used; the message says
@@ -97,22 +108,27 @@ def load_splits(
         >>> splits["train"][0]["image"].size
         (48, 48)
     """
-    chosen = LoadOptions(**options)
+    chosen = LoadOptions(layout=layout, **options)
     with arrow_cache.explaining_full_disk():
-        kind, found = locate_source(source, layout, chosen)
-        described = {"layout": kind.name, "source": str(source), **asdict(chosen)}
+        kind, found = locate_source(source, chosen)
+        described = {"source": str(source), **asdict(chosen), "layout": kind.name}
         key = arrow_cache.compute_key(found.identity, described)
-        entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, found, chosen))
-    if skipped := json.loads((entry / _SKIPPED).read_text(encoding="utf-8")):
+        entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, kind, found, chosen))
+    about = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))
+    logger.info("Read '%s' as %s", source, about["understood"])
+    if skipped := about["skipped"]:
         logger.warning("Left out %d unreadable pictures: %s", len(skipped), "; ".join(skipped))
+    for note in about["notes"]:
+        logger.warning("'%s': %s.", source, note)
     return datasets.DatasetDict(
-        {split: arrow_cache.load_split(entry / f"{split}.arrow") for split in SPLITS}
+        {
+            split: arrow_cache.load_split(entry / f"{split}.arrow", about["understood"])
+            for split in SPLITS
+        }
     )
 
 
-def locate_source(
-    source: str | Path, layout: str | None, options: LoadOptions
-) -> tuple[Layout, Source]:
+def locate_source(source: str | Path, options: LoadOptions) -> tuple[Layout, Source]:
     """Find the labels and pictures of a source, without decoding a picture.
 
     Returns:
@@ -121,22 +137,21 @@ def locate_source(
     Raises:
         ValueError, FileNotFoundError, ConnectionError: As `load_splits` says.
     """
+    layout = options.layout
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")
-    kind = LAYOUTS[layout or recognise_layout(source, options.votes_file)]
-    _check_vote_rule(options.vote_rule, kind, source)
+    kind = LAYOUTS[layout or recognise_layout(source, options)]
+    _check_options(options, kind, source)
     path = Path(source).expanduser().absolute()
     if not path.exists():
         if kind.recognise_text is None:
             raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
         path = Path(source)
-    found = kind.locate(path, options)
-    logger.info("Read '%s' as `%s`; labels: %s.", source, kind.name, found.labels_from)
-    return kind, found
+    return kind, kind.locate(path, options)
 
 
-def _check_vote_rule(rule: str, layout: Layout, source: str | Path) -> None:
-    rules = LAYOUTS["ferplus"].vote_rules
+def _check_options(options: LoadOptions, layout: Layout, source: str | Path) -> None:
+    rule, rules = options.vote_rule, LAYOUTS["ferplus"].vote_rules
     if rule not in rules:
         raise ValueError(f"`vote_rule` is {rule!r}. Expected one of {list(rules)}.")
     if rule not in layout.vote_rules:
@@ -144,18 +159,28 @@ def _check_vote_rule(rule: str, layout: Layout, source: str | Path) -> None:
             f"`vote_rule` is {rule!r}, but '{source}' has the layout `{layout.name}`, which has no "
             "votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
         )
+    if options.label_pattern is not None and layout is not FILE_NAMES:
+        raise ValueError(
+            f"`label_pattern` is {options.label_pattern!r}, but '{source}' has the layout "
+            f"`{layout.name}`, whose labels are not in paths. Expected a folder of pictures: leave "
+            f"one of them out, or pass `{FILE_NAMES.name}` as the layout."
+        )
 
 
-def recognise_layout(source: str | Path, votes_file: str | Path | None = None) -> str:
-    """Return the name of the layout of a source; with a `votes_file`, a fer2013.csv is FER+.
+def recognise_layout(source: str | Path, options: LoadOptions | None = None) -> str:
+    """Return the name of the layout of a source.
+
+    With a `votes_file`, a fer2013.csv is FER+; with a `label_pattern`, a folder is `file-names`.
 
     Raises:
         FileNotFoundError: If `source` is not a path that exists, nor could be an id on the Hub.
         ValueError: If a folder or file matches no layout, with what it holds.
     """
-    path, options = Path(source).expanduser(), LoadOptions(votes_file=votes_file)
+    path, options = Path(source).expanduser(), options or LoadOptions()
     # An empty text would mean the working directory, which nobody meant.
     exists = path.exists() and source != ""
+    if options.label_pattern is not None and path.is_dir():
+        return FILE_NAMES.name
     for layout in LAYOUTS.values():
         if exists and layout.recognise(path, options):
             return layout.name
@@ -181,13 +206,15 @@ def _describe_unknown(path: Path) -> str:
     return f"{found}. Expected one of: {known}. Arrange the files so, or pass `layout`."
 
 
-def _write(folder: Path, source: Source, options: LoadOptions) -> None:
+def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> None:
     """Write the three splits of a source into the folder of a cache entry."""
-    parts, skipped = _check_pictures(source.read(), options)
+    located, notes = _leave_out_codes(source.read(), options)
+    parts, skipped = _check_pictures(located, options)
     labels, declared = {}, options.label_names
     for split, part in parts.items():
         given = part.label_names or options.label_names
-        labels[split] = name_labels(part.labels, given, part.where, part.name)
+        codes = {**part.codes, **options.codes}
+        labels[split] = name_labels(part.labels, given, part.where, part.name, codes)
         declared = declared or given
     names = collect_label_names(labels, declared)
     label_ids = {split: np.array([names.index(name) for name in labels[split]]) for split in labels}
@@ -200,7 +227,58 @@ def _write(folder: Path, source: Source, options: LoadOptions) -> None:
         columns = {"label": label_ids[origin][rows], **part.order_votes(names)}
         pictures = part.read(np.arange(len(rows)))
         arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
-    (folder / _SKIPPED).write_text(json.dumps(skipped), encoding="utf-8")
+    notes = [*source.notes, *notes]
+    about = {
+        "understood": _describe(kind, source, parts, labels, names, notes),
+        "notes": notes,
+        "skipped": skipped,
+    }
+    (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _leave_out_codes(
+    parts: dict[str, Part], options: LoadOptions
+) -> tuple[dict[str, Part], list[str]]:
+    """Return the parts without the rows whose code means no emotion, and how many those are."""
+    kept, left_out = dict(parts), Counter[str]()
+    for split, part in parts.items():
+        none = {code for code, name in part.codes.items() if name is None} - set(options.codes)
+        texts = [spell_label(label) for label in part.labels]
+        left_out.update(text for text in texts if text in none)
+        if none & set(texts):
+            rows = np.flatnonzero([text not in none for text in texts])
+            kept[split] = part.select(rows)
+    notes = [f"left out {count:,} labelled {code!r}" for code, count in sorted(left_out.items())]
+    return kept, [f"{note}, which means no emotion" for note in notes]
+
+
+def _describe(
+    kind: Layout,
+    source: Source,
+    parts: dict[str, Part],
+    labels: dict[str, list[str]],
+    names: list[str],
+    notes: Sequence[str],
+) -> str:
+    """Say in one line how a source was understood."""
+    spelled = {
+        (spell_label(value), name)
+        for split, part in parts.items()
+        for value, name in zip(part.labels, labels[split], strict=True)
+    }
+    shown = [
+        name if value == name else f"{value} → {name}"
+        for value, name in sorted(spelled, key=lambda pair: (names.index(pair[1]), pair[0]))
+    ]
+    more = f", and {len(shown) - _MOST_SHOWN} more" if shown[_MOST_SHOWN:] else ""
+    cut = [split for split in SPLITS if split not in parts]
+    splits = f"its own splits {', '.join(split for split in SPLITS if split in parts)}"
+    if len(parts) == 1:
+        splits = "no splits of its own"
+    if cut:
+        splits += f" ({' and '.join(cut)} cut out of train)"
+    labelled = f"labels from {source.labels_from} ({', '.join(shown[:_MOST_SHOWN])}{more})"
+    return "; ".join([f"`{kind.name}`", labelled, splits, *notes])
 
 
 def _check_pictures(

@@ -15,6 +15,7 @@ from transformers import HfArgumentParser
 
 from fer_hf.data import load_splits
 from fer_hf.data.audit.picture_audit import audit_pictures, count_repeats, drop_duplicates
+from fer_hf.data.layout import LoadOptions
 from fer_hf.data.sources import recognise_layout
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,15 @@ class DataArguments:
     layout: str | None = setting(None, "Name of the layout, if it is not recognised automatically.")
     image_column: str | None = setting(None, "Column with the picture or its path.")
     label_column: str | None = setting(None, "Column with the label.")
+    label_pattern: str | None = setting(
+        None,
+        "Where in a picture's path its label is, as a regular expression with a group `label`, such "
+        "as 'KA\\.(?P<label>[A-Z]{2})'; a group `split` may say its split.",
+    )
     data_label_names: list[str] | None = setting(
-        None, "Names of labels that are stored as numbers from 0, or the full list of labels."
+        None,
+        "Names of labels that are stored as numbers from 0, or the full list of labels; or "
+        "CODE=name for each code that stands for a label, such as AN=anger HA=happy.",
     )
     votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
     vote_rule: Literal["majority", "all"] = setting(
@@ -66,7 +74,8 @@ class DataArguments:
 
     def find_layout(self) -> str:
         """Return the layout of the source; errors as those of `recognise_layout`."""
-        return self.layout or recognise_layout(self.data, self.votes_file)
+        options = LoadOptions(votes_file=self.votes_file, label_pattern=self.label_pattern)
+        return self.layout or recognise_layout(self.data, options)
 
     def load(self, *, check: bool = True) -> DatasetDict:
         """Load the splits that these settings describe, and warn about pictures in two of them.
@@ -105,6 +114,7 @@ class DataArguments:
         splits = load_splits(
             self.data,
             layout=self.layout,
+            label_pattern=self.label_pattern,
             image_column=self.image_column,
             label_column=self.label_column,
             label_names=self.data_label_names,

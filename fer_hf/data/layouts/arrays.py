@@ -4,7 +4,6 @@ Arrays can be larger than half the memory, so at most one is in memory at a time
 disk in batches.
 """
 
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from fer_hf.data.labels import check_label_names
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.layouts.name_files import find_names_file, read_names_file
 from fer_hf.data.splits import assign_splits
 from fer_hf.data.stored_pictures import read_array
 
@@ -56,8 +56,8 @@ def _locate(path: Path, options: LoadOptions) -> Source:
     if label_names is None:
         if stored := next((name for name in _NAMES if name in names), None):
             label_names = check_label_names(list(arrays.load(stored).ravel()), f"Array `{stored}`")
-        elif beside := _find_names_beside(path if path.is_dir() else path.parent):
-            label_names = check_label_names(_read_names(beside), f"'{beside}'")
+        elif beside := find_names_file(path if path.is_dir() else path.parent):
+            label_names = read_names_file(beside)
             identity.append(beside)
 
     def read() -> dict[str, Part]:
@@ -148,27 +148,6 @@ def _read_labels(labels: np.ndarray, name: str) -> list[int | str]:
     if labels.dtype.kind == "f" and not (labels == np.trunc(labels)).all():
         raise ValueError(f"Array `{name}` has labels that are not whole numbers. Round them.")
     return labels.tolist()
-
-
-def _find_names_beside(folder: Path) -> Path | None:
-    files = (folder / f"{name}{end}" for name in _NAMES for end in (".npy", ".txt", ".json"))
-    return next((file for file in files if file.is_file()), None)
-
-
-def _read_names(file: Path) -> list[str]:
-    if file.suffix == ".npy":
-        return list(_Arrays(file.parent).load(file.stem).ravel())
-    text = file.read_text(encoding="utf-8-sig")
-    if file.suffix == ".txt":
-        return [line for line in text.splitlines() if line.strip()]
-    names = json.loads(text)
-    if isinstance(names, dict):
-        # Both directions are in use: {"0": "anger"} and {"anger": 0}.
-        by_id = names if all(key.isdigit() for key in names) else {v: k for k, v in names.items()}
-        names = [by_id[key] for key in sorted(by_id, key=int)]
-    if not isinstance(names, list):
-        raise ValueError(f"'{file}' holds {names!r}. Expected a JSON list of label names.")
-    return names
 
 
 ARRAYS = Layout(

@@ -1,70 +1,109 @@
-"""The `folders` layout: one folder of pictures for each label, with or without split folders above.
+"""The `folders` layout: one folder of pictures for each label, somewhere below the source.
 
 The pictures stay where they are; the data set stores their paths.
 """
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
-from fer_hf.data.pictures import list_pictures, walk_pictures
-from fer_hf.data.splits import assign_splits
+from fer_hf.data.layouts.path_words import find_splits
+from fer_hf.data.layouts.picture_tree import (
+    FolderLabels,
+    PictureFolder,
+    find_emotion_folders,
+    find_plain_folders,
+    read_tree,
+    show_names,
+)
+from fer_hf.data.pictures import walk_pictures
 
 logger = logging.getLogger(__name__)
 
 
-def _find_label_folders(folder: Path) -> dict[str, list[Path]]:
-    """Map each split to its label folders; without split folders, all of them are `train`.
+def _locate(root: Path, options: LoadOptions) -> Source:
+    """Find the pictures of `…/<split>/…/<label>/*.jpg`, or without split folders.
 
-    Empty if no folder here holds a picture.
+    The label folders are the level whose names are emotions, or else, the first that counts no
+    persons. Folders below them do not matter. Hidden files, files with other endings than a
+    picture's, and pictures outside of label folders are left out.
+
+    Raises:
+        ValueError: If no level, or more than one, could be the labels.
     """
-    inside = _visible_folders(folder) if folder.is_dir() else []
-    by_name = {child.name: child for child in inside}
-    splits = {
-        split: _visible_folders(by_name[name])
-        for split, name in assign_splits(list(by_name)).items()
-    }
-    if any(_holds_picture(label) for labels in splits.values() for label in labels):
-        return splits
-    labels = [child for child in inside if _holds_picture(child)]
-    return {"train": labels} if labels and not splits else {}
-
-
-def _locate(folder: Path, options: LoadOptions) -> Source:
-    """Find the pictures of `<split>/<label>/*.jpg` or `<label>/*.jpg`, in any case of letters.
-
-    Label folders may have folders of their own. Hidden files, files with other endings than a
-    picture's, and files outside of label folders are ignored.
-    """
-    splits = _find_label_folders(folder)
-    if not splits:
-        raise ValueError(
-            f"'{folder}' has no folders of pictures, one for each label. Expected "
-            "'train/happy/1.jpg' or 'happy/1.jpg'."
+    folders = read_tree(root)
+    labels = find_emotion_folders(folders) or _require_plain_folders(root, folders, options)
+    inside = [folder for folder in folders if folder.parts in labels.names]
+    has_splits = any(folder.split for folder in inside)
+    labelled = [folder for folder in inside if folder.split or not has_splits]
+    _refuse_copies(root, labelled)
+    pictures: dict[str, list[tuple[str, Path]]] = _find_empty_splits(root) if has_splits else {}
+    for folder in labelled:
+        pictures.setdefault(folder.split or "train", []).extend(
+            (labels.names[folder.parts], file) for file in folder.files
         )
-    pictures: dict[str, list[tuple[str, Path]]] = {split: [] for split in splits}
-    for split, labels in splits.items():
-        for label in labels:
-            files = list_pictures(label)
-            pictures[split] += [(label.name, file) for file in files]
-            if not files:
-                logger.warning("Label folder '%s' has no pictures and is left out.", label)
-    return source_of_files(pictures, "the names of the label folders")
+    _warn_of_empty_folders(root, labels)
+    notes = _describe_left_out(root, [folder for folder in folders if folder not in labelled])
+    return source_of_files(pictures, "the names of the label folders", labels.emotions, notes)
 
 
-def _visible_folders(folder: Path) -> list[Path]:
-    return sorted(
-        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
+def _require_plain_folders(
+    root: Path, folders: list[PictureFolder], options: LoadOptions
+) -> FolderLabels:
+    try:
+        return find_plain_folders(folders, outermost=options.layout == FOLDERS.name)
+    except ValueError as error:
+        lists = sorted(
+            file.name for file in root.glob("**/*") if file.suffix.lower() in (".csv", ".txt")
+        )
+        beside = f" If {show_names(lists)} say the labels, pass the one that does." if lists else ""
+        raise ValueError(
+            f"'{root}' {error}. Expected 'train/happy/1.jpg' or 'happy/1.jpg'; or pass "
+            "`label_pattern` to say where in a path the label is, or the layout `folders` if the "
+            f"outermost folders are the labels.{beside}"
+        ) from None
 
 
-def _holds_picture(folder: Path) -> bool:
-    return next(walk_pictures(folder), None) is not None
+def _refuse_copies(root: Path, folders: list[PictureFolder]) -> None:
+    """Refuse two versions of the same pictures, such as `aligned` beside `original`."""
+    first: dict[tuple[object, ...], PictureFolder] = {}
+    for folder in folders:
+        for file in folder.files:
+            twin = first.setdefault((folder.split, folder.names, file.name), folder)
+            if twin is not folder:
+                raise ValueError(
+                    f"'{root}' has the same picture in '{'/'.join(twin.parts)}' and in "
+                    f"'{'/'.join(folder.parts)}' ({file.name}), so it holds its pictures twice. "
+                    "Pass one of the two folders, or remove one."
+                )
+
+
+def _find_empty_splits(root: Path) -> dict[str, list[tuple[str, Path]]]:
+    names = [child.name for child in root.iterdir() if child.is_dir()]
+    return {split: [] for split in find_splits(names).values()}
+
+
+def _warn_of_empty_folders(root: Path, labels: FolderLabels) -> None:
+    for parent in sorted(labels.parents):
+        for child in sorted(root.joinpath(*parent).iterdir()):
+            hidden = child.name.startswith((".", "__"))
+            if child.is_dir() and not hidden and next(walk_pictures(child), None) is None:
+                logger.warning("Label folder '%s' has no pictures and is left out.", child)
+
+
+def _describe_left_out(root: Path, folders: list[PictureFolder]) -> list[str]:
+    counts = Counter({"/".join(f.parts) or root.name: len(f.files) for f in folders})
+    if not counts:
+        return []
+    where = ", ".join(f"'{name}'" for name, _ in counts.most_common(3))
+    more = " and others" if len(counts) > 3 else ""
+    return [f"left out {counts.total():,} pictures outside of the label folders, in {where}{more}"]
 
 
 FOLDERS = Layout(
     "folders",
     "train/happy/1.jpg, or happy/1.jpg: one folder for each label",
-    recognise=lambda path, options: bool(_find_label_folders(path)),
+    recognise=lambda path, options: path.is_dir() and any(f.parts for f in read_tree(path)),
     locate=_locate,
 )

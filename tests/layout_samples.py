@@ -1,0 +1,384 @@
+"""Tiny made samples of the layouts that data sets are downloaded in, and the label of each picture.
+
+A sample is what a path holds: `PICTURE`, a text, or an array; and for each of its pictures the
+label it must get, None for one that must be left out.
+"""
+
+import colorsys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PICTURE = object()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A made source.
+
+    Attributes:
+        layout: The layout it must be recognised as.
+        labels: The label of each picture by its path; None where it must be left out.
+        files: What the other files hold.
+        splits: The split of each picture by its path, where the source says it.
+        options: What `load_splits` is told.
+    """
+
+    layout: str
+    labels: dict[str, str | None]
+    files: dict[str, object] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
+
+
+def write_sample(root: Path, sample: Sample) -> Path:
+    """Write the files of a sample below `root`; every picture differs from all others."""
+    for number, path in enumerate(sample.labels):
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        red, green, blue = colorsys.hsv_to_rgb(number / len(sample.labels), 1, 1)
+        colour = (round(255 * red), round(255 * green), round(255 * blue))
+        Image.new("RGB", (16, 16 + number % 7), colour).save(file)
+    for path, content in sample.files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, np.ndarray):
+            np.save(file, content)
+        elif isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            file.write_text(str(content), encoding="utf-8")
+    return root
+
+
+def _codes(form: str, codes: dict[str, str], count: int = 4) -> dict[str, str | None]:
+    """Name `count` pictures of each code: `form` with the code for `{}` and a number for `#`."""
+    return {
+        form.replace("{}", code).replace("#", str(number)): label
+        for code, label in codes.items()
+        for number in range(count)
+    }
+
+
+_SEVEN = {
+    **{"angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happy"},
+    **{"neutral": "neutral", "sad": "sad", "surprise": "surprise"},
+}
+_LETTERS = {
+    **{"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happy", "NE": "neutral"},
+    **{"SA": "sad", "SU": "surprise"},
+}
+_AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
+_RAF_DB = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
+
+
+def _affectnet() -> Sample:
+    labels, files, splits = {}, {}, {}
+    for folder, split in (("train_set", "train"), ("val_set", "validation")):
+        for number in range(20):
+            code = number % 9
+            path = f"{folder}/images/{number}.jpg"
+            labels[path] = _AFFECTNET[code] if code < 8 else None
+            splits[path] = split
+            stem = f"{folder}/annotations/{number}"
+            files[f"{stem}_exp.npy"] = np.array(str(code))
+            files[f"{stem}_val.npy"] = np.array("0.5")
+            files[f"{stem}_aro.npy"] = np.array("-0.5")
+            files[f"{stem}_lnd.npy"] = np.zeros(136)
+    return Sample("affectnet", labels, files, splits)
+
+
+def _raf_db_folders() -> Sample:
+    labels, splits = {}, {}
+    for split, digits in (("train", 5), ("test", 4)):
+        for number in range(14):
+            code = number % 7
+            path = f"DATASET/{split}/{code + 1}/{split}_{number + 1:0{digits}}_aligned.jpg"
+            labels[path], splits[path] = _RAF_DB[code], split
+    return Sample("raf-db-folders", labels, {}, splits)
+
+
+def _ck_plus() -> Sample:
+    labels, files = {}, {}
+    names = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sad", "surprise")
+    for person in range(4):
+        for code in range(1, 8):
+            stem = f"S{person:03}/{code:03}/S{person:03}_{code:03}_000000"
+            labels[f"cohn-kanade-images/{stem}01.png"] = None
+            labels[f"cohn-kanade-images/{stem}14.png"] = names[code]
+            files[f"Emotion/{stem}14_emotion.txt"] = f"   {code}.0000000e+00\n"
+            files[f"FACS/{stem}14_facs.txt"] = "   9.0000000e+00   4.0000000e+00\n"
+            files[f"Landmarks/{stem}01_landmarks.txt"] = "   1.0e+00   4.0e+00\n" * 3
+    return Sample("ck-plus", labels, files)
+
+
+SAMPLES = {
+    "AffectNet, unpacked": _affectnet(),
+    "AffectNet as Kaggle's word folders": Sample(
+        "folders",
+        {
+            **_codes("archive/AffectNet/train/{}/image000000#.jpg", _SEVEN),
+            **_codes("archive/AffectNet/val/{}/image000001#.jpg", _SEVEN, 1),
+        },
+        {"archive/AffectNet/readme.txt": "cite us"},
+    ),
+    "RAF-DB as Kaggle's numbered folders": _raf_db_folders(),
+    "SFEW 2.0": Sample(
+        "folders",
+        {
+            **_codes("SFEW/Train/Train_Aligned_Faces/{}/Airheads_00051924#_00000005.png", _SEVEN),
+            **_codes("SFEW/Val/Val_Aligned_Faces/{}/Airheads_00051925#_00000005.png", _SEVEN, 1),
+        },
+    ),
+    "CK+ as its four zips": _ck_plus(),
+    "CK+48": Sample(
+        "folders",
+        _codes(
+            "ckplus/CK+48/{}/S01#_004_00000017.png",
+            {
+                **{"anger": "anger", "contempt": "contempt", "disgust": "disgust", "fear": "fear"},
+                **{"happy": "happy", "sadness": "sad", "surprise": "surprise"},
+            },
+        ),
+    ),
+    "KDEF": Sample(
+        "kdef",
+        {
+            **{
+                f"KDEF_and_AKDEF/KDEF/{who}/{who}{code}{view}.JPG": label
+                for who in ("AF01", "AF02", "BF01", "AM01", "BM22")
+                for code, label in {**_LETTERS, "AF": "fear"}.items()
+                for view in ("S", "HL", "FR")
+                if code != "FE"
+            },
+            "KDEF_and_AKDEF/KDEF/AF31/AF31V.JPG": None,
+            "KDEF_and_AKDEF/AKDEF/FAFS.JPG": None,
+        },
+    ),
+    "JAFFE": Sample(
+        "jaffe",
+        {
+            f"jaffedbase/jaffe/{who}.{code}{take}.{39 + take}.tiff": label
+            for who in ("KA", "KL", "YM")
+            for code, label in _LETTERS.items()
+            for take in (1, 2)
+        },
+        {"jaffedbase/jaffe/README": "# HAP SAD"},
+    ),
+    "FERPlus-like folders of FER2013": Sample(
+        "folders",
+        {
+            **_codes("fer2013/train/{}/Training_#908.jpg", _SEVEN),
+            **_codes("fer2013/test/{}/PrivateTest_#305.jpg", _SEVEN, 1),
+        },
+    ),
+    "FERG": Sample(
+        "folders",
+        {
+            f"FERG_DB_256/{who}/{who}_{word}/{who}_{word}_{number}.png": label
+            for who in ("aia", "bonnie", "ray")
+            for word, label in {
+                **{"anger": "anger", "disgust": "disgust", "fear": "fear", "joy": "happy"},
+                **{"neutral": "neutral", "sadness": "sad", "surprise": "surprise"},
+            }.items()
+            for number in (1, 2)
+        },
+        {"FERG_DB_256/README.txt": "joy 100"},
+    ),
+    "MUG": Sample(
+        "folders",
+        {
+            f"MUG/subjects3/{who}/{word}/take00{take}/img_000{take}.jpg": label
+            for who in ("001", "006", "002/session0")
+            for word, label in {
+                **{"anger": "anger", "disgust": "disgust", "fear": "fear"},
+                **{"happiness": "happy", "neutral": "neutral", "sadness": "sad"},
+                "surprise": "surprise",
+            }.items()
+            for take in (0, 1)
+        },
+    ),
+    "Oulu-CASIA": Sample(
+        "folders",
+        {
+            f"OriginalImg/{light}/Strong/{who}/{word}/00{number}.jpeg": label
+            for light in ("VL", "NI")
+            for who in ("P001", "P012")
+            for word, label in {
+                **{"Anger": "anger", "Disgust": "disgust", "Fear": "fear"},
+                **{"Happiness": "happy", "Sadness": "sad", "Surprise": "surprise"},
+            }.items()
+            for number in (0, 1)
+        },
+    ),
+    "RaFD": Sample(
+        "file-names",
+        {
+            f"RafD/Rafd090_{who}_{word}_{gaze}.jpg": label
+            for who in ("01_Caucasian_female", "72_Moroccan_male")
+            for word, label in {
+                **{"angry": "anger", "contemptuous": "contempt", "disgusted": "disgust"},
+                **{"fearful": "fear", "happy": "happy", "neutral": "neutral", "sad": "sad"},
+                "surprised": "surprise",
+            }.items()
+            for gaze in ("frontal", "left")
+        },
+    ),
+    "NimStim": Sample(
+        "nimstim",
+        {
+            f"NimStim/{who}_{code}_{mouth}.BMP": label
+            for who in ("01F", "27M", "02f")
+            for code, label in {
+                **{k: v for k, v in _LETTERS.items() if k != "SU"},
+                **{"SP": "surprise", "CA": "calm"},
+            }.items()
+            for mouth in ("O", "C")
+        },
+    ),
+    "BU-3DFE": Sample(
+        "bu-3dfe",
+        {
+            f"BU_3DFE/{who}/{who}_{code}0{level}WH_F2D.bmp": label
+            for who in ("F0001", "M0002")
+            for code, label in _LETTERS.items()
+            for level in (1, 2)
+        },
+    ),
+    "KMU-FED": Sample(
+        "kmu-fed",
+        {
+            f"KMU-FED/KMU-FED/0{who}_{code}_mr_00{who}.jpg": label
+            for who in (1, 2, 3)
+            for code, label in _LETTERS.items()
+            if code != "NE"
+        },
+    ),
+    "FACES": Sample(
+        "faces",
+        {
+            f"FACES/{who}_{letter}_{picture}.jpg": label
+            for who in ("004_o_m", "066_y_m", "140_y_f")
+            for letter, label in {
+                **{"a": "anger", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral"},
+                "s": "sad",
+            }.items()
+            for picture in "ab"
+        },
+    ),
+    "Chicago Face Database": Sample(
+        "cfd",
+        {
+            f"CFD Version 3.0/Images/CFD/WF-00{who}/CFD-WF-00{who}-00{number}-{code}.jpg": label
+            for who in (1, 2, 3)
+            for number, (code, label) in enumerate(
+                {"N": "neutral", "A": "anger", "F": "fear", "HC": "happy", "HO": "happy"}.items()
+            )
+        },
+    ),
+    "Bosphorus": Sample(
+        "bosphorus",
+        {
+            f"BosphorusDB/bs00{who}/bs00{who}_{code}_0.png": label
+            for who in (1, 2, 3)
+            for code, label in {
+                **{"E_ANGER": "anger", "E_DISGUST": "disgust", "E_FEAR": "fear"},
+                **{"E_HAPPY": "happy", "E_SADNESS": "sad", "E_SURPRISE": "surprise"},
+                "N_N": "neutral",
+            }.items()
+        },
+    ),
+    "CREMA-D frames": Sample(
+        "crema-d",
+        {
+            f"CREMA-D/{who}_DFA_{code}_XX/{frame}.jpg": label
+            for who in (1001, 1002)
+            for code, label in {
+                **{"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy"},
+                **{"NEU": "neutral", "SAD": "sad"},
+            }.items()
+            for frame in (1, 2)
+        },
+    ),
+    "RAVDESS frames": Sample(
+        "ravdess",
+        {
+            f"Actor_0{who}/02-01-0{code}-01-01-01-0{who}/{frame}.jpg": label
+            for who in (1, 2)
+            for code, label in enumerate(
+                "neutral calm happy sad anger fear disgust surprise".split(), 1
+            )
+            for frame in (1, 2)
+        },
+    ),
+    "words in file names": Sample("file-names", _codes("{}_0#.jpg", _SEVEN)),
+    "a person a folder, the label in the name": Sample(
+        "file-names",
+        {
+            f"images/{who}/{word}.jpg": label
+            for who in range(6)
+            for word, label in {
+                **{"Anger": "anger", "Contempt": "contempt", "Disgust": "disgust"},
+                **{"Fear": "fear", "Happy": "happy", "Neutral": "neutral", "Sad": "sad"},
+                "Surprised": "surprise",
+            }.items()
+        },
+    ),
+    "codes in file names": Sample("file-names", _codes("img-0#-{}-x.png", _LETTERS)),
+    "a pattern": Sample(
+        "file-names",
+        {f"{who}x{code}{number}.png": label for who in ("a", "b") for code, label in
+         _LETTERS.items() for number in (1, 2)},
+        options={"label_pattern": r"^[ab]x(?P<label>[A-Z]{2})"},
+    ),
+    "a zip's folder in a folder": Sample(
+        "folders",
+        {
+            **_codes("archive/dataset/Train/{}/#.png", _SEVEN),
+            **_codes("archive/dataset/Test/{}/1#.png", _SEVEN, 1),
+            "__MACOSX/archive/._0.png": None,
+        },
+    ),
+    "numbered word folders": Sample(
+        "folders",
+        _codes(
+            "{}/#.png", {"0_neutral": "neutral", "1_happiness": "happy", "2_Anger": "anger"}
+        ),
+    ),
+    "labels above splits": Sample(
+        "folders",
+        {
+            f"{word}/{split}/{number}{split}.png": label
+            for word, label in _SEVEN.items()
+            for split in ("train", "val", "test")
+            for number in (1, 2)
+        },
+    ),
+    "German label folders": Sample(
+        "folders",
+        _codes(
+            "{}/#.png",
+            {
+                **{"Wut": "anger", "Verachtung": "contempt", "Ekel": "disgust", "Angst": "fear"},
+                **{"Freude": "happy", "Neutral": "neutral", "Trauer": "sad"},
+                "Überraschung": "surprise",
+            },
+        ),
+    ),
+    "WebDataset, unpacked": Sample(
+        "sidecars",
+        {f"shard/{number:05}.jpg": ("anger", "happy", "sad")[number % 3] for number in range(12)},
+        {f"shard/{number:05}.cls": str(number % 3) for number in range(12)}
+        | {"classes.txt": "angry\nhappy\nsad\n"},
+    ),
+    "a JSON file for each picture": Sample(
+        "sidecars",
+        {f"images/{number}.png": ("anger", "happy")[number % 2] for number in range(12)},
+        {
+            f"labels/{number}.json": f'{{"emotion": "{("angry", "joy")[number % 2]}", "age": 3}}'
+            for number in range(12)
+        },
+    ),
+}
