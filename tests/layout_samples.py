@@ -308,7 +308,7 @@ SAMPLES = {
             f"Actor_0{who}/02-01-0{code}-01-01-01-0{who}/{frame}.jpg": label
             for who in (1, 2)
             for code, label in enumerate(
-                "neutral calm happy sad anger fear disgust surprise".split(), 1
+                ("neutral", "calm", "happy", "sad", "anger", "fear", "disgust", "surprise"), 1
             )
             for frame in (1, 2)
         },
@@ -329,8 +329,12 @@ SAMPLES = {
     "codes in file names": Sample("file-names", _codes("img-0#-{}-x.png", _LETTERS)),
     "a pattern": Sample(
         "file-names",
-        {f"{who}x{code}{number}.png": label for who in ("a", "b") for code, label in
-         _LETTERS.items() for number in (1, 2)},
+        {
+            f"{who}x{code}{number}.png": label
+            for who in ("a", "b")
+            for code, label in _LETTERS.items()
+            for number in (1, 2)
+        },
         options={"label_pattern": r"^[ab]x(?P<label>[A-Z]{2})"},
     ),
     "a zip's folder in a folder": Sample(
@@ -343,9 +347,7 @@ SAMPLES = {
     ),
     "numbered word folders": Sample(
         "folders",
-        _codes(
-            "{}/#.png", {"0_neutral": "neutral", "1_happiness": "happy", "2_Anger": "anger"}
-        ),
+        _codes("{}/#.png", {"0_neutral": "neutral", "1_happiness": "happy", "2_Anger": "anger"}),
     ),
     "labels above splits": Sample(
         "folders",

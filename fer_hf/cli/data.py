@@ -5,6 +5,7 @@ example: fer-hf data ferplus --fer2013 fer2013.csv --votes fer2013new.csv
 example: fer-hf data cache --clear
 """
 
+import logging
 import shlex
 from argparse import Namespace
 from collections import Counter
@@ -93,8 +94,11 @@ def _build_ferplus(given: Namespace) -> None:
 def _show(given: Namespace) -> None:
     from fer_hf.data.audit.label_counts import count_labels, render_label_counts
 
+    # What it logs of the source is printed below, for whoever reads only that.
+    logging.getLogger("fer_hf.data.sources").setLevel(logging.WARNING)
     splits = given.pictures.load()
     train = splits["train"]
+    print(f"understood as {train.info.description}\n")
     print(render_label_counts(count_labels(splits)))
     sizes = Counter(picture.size for picture in train[:200]["image"])
     shown = ", ".join(f"{w}×{h}" for (w, h), _ in sizes.most_common(3))

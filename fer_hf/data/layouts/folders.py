@@ -17,9 +17,12 @@ from fer_hf.data.layouts.picture_tree import (
     read_tree,
     show_names,
 )
+from fer_hf.data.layouts.sidecars import AFFECTNET
 from fer_hf.data.pictures import walk_pictures
 
 logger = logging.getLogger(__name__)
+
+LIST_ENDINGS = (".csv", ".tsv", ".txt", ".lst", ".xlsx", ".json")
 
 
 def _locate(root: Path, options: LoadOptions) -> Source:
@@ -54,15 +57,22 @@ def _require_plain_folders(
     try:
         return find_plain_folders(folders, outermost=options.layout == FOLDERS.name)
     except ValueError as error:
-        lists = sorted(
-            file.name for file in root.glob("**/*") if file.suffix.lower() in (".csv", ".txt")
-        )
-        beside = f" If {show_names(lists)} say the labels, pass the one that does." if lists else ""
         raise ValueError(
-            f"'{root}' {error}. Expected 'train/happy/1.jpg' or 'happy/1.jpg'; or pass "
-            "`label_pattern` to say where in a path the label is, or the layout `folders` if the "
-            f"outermost folders are the labels.{beside}"
+            f"'{root}' {error}. The nearest layout is {_find_nearest(root, folders)}. Arrange the "
+            "pictures so; or pass `label_pattern` to say where in a path the label is, or the "
+            "layout `folders` if the outermost folders are the labels."
         ) from None
+
+
+def _find_nearest(root: Path, folders: list[PictureFolder]) -> str:
+    """Describe the layout that a folder without labels comes nearest to."""
+    lists = sorted({f.name for end in LIST_ENDINGS for f in root.rglob(f"*{end}")})
+    if lists:
+        return f"`table`, if one of the files {show_names(lists)} says the labels: pass that one"
+    nearest = FOLDERS
+    if any(folder.split and not folder.names for folder in folders):
+        nearest = AFFECTNET
+    return f"`{nearest.name}` ({nearest.looks_like})"
 
 
 def _refuse_copies(root: Path, folders: list[PictureFolder]) -> None:

@@ -1,4 +1,4 @@
-"""Files beside pictures that name the labels which are numbers: `label_names.txt`, `data.yaml`, …"""
+"""Files beside pictures that name labels which are numbers, such as `label_names.txt`."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ import yaml
 
 from fer_hf.data.labels import check_label_names
 
-_FILES = tuple(
-    f"{name}{ending}"
-    for name in ("label_names", "class_names", "classes")
-    for ending in (".npy", ".txt", ".json")
-) + ("data.yaml", "data.yml")
+_STEMS = ("label_names", "class_names", "classes")
+_FILES = (
+    *(f"{stem}{ending}" for stem in _STEMS for ending in (".npy", ".txt", ".json")),
+    *("data.yaml", "data.yml"),
+)
 
 
 def find_names_file(folder: Path) -> Path | None:

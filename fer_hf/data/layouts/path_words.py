@@ -1,4 +1,4 @@
-"""What the names of folders and files say: a split, an emotion, a person, or only "pictures inside".
+"""What names of folders and files say: a split, an emotion, a person, or only "pictures inside".
 
 Every layout that reads labels from paths asks here, so that one name means one thing everywhere.
 """
@@ -11,25 +11,26 @@ from collections.abc import Collection, Iterable
 from fer_hf.data.splits import split_name
 from fer_hf.emotions import EMOTIONS, canonical_emotion
 
-_CONTAINER_WORDS = frozenset(
-    "align aligned annotated annotation annotations archive archives automatically basic bmp clean "
-    "crop cropped crops data database databases dataset datasets db emotion emotions expression "
-    "expressions extracted face faces facial fer file files folder frame frames full gray grayscale "
-    "grey image images img imgs input inputs jpeg jpg label labels manually original originals "
-    "output photo photos pic pics picture pictures png processed raw release resized rgb sample "
-    "samples set sets tif tiff unzipped webp x bild bilder foto fotos imagen imagenes".split()
-)
+_CONTAINERS = """
+align aligned annotated annotation annotations archive archives automatically basic bmp clean crop
+cropped crops data database databases dataset datasets db emotion emotions expression expressions
+extracted face faces facial fer file files folder frame frames full gray grayscale grey image images
+img imgs input inputs jpeg jpg label labels manually original originals output photo photos pic pics
+picture pictures png processed raw release resized rgb sample samples set sets tif tiff unzipped
+webp x bild bilder foto fotos imagen imagenes
+"""
+_COUNTED = "category class cls emo emotion expr expression label"
+_NEGATIONS = "kein keine no non not ohne pas sans sin without"
+_ADVERBS = "angrily appalled awed disgustedly fearfully happily hatred sadly surprisedly"
+
+_CONTAINER_WORDS = frozenset(_CONTAINERS.split())
 """Words of folders' names that say only that pictures, or files about them, are inside."""
 
-_LABEL_WORDS = frozenset("category class cls emo emotion expr expression label".split())
+_LABEL_WORDS = frozenset(_COUNTED.split())
 """Before a number these make a label of it (``"class_3"``), where others count persons or takes."""
 
-_NEGATIONS = frozenset("kein keine no non not ohne pas sans sin without".split())
-
-_ADVERBS = frozenset(
-    "angrily appalled awed disgustedly fearfully happily hatred sadly surprisedly".split()
-)
-"""Words that make a compound of the emotion beside them (Du et al. 2014: "happily surprised")."""
+_OTHER_MEANINGS = frozenset([*_NEGATIONS.split(), *_ADVERBS.split()])
+"""Beside an emotion, these mean another one, or two (Du et al. 2014: "happily surprised")."""
 
 
 def split_words(name: str) -> list[str]:
@@ -54,16 +55,18 @@ def split_words(name: str) -> list[str]:
 def is_container(name: str) -> bool:
     """Return whether a folder's name says only that pictures are inside: ``"aligned_images"``."""
     words = split_words(name)
-    return bool(words) and all(word in _CONTAINER_WORDS or word.isdigit() for word in words) and (
-        not all(word.isdigit() for word in words)
+    return (
+        bool(words)
+        and all(word in _CONTAINER_WORDS or word.isdigit() for word in words)
+        and (not all(word.isdigit() for word in words))
     )
 
 
 def find_splits(names: Iterable[str]) -> dict[str, str]:
     """Map those of sibling names that mean a split to it.
 
-    ``"val_set"`` and ``"images-test"`` do by themselves. ``"ABC_train"`` does beside ``"ABC_test"``,
-    not alone: it may be a label of its own.
+    ``"val_set"`` and ``"images-test"`` do by themselves. ``"ABC_train"`` does beside
+    ``"ABC_test"``, not alone: it may be a label of its own.
     """
     found, rests = {}, {}
     for name in names:
@@ -123,7 +126,7 @@ def find_emotion_word(name: str) -> str | None:
     """
     words = split_words(name)
     emotions = {canonical_emotion(word) for word in words} & set(EMOTIONS)
-    if len(emotions) != 1 or (_NEGATIONS | _ADVERBS) & set(words):
+    if len(emotions) != 1 or _OTHER_MEANINGS & set(words):
         return None
     return emotions.pop()
 

@@ -22,6 +22,9 @@ from fer_hf.emotions import find_emotion_codes
 _FEWEST_CODES = 4
 """Two or three short names may be anything; from this many on that all fit, they are codes."""
 
+_MOST_PLAIN_LABELS = 30
+"""More folders whose names are no emotions are rather persons than labels."""
+
 
 @dataclass(frozen=True)
 class PictureFolder:
@@ -85,7 +88,7 @@ def _find_split_folders(folders: Mapping[tuple[str, ...], object]) -> dict[tuple
     for parts in folders:
         for way in _ways(parts):
             siblings[way[:-1]].add(way[-1])
-    found = {}
+    found: dict[tuple[str, ...], str] = {}
     for above, names in siblings.items():
         splits = find_splits(names)
         first: dict[str, str] = {}
@@ -193,6 +196,11 @@ def find_plain_folders(folders: list[PictureFolder], *, outermost: bool) -> Fold
     if depth is None:
         raise ValueError(
             f"has the folders {show_names(levels[0])}, which count persons, takes or the like"
+        )
+    if not outermost and len(levels[depth]) > _MOST_PLAIN_LABELS:
+        raise ValueError(
+            f"has {len(levels[depth])} folders {show_names(levels[depth])}, too many for labels "
+            "that are no emotions"
         )
     repeated = _find_repeated(folders, depth)
     if not outermost and len(repeated) > 1 and not are_series(repeated):

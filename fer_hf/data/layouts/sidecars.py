@@ -1,4 +1,4 @@
-"""Layouts with a small file for each picture that says its label: `affectnet`, `ck-plus`, `sidecars`.
+"""Layouts with a file for each picture that says its label: `affectnet`, `ck-plus`, `sidecars`.
 
 The file may lie beside its picture, as in unpacked WebDataset shards, or in a folder of its own.
 """
@@ -23,7 +23,7 @@ AFFECTNET_CODES: Mapping[str, str | None] = {
     **{"0": "neutral", "1": "happy", "2": "sad", "3": "surprise", "4": "fear", "5": "disgust"},
     **{"6": "anger", "7": "contempt", "8": None, "9": None, "10": None},
 }
-"""AffectNet's codes (Mollahosseini et al. 2017); 8 none, 9 uncertain and 10 no face are left out."""
+"""AffectNet's codes (Mollahosseini et al. 2017); 8 is none, 9 uncertain, 10 no face."""
 
 CK_PLUS_CODES: Mapping[str, str | None] = {
     **{"0": "neutral", "1": "anger", "2": "contempt", "3": "disgust", "4": "fear", "5": "happy"},

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from layout_samples import SAMPLES, write_sample
 
 from fer_hf.data import load_splits
-from layout_samples import SAMPLES, write_sample
 
 
 @pytest.mark.parametrize("name", SAMPLES)
