@@ -61,14 +61,3 @@ def order_labels(names: Iterable[str]) -> list[str]:
     if all(re.fullmatch(r"-?[0-9]+", label) for label in labels):
         return sorted(labels, key=lambda label: (int(label), label))
     return sorted(labels)
-
-
-def find_emotion_codes(codes, label_names=None):
-    names = {n: n for n in label_names} if label_names else _CANONICAL
-    out = {}
-    for code in codes:
-        fits = {v for k, v in names.items() if k.startswith(code.lower())}
-        if len(code) < 2 or not code.isalpha() or len(fits) != 1:
-            return None
-        out[code] = fits.pop()
-    return out if len(set(out.values())) == len(out) else None

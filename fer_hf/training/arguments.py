@@ -43,7 +43,7 @@ class DataArguments:
     label_column: str | None = setting(None, "Column with the label.")
     label_pattern: str | None = setting(
         None,
-        "Where in a picture's path its label is: a regular expression with a group `label`, such as "
+        "Where in a picture's path its label is: a regular expression with a group `label`, like "
         "'KA\\.(?P<label>[A-Z]{2})'; a group `split` may say its split.",
     )
     data_label_names: list[str] | None = setting(
