@@ -114,7 +114,31 @@ def _ck_plus() -> Sample:
     return Sample("ck-plus", labels, files)
 
 
+def _ferplus() -> Sample:
+    """Pictures with 8 votes for one emotion and 2 for another; every ninth is no face to most."""
+    order = ("neutral", "happy", "surprise", "sad", "anger", "disgust", "fear", "contempt")
+    labels, files, splits, rows = {}, {}, {}, {}
+    for number in range(48):
+        split, folder = (
+            ("train", "FER2013Train"),
+            ("validation", "FER2013Valid"),
+            ("test", "FER2013Test"),
+        )[number % 3]
+        choice = (number // 3) % 9
+        votes = [0] * 10
+        votes[choice if choice < 8 else 9] = 8
+        votes[(choice + 1) % 8] = 2
+        path = f"data/{folder}/fer{number:07}.png"
+        labels[path], splits[path] = (order[choice] if choice < 8 else None), split
+        box = ',"(0, 0, 48, 48)"' if number % 2 else ""
+        row = f"fer{number:07}.png{box},{','.join(map(str, votes))}"
+        rows.setdefault(f"data/{folder}/label.csv", []).append(row)
+    files = {file: "\n".join(lines) + "\n" for file, lines in rows.items()}
+    return Sample("ferplus", labels, files, splits)
+
+
 SAMPLES = {
+    "FER+ as its code writes it": _ferplus(),
     "AffectNet, unpacked": _affectnet(),
     "AffectNet as Kaggle's word folders": Sample(
         "folders",

@@ -4,6 +4,7 @@ Votes: Barsoum et al., "Training Deep Networks for Facial Expression Recognition
 Label Distribution" (ICMI 2016), https://github.com/microsoft/FERPlus.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.fer2013 import find_fer2013, read_fer2013, require_fer2013
+from fer_hf.data.layouts.ferplus_folders import find_vote_folders, read_vote_folder
 from fer_hf.data.layouts.tables import find_tables, read_columns, read_header
 from fer_hf.data.splits import divide_rows
-from fer_hf.data.stored_pictures import read_parquet
+from fer_hf.data.stored_pictures import read_parquet, read_paths
 from fer_hf.emotions import EMOTIONS, canonical_emotion
 
 VOTE_COLUMNS = (
@@ -150,6 +152,8 @@ def _locate(path: Path, options: LoadOptions) -> Source:
             return {split: _read_table(file, rule, split) for split, file in tables.items()}
 
         return Source(list(tables.values()), read_tables, labels_from)
+    if folders := find_vote_folders(path):
+        return _locate_folders(folders, rule, labels_from)
     pictures = require_fer2013(path)
     votes_file = require_votes(pictures, options.votes_file, "votes_file")
 
@@ -161,6 +165,27 @@ def _locate(path: Path, options: LoadOptions) -> Source:
         }
 
     return Source([pictures, votes_file], read_pair, labels_from)
+
+
+def _locate_folders(folders: Mapping[str, Path], rule: str, labels_from: str) -> Source:
+    read = {split: read_vote_folder(folder) for split, folder in folders.items()}
+
+    def describe(split: str) -> Part:
+        paths, votes = read[split]
+        whole = Part(
+            labels=range(len(votes)),
+            read=lambda rows: read_paths(paths, rows),
+            where=f"'{folders[split]}'",
+            name=lambda row: f"'{paths[row]}'",
+        )
+        return _label(whole, votes, rule, split)
+
+    files = [Path(path) for paths, _ in read.values() for path in paths]
+    return Source(
+        [*folders.values(), *(folder / "label.csv" for folder in folders.values()), *files],
+        lambda: {split: describe(split) for split in folders},
+        labels_from,
+    )
 
 
 def _find_vote_tables(path: Path) -> dict[str, Path]:
@@ -210,13 +235,13 @@ def _label(part: Part, votes: np.ndarray, rule: str, split: str) -> Part:
 def _recognise(path: Path, options: LoadOptions) -> bool:
     file = find_fer2013(path)
     if file is None:
-        return bool(_find_vote_tables(path))
+        return bool(_find_vote_tables(path) or find_vote_folders(path))
     return bool(options.votes_file) or (file.parent / VOTES_FILE).is_file()
 
 
 FERPLUS = Layout(
     "ferplus",
-    "fer2013.csv with fer2013new.csv, or train.parquet, … with ten vote columns",
+    "fer2013.csv with fer2013new.csv, train.parquet, … with ten vote columns, or FER2013Train/, …",
     recognise=_recognise,
     locate=_locate,
     vote_rules=("majority", "all"),
