@@ -36,7 +36,7 @@ _PROBED = 20
 
 
 @dataclass(frozen=True)
-class _Kind:
+class SidecarKind:
     """Files that say labels: how they are named, and what their numbers mean.
 
     Attributes:
@@ -48,23 +48,25 @@ class _Kind:
     codes: Mapping[str, str | None] | None = None
 
 
-_AFFECTNET = _Kind("_exp.npy", AFFECTNET_CODES)
-_CK_PLUS = _Kind("_emotion.txt", CK_PLUS_CODES)
+_AFFECTNET = SidecarKind("_exp.npy", AFFECTNET_CODES)
+_CK_PLUS = SidecarKind("_emotion.txt", CK_PLUS_CODES)
 _OTHERS = [
-    _Kind(f"{middle}{ending}")
+    SidecarKind(f"{middle}{ending}")
     for ending in (".cls", ".json", ".txt", ".npy")
     for middle in ("", "_label", "_labels", "_emotion", "_expression", "_exp", "_class")
 ]
 
 
 @dataclass(frozen=True)
-class _Pair:
+class LabelPair:
+    """A picture, the split that a folder above it means, and the file that says its label."""
+
     picture: Path
     split: str | None
     file: Path
 
 
-def _find_pairs(root: Path, kind: _Kind) -> tuple[list[_Pair], int]:
+def find_pairs(root: Path, kind: SidecarKind) -> tuple[list[LabelPair], int]:
     """Match pictures with their files by name, and by folders where a name comes more than once.
 
     Returns:
@@ -89,7 +91,7 @@ def _find_pairs(root: Path, kind: _Kind) -> tuple[list[_Pair], int]:
                 f"'{file}' may say the label of '{candidates[0][0]}' or of '{candidates[1][0]}'. "
                 "Expected one picture for each such file: pass one of the folders."
             )
-        pairs += [_Pair(picture, split, file) for picture, split in candidates]
+        pairs += [LabelPair(picture, split, file) for picture, split in candidates]
     return sorted(pairs, key=lambda pair: pair.picture), sum(len(f.files) for f in folders)
 
 
@@ -130,15 +132,15 @@ def _read_label(file: Path) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-def _locate(root: Path, kind: _Kind) -> Source:
-    pairs, num_pictures = _find_pairs(root, kind)
+def _locate(root: Path, kind: SidecarKind) -> Source:
+    pairs, num_pictures = find_pairs(root, kind)
     if not pairs:
         raise ValueError(
             f"'{root}' has no picture with a label in a file of its own. Expected files named as "
             f"the pictures are, ending in '{kind.tail}', such as '1.jpg' and '1{kind.tail}'."
         )
     has_splits = any(pair.split for pair in pairs)
-    by_split: dict[str, list[_Pair]] = defaultdict(list)
+    by_split: dict[str, list[LabelPair]] = defaultdict(list)
     for pair in pairs:
         if pair.split or not has_splits:
             by_split[pair.split or "train"].append(pair)
@@ -167,7 +169,7 @@ def _locate(root: Path, kind: _Kind) -> Source:
     return Source(identity, read, f"the file named '…{kind.tail}' of each picture", notes)
 
 
-def _describe(pairs: Sequence[_Pair], labels: Sequence[str]) -> Part:
+def _describe(pairs: Sequence[LabelPair], labels: Sequence[str]) -> Part:
     paths = [str(pair.picture) for pair in pairs]
     return Part(
         labels,
@@ -177,7 +179,7 @@ def _describe(pairs: Sequence[_Pair], labels: Sequence[str]) -> Part:
     )
 
 
-def _choose_kind(root: Path) -> _Kind | None:
+def _choose_kind(root: Path) -> SidecarKind | None:
     """Return the first kind of files that say two or more different labels for most pictures."""
     if not root.is_dir():
         return None
@@ -185,7 +187,7 @@ def _choose_kind(root: Path) -> _Kind | None:
     for kind in _OTHERS:
         if Path(f"x{kind.tail}").suffix not in endings:
             continue
-        pairs, num_pictures = _find_pairs(root, kind)
+        pairs, num_pictures = find_pairs(root, kind)
         if 2 * len(pairs) <= num_pictures:
             continue
         try:
@@ -204,11 +206,11 @@ def _locate_others(root: Path, options: LoadOptions) -> Source:
     return _locate(root, _choose_kind(root) or _OTHERS[0])
 
 
-def _has(kind: _Kind) -> Any:
+def _has(kind: SidecarKind) -> Any:
     return lambda root, options: (
         root.is_dir()
         and next(root.rglob(f"*{kind.tail}"), None) is not None
-        and bool(_find_pairs(root, kind)[0])
+        and bool(find_pairs(root, kind)[0])
     )
 
 
