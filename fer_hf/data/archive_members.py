@@ -1,0 +1,294 @@
+"""What is inside zip and tar archives, read piece by piece and believed in nothing.
+
+A room of its own because it only reads: where the pieces go is decided in `archives`.
+"""
+
+import bz2
+import contextlib
+import errno
+import gzip
+import logging
+import lzma
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from fer_hf.emotions import EMOTIONS, canonical_emotion
+
+logger = logging.getLogger(__name__)
+
+PIECE_BYTES = 1_000_000
+ALWAYS_ALLOWED_BYTES = 1_000_000_000
+MOST_GROWTH = 100
+MOST_MEMBERS = 5_000_000
+
+_DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+_LOCAL_HEADER_BYTES = 30
+_ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# Their decompressors return all that a piece unpacks to at once: 4 KB become 80 MB at most.
+_UNBOUNDED_METHODS = {zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_NAMED_IN_UTF8 = 0x800
+# Chinese, Japanese, Korean, Russian, Turkish, Central European Windows, in this order.
+_ENCODINGS = ("gbk", "big5", "cp932", "cp949", "cp866", "cp857", "cp852")
+
+
+class RefusedArchiveError(ValueError):
+    """An archive cannot be used; the message says which one, why, and what to do."""
+
+
+def refuse(where: str, found: str, do: str) -> NoReturn:
+    """Raise the error of an archive that cannot be used."""
+    raise RefusedArchiveError(f"{where} {found}. {do}.")
+
+
+BY_HAND = "Unpack it yourself, and pass the folder"
+AGAIN = "Download or copy it again"
+
+
+@dataclass
+class Allowance:
+    """How much may still come out of an archive and of all archives in it.
+
+    An archive may unpack to `MOST_GROWTH` times its size, or to `ALWAYS_ALLOWED_BYTES`, whichever
+    is more.
+    """
+
+    num_bytes: int
+    num_members: int
+
+    @classmethod
+    def of(cls, archive: Path) -> "Allowance":
+        """Return the allowance of an archive in a file."""
+        size = archive.stat().st_size
+        return cls(max(ALWAYS_ALLOWED_BYTES, MOST_GROWTH * size), MOST_MEMBERS)
+
+    def take(self, num_members: int, num_bytes: int, where: str) -> None:
+        """Count members that the archive announces.
+
+        Raises:
+            ValueError: If it is more than an archive of pictures has.
+        """
+        self.num_members -= num_members
+        self.num_bytes -= num_bytes
+        if self.num_members < 0 or self.num_bytes < 0:
+            over = "members" if self.num_members < 0 else "bytes"
+            refuse(
+                where,
+                f"would unpack to too many {over}, as a zip bomb does. Expected at most "
+                f"{MOST_MEMBERS:,} members, and {MOST_GROWTH} times the archive's size or "
+                f"{ALWAYS_ALLOWED_BYTES:,} bytes",
+                BY_HAND,
+            )
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file or folder in an archive.
+
+    Attributes:
+        name: As the archive has it, with ``/`` between folders; not to be trusted.
+        num_bytes: How long the archive says it is.
+        is_folder: Whether it is a folder.
+        is_special: Whether it is a link, a device, or anything else that is neither.
+        read: Yields its content in pieces; to be called before the next member is asked for.
+    """
+
+    name: str
+    num_bytes: int
+    is_folder: bool
+    is_special: bool
+    read: Callable[[], Iterator[bytes]]
+
+
+def is_readable_kind(path: Path) -> bool:
+    """Return whether a file is a zip, or a tar, compressed or not, by its content."""
+    with path.open("rb") as file:
+        start = file.read(tarfile.BLOCKSIZE)
+    if start.startswith((b"PK\x03\x04", *_DECOMPRESSORS)) or zipfile.is_zipfile(path):
+        return True
+    try:
+        tarfile.TarInfo.frombuf(start, tarfile.ENCODING, "surrogateescape")
+    except tarfile.HeaderError:
+        # An empty tar is zeros.
+        return len(start) == tarfile.BLOCKSIZE and not any(start)
+    return True
+
+
+def read_members(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Member]:
+    """Yield the members of an open archive, in the order in which they lie in it.
+
+    Args:
+        file: Of a kind that `is_readable_kind` knows.
+        allowance: Pays for the members.
+        where: The archive, for messages.
+
+    Raises:
+        ValueError: If it is damaged, encrypted, compressed in a way that Python cannot read, or
+            unpacks to more than is allowed.
+    """
+    with _explaining_damage(where):
+        start = file.read(6)
+        file.seek(0)
+        for magic, decompress in _DECOMPRESSORS.items():
+            if start.startswith(magic):
+                with decompress(file) as unpacked:
+                    yield from _read_tar(unpacked, allowance, where)
+                return
+        if start.startswith(b"PK") or zipfile.is_zipfile(file):
+            yield from _read_zip(file, allowance, where)
+        else:
+            file.seek(0)
+            yield from _read_tar(file, allowance, where)
+
+
+@contextlib.contextmanager
+def _explaining_damage(where: str) -> Iterator[None]:
+    try:
+        yield
+    except RefusedArchiveError:
+        raise
+    # Readers meet damaged archives with whatever goes wrong first: BadZipFile, TarError, EOFError,
+    # zlib.error, LZMAError, struct.error, ValueError, RecursionError and more.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RefusedArchiveError(
+            f"{where} is damaged or not complete ({reason}). {AGAIN}."
+        ) from error
+
+
+def _read_zip(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as archive:
+        # In the order of the file, which is the fastest, and shows what overlaps.
+        infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+        allowance.take(len(infos), sum(info.file_size for info in infos), where)
+        ends = [*(info.header_offset for info in infos[1:]), archive.start_dir]
+        for info, end in zip(infos, ends, strict=True):
+            if info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size > end:
+                raise zipfile.BadZipFile(f"member {info.filename!r} overlaps the next one")
+        for info, name in zip(infos, _decode_names(infos, where), strict=True):
+            if info.flag_bits & _ENCRYPTED:
+                refuse(where, f"needs a password for member {name!r}, expected none", BY_HAND)
+            if info.compress_type not in _ZIP_METHODS:
+                refuse(
+                    where,
+                    f"has member {name!r} compressed by method {info.compress_type}, expected one "
+                    f"of {sorted(_ZIP_METHODS)} (stored, deflate, bzip2, LZMA)",
+                    BY_HAND,
+                )
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            yield Member(
+                name,
+                info.file_size,
+                is_folder=name.endswith("/"),
+                is_special=kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+                read=lambda info=info: _read_pieces(  # type: ignore[misc]
+                    lambda: archive.open(info),
+                    4096 if info.compress_type in _UNBOUNDED_METHODS else PIECE_BYTES,
+                    f"{where} (member {info.filename!r})",
+                ),
+            )
+
+
+def _decode_names(infos: Sequence[zipfile.ZipInfo], where: str) -> list[str]:
+    """Return the names of a zip, which need not say in which encoding they are.
+
+    It is UTF-8 where all names are valid in it, as macOS writes them; else the one of `_ENCODINGS`
+    in which most folders are named after an emotion, if any is; else cp437, as the format has it.
+    """
+    raw = [info.orig_filename.encode("utf-8" if _is_utf8(info) else "cp437") for info in infos]
+    unknown = [name for name, info in zip(raw, infos, strict=True) if not _is_utf8(info)]
+    encoding = _guess_encoding(unknown)
+    if encoding == "cp437" and any(not name.isascii() for name in unknown):
+        logger.warning("%s has names in an unknown encoding; they may look strange.", where)
+    return [
+        name.decode("utf-8" if _is_utf8(info) else encoding).replace("\\", "/")
+        for name, info in zip(raw, infos, strict=True)
+    ]
+
+
+def _is_utf8(info: zipfile.ZipInfo) -> bool:
+    return bool(info.flag_bits & _NAMED_IN_UTF8)
+
+
+def _guess_encoding(names: Sequence[bytes]) -> str:
+    joined = b"\n".join(names)
+    with contextlib.suppress(UnicodeDecodeError):
+        joined.decode("utf-8")
+        return "utf-8"
+    best, most = "cp437", 0
+    for encoding in _ENCODINGS:
+        with contextlib.suppress(UnicodeDecodeError):
+            lines = joined.decode(encoding).replace("\\", "/").split("\n")
+            folders = {part for line in lines for part in line.split("/")[:-1]}
+            found = sum(canonical_emotion(folder) in EMOTIONS for folder in folders)
+            if found > most:
+                best, most = encoding, found
+    return best
+
+
+class _TarStream:
+    """What `tarfile` reads from: bounded in what it asks for, and its latest block remembered."""
+
+    def __init__(self, file: IO[bytes], end: int) -> None:
+        self._file, self._end, self.latest = file, end, b""
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, position: int) -> int:
+        return self._file.seek(position)
+
+    def read(self, size: int) -> bytes:
+        # Headers are read whole, as long as they say they are.
+        if not 0 <= size <= PIECE_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        if self._file.tell() > self._end:
+            raise tarfile.ReadError("longer than its members")
+        self.latest = self._file.read(size)
+        return self.latest
+
+
+def _read_tar(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Member]:
+    stream = _TarStream(file, allowance.num_bytes + ALWAYS_ALLOWED_BYTES)
+    with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
+        while (info := archive.next()) is not None:
+            if info.size < 0:
+                raise tarfile.ReadError(f"member {info.name!r} of {info.size} bytes")
+            allowance.take(1, info.size, where)
+            yield Member(
+                info.name.replace("\\", "/"),
+                info.size,
+                is_folder=info.isdir(),
+                is_special=not (info.isdir() or info.isreg()) or info.issparse(),
+                read=lambda info=info: _read_pieces(  # type: ignore[misc]
+                    lambda: archive.extractfile(info),
+                    PIECE_BYTES,
+                    f"{where} (member {info.name!r})",
+                ),
+            )
+            # It would keep them all.
+            archive.members.clear()
+    # `tarfile` takes a damaged header, and the end of the file, for the end of the archive.
+    if stream.latest != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it stops before its end")
+    # Only at its end does a compressed file say whether all was right.
+    while rest := stream.read(PIECE_BYTES):
+        if any(rest):
+            raise tarfile.ReadError("something follows its end")
+
+
+def _read_pieces(open_member: Callable[[], IO[bytes]], size: int, where: str) -> Iterator[bytes]:
+    with _explaining_damage(where), open_member() as file:
+        while piece := file.read(size):
+            yield piece
