@@ -1,3 +1,3 @@
 from .layout import LoadOptions as LoadOptions
-from .sources import LAYOUTS as LAYOUTS
+from .recognition import LAYOUTS as LAYOUTS
 from .sources import load_splits as load_splits

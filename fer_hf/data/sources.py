@@ -1,4 +1,4 @@
-"""Where pictures come from: recognise the layout of a source, and make the three splits of it."""
+"""From a source of any layout to the three splits, checked, named and kept in the cache."""
 
 import json
 import logging
@@ -14,16 +14,7 @@ import numpy as np
 from fer_hf.data import arrow_cache
 from fer_hf.data.labels import collect_label_names, name_labels, spell_label
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
-from fer_hf.data.layouts.arrays import ARRAYS
-from fer_hf.data.layouts.drawn_faces import DRAWN
-from fer_hf.data.layouts.fer2013 import FER2013
-from fer_hf.data.layouts.ferplus import FERPLUS
-from fer_hf.data.layouts.file_names import FILE_NAMES
-from fer_hf.data.layouts.folders import FOLDERS
-from fer_hf.data.layouts.hub_datasets import HUB
-from fer_hf.data.layouts.published import PUBLISHED
-from fer_hf.data.layouts.sidecars import AFFECTNET, CK_PLUS, SIDECARS
-from fer_hf.data.layouts.tables import TABLE
+from fer_hf.data.recognition import locate_source
 from fer_hf.data.splits import SPLITS, split_rows
 from fer_hf.data.stored_pictures import find_unreadable
 
@@ -31,27 +22,6 @@ logger = logging.getLogger(__name__)
 
 _ABOUT = "about.json"
 _MOST_SHOWN = 16
-
-LAYOUTS = {
-    layout.name: layout
-    # A source has the first layout that recognises it: published sets before what anybody may have
-    # made, and a table whose columns fit before label folders, because it was written on purpose.
-    for layout in (
-        DRAWN,
-        ARRAYS,
-        FERPLUS,
-        FER2013,
-        AFFECTNET,
-        CK_PLUS,
-        *PUBLISHED,
-        TABLE,
-        SIDECARS,
-        FILE_NAMES,
-        FOLDERS,
-        HUB,
-    )
-}
-"""The layouts by name, in the order in which a source is compared with them."""
 
 
 class UnreadablePicturesError(ValueError):
@@ -126,84 +96,6 @@ def load_splits(
             for split in SPLITS
         }
     )
-
-
-def locate_source(source: str | Path, options: LoadOptions) -> tuple[Layout, Source]:
-    """Find the labels and pictures of a source, without decoding a picture.
-
-    Returns:
-        The layout, by default the one that recognises it, and what it found.
-
-    Raises:
-        ValueError, FileNotFoundError, ConnectionError: As `load_splits` says.
-    """
-    layout = options.layout
-    if layout is not None and layout not in LAYOUTS:
-        raise ValueError(f"`layout` is {layout!r}. Expected one of {list(LAYOUTS)}, or None.")
-    kind = LAYOUTS[layout or recognise_layout(source, options)]
-    _check_options(options, kind, source)
-    path = Path(source).expanduser().absolute()
-    if not path.exists():
-        if kind.recognise_text is None:
-            raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
-        path = Path(source)
-    return kind, kind.locate(path, options)
-
-
-def _check_options(options: LoadOptions, layout: Layout, source: str | Path) -> None:
-    rule, rules = options.vote_rule, LAYOUTS["ferplus"].vote_rules
-    if rule not in rules:
-        raise ValueError(f"`vote_rule` is {rule!r}. Expected one of {list(rules)}.")
-    if rule not in layout.vote_rules:
-        raise ValueError(
-            f"`vote_rule` is {rule!r}, but '{source}' has the layout `{layout.name}`, which has no "
-            "votes. Expected FER+: leave `vote_rule` out, or pass `votes_file` with a fer2013.csv."
-        )
-    if options.label_pattern is not None and layout is not FILE_NAMES:
-        raise ValueError(
-            f"`label_pattern` is {options.label_pattern!r}, but '{source}' has the layout "
-            f"`{layout.name}`, whose labels are not in paths. Expected a folder of pictures: leave "
-            f"one of them out, or pass `{FILE_NAMES.name}` as the layout."
-        )
-
-
-def recognise_layout(source: str | Path, options: LoadOptions | None = None) -> str:
-    """Return the name of the layout of a source.
-
-    With a `votes_file`, a fer2013.csv is FER+; with a `label_pattern`, a folder is `file-names`.
-
-    Raises:
-        FileNotFoundError: If `source` is not a path that exists, nor could be an id on the Hub.
-        ValueError: If a folder or file matches no layout, with what it holds.
-    """
-    path, options = Path(source).expanduser(), options or LoadOptions()
-    # An empty text would mean the working directory, which nobody meant.
-    exists = path.exists() and source != ""
-    if options.label_pattern is not None and path.is_dir():
-        return FILE_NAMES.name
-    for layout in LAYOUTS.values():
-        if exists and layout.recognise(path, options):
-            return layout.name
-        if not exists and layout.recognise_text and layout.recognise_text(str(source)):
-            return layout.name
-    if exists:
-        raise ValueError(_describe_unknown(path))
-    raise FileNotFoundError(
-        f"{str(source)!r} is not a file or folder here, nor an id on the Hub ('name' or "
-        "'namespace/name'). Check the path."
-    )
-
-
-def _describe_unknown(path: Path) -> str:
-    found = f"'{path}' is a file of an unknown kind"
-    if path.is_dir():
-        inside = sorted(
-            f"{child.name}/" if child.is_dir() else child.name for child in path.iterdir()
-        )
-        shown = ", ".join(inside[:10]) + (f" and {len(inside) - 10} more" if inside[10:] else "")
-        found = f"'{path}' holds {shown or 'nothing'}, which is not a known layout"
-    known = "; ".join(f"`{layout.name}` ({layout.looks_like})" for layout in LAYOUTS.values())
-    return f"{found}. Expected one of: {known}. Arrange the files so, or pass `layout`."
 
 
 def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> None:

@@ -16,7 +16,7 @@ from transformers import HfArgumentParser
 from fer_hf.data import load_splits
 from fer_hf.data.audit.picture_audit import audit_pictures, count_repeats, drop_duplicates
 from fer_hf.data.layout import LoadOptions
-from fer_hf.data.sources import recognise_layout
+from fer_hf.data.recognition import recognise_layout
 
 logger = logging.getLogger(__name__)
 

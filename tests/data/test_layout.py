@@ -6,7 +6,7 @@ from PIL import Image
 from fer_hf.data import LAYOUTS, load_splits
 from fer_hf.data.layout import Layout, source_of_files
 from fer_hf.data.pictures import list_pictures
-from fer_hf.data.sources import recognise_layout
+from fer_hf.data.recognition import recognise_layout
 
 
 def locate_named(path, options):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_hf.data import LAYOUTS, load_splits
-from fer_hf.data.sources import recognise_layout
+from fer_hf.data import LAYOUTS, LoadOptions, load_splits
+from fer_hf.data.recognition import recognise_layout
 
 
 def make_folders(root):
@@ -43,7 +43,7 @@ def test_every_layout_is_recognised_by_what_it_looks_like(tmp_path):
     assert recognise_layout(make_npz(tmp_path / "arrays")) == "arrays"
     assert recognise_layout("drawn") == "drawn"
     assert recognise_layout("some/faces") == "hub"
-    assert recognise_layout(tmp_path / "fer2013", tmp_path / "votes.csv") == "ferplus"
+    assert recognise_layout(tmp_path / "fer2013", LoadOptions(votes_file="votes.csv")) == "ferplus"
 
 
 def test_a_fitting_table_comes_before_label_folders_and_another_one_does_not_count(tmp_path):

@@ -131,9 +131,7 @@ def _find_pictures(listed: _Listed, index: PictureIndex) -> list[str]:
             f"'{listed.file}' names {names[row]!r}, which may be '{index.show(files[0])}' or "
             f"'{index.show(files[1])}'. Pass the folder of one of the two versions."
         )
-    return [
-        path or str(folder / name) for path, name in zip(found.paths, names, strict=True)
-    ]
+    return [path or str(folder / name) for path, name in zip(found.paths, names, strict=True)]
 
 
 def _build_part(listed: _Listed, paths: Sequence[str]) -> Part:

@@ -1,0 +1,58 @@
+"""Archives are read as what is in them, and a source of no layout is refused."""
+
+import shutil
+import zipfile
+
+import pytest
+from layout_samples import SAMPLES, write_sample
+from PIL import Image
+
+from fer_hf.data import load_splits
+from fer_hf.data.recognition import recognise_layout
+
+
+def count(splits):
+    return {split: len(data) for split, data in splits.items()}
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "gztar"])
+@pytest.mark.parametrize("name", ["JAFFE", "AffectNet, unpacked", "WebDataset, unpacked"])
+def test_an_archive_is_read_as_the_folder_in_it(tmp_path, name, form):
+    folder = write_sample(tmp_path / "folder", SAMPLES[name])
+    archive = shutil.make_archive(str(tmp_path / "archive"), form, folder)
+    splits = load_splits(archive)
+    assert count(splits) == count(load_splits(folder))
+    assert splits["train"].info.description == load_splits(folder)["train"].info.description
+    assert recognise_layout(archive) == SAMPLES[name].layout
+
+
+def test_archives_of_splits_in_a_folder_are_read_together(tmp_path):
+    for split, number in (("train", 20), ("test", 4)):
+        with zipfile.ZipFile(tmp_path / f"{split}.zip", "w") as archive:
+            for label in ("happy", "sad"):
+                for index in range(number):
+                    file = tmp_path / "picture.bmp"
+                    Image.new("RGB", (8, 8), (index, len(split), len(label))).save(file)
+                    archive.write(file, f"{label}/{index}.bmp")
+    (tmp_path / "picture.bmp").unlink()
+    assert count(load_splits(tmp_path)) == {"train": 36, "validation": 4, "test": 8}
+
+
+def test_an_archive_beside_its_content_does_not_count(tmp_path):
+    write_sample(tmp_path / "set", SAMPLES["JAFFE"])
+    shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path / "set")
+    assert sum(count(load_splits(tmp_path)).values()) == 42
+
+
+def test_an_archive_of_another_kind_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "faces.rar").write_bytes(b"Rar!\x1a\x07\x01\x00")
+    with pytest.raises(ValueError, match=r"faces.rar' is an archive of a kind that cannot be read"):
+        load_splits(tmp_path / "faces.rar")
+    with pytest.raises(ValueError, match=r"faces.rar' is an archive of a kind that cannot be read"):
+        load_splits(tmp_path)
+
+
+def test_a_pattern_needs_a_folder_of_pictures(tmp_path):
+    (tmp_path / "a.csv").write_text("path,label\na.png,happy\n")
+    with pytest.raises(ValueError, match="`label_pattern` is .* has the layout `table`"):
+        load_splits(tmp_path / "a.csv", label_pattern="(?P<label>a)")
