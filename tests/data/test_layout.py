@@ -1,4 +1,4 @@
-"""A layout of one's own: ten lines in a module, and its name in `sources.LAYOUTS`."""
+"""A layout of one's own: ten lines in a module, and its name in `recognition.LAYOUTS`."""
 
 import pytest
 from PIL import Image
@@ -9,32 +9,32 @@ from fer_hf.data.pictures import list_pictures
 from fer_hf.data.recognition import recognise_layout
 
 
-def locate_named(path, options):
-    labelled = [(file.stem.split("_")[0], file) for file in list_pictures(path)]
-    return source_of_files({"train": labelled}, "the beginning of each file's name")
+def locate_coded(path, options):
+    labelled = [(file.stem[-1], file) for file in list_pictures(path)]
+    where = "the last digit of each file's name"
+    return source_of_files({"train": labelled}, where, {"1": "joy", "2": "sad"})
 
 
-NAMED = Layout(
-    "named",
-    "happy_01.jpg, sad_02.jpg: the label, then a number",
-    recognise=lambda path, options: path.is_dir() and any(path.glob("*_[0-9]*.jpg")),
-    locate=locate_named,
+CODED = Layout(
+    "coded",
+    "p01_e1.jpg, p02_e2.jpg: the number after the e",
+    recognise=lambda path, options: path.is_dir() and any(path.glob("p*_e[12].jpg")),
+    locate=locate_coded,
 )
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Ten pictures named after their label."""
+    """Ten pictures named by the number of their label."""
     for number in range(10):
-        label = ("joy", "sad")[number % 2]
-        Image.new("RGB", (4, 4)).save(tmp_path / f"{label}_{number:02}.jpg")
+        Image.new("RGB", (4, 4)).save(tmp_path / f"p{number:02}_e{1 + number % 2}.jpg")
     return tmp_path
 
 
 @pytest.fixture
 def added(monkeypatch):
-    """The line in `sources.py`."""
-    monkeypatch.setitem(LAYOUTS, NAMED.name, NAMED)
+    """The line in `recognition.py`."""
+    monkeypatch.setitem(LAYOUTS, CODED.name, CODED)
 
 
 def test_without_its_layout_the_folder_is_refused(folder):
@@ -42,19 +42,22 @@ def test_without_its_layout_the_folder_is_refused(folder):
         load_splits(folder)
 
 
-@pytest.mark.parametrize("layout", [None, "named"])
+@pytest.mark.parametrize("layout", [None, "coded"])
 def test_a_layout_that_was_added_is_recognised_loaded_and_said(folder, added, caplog, layout):
-    assert recognise_layout(folder) == "named"
+    assert recognise_layout(folder) == "coded"
     with caplog.at_level("INFO", "fer_hf.data"):
         splits = load_splits(folder, layout=layout)
     assert sum(map(len, splits.values())) == 10
     assert splits["train"].features["label"].names == ["happy", "sad"]
-    assert f"Read '{folder}' as `named`; labels: the beginning of each file's name" in caplog.text
+    assert (
+        f"Read '{folder}' as `coded`; labels from the last digit of each file's name (1 → happy, 2 → sad)"
+        in caplog.text
+    )
 
 
 def test_a_layout_that_was_added_is_listed_where_layouts_are(tmp_path, added):
     (tmp_path / "stuff").mkdir()
-    with pytest.raises(ValueError, match=r"Expected one of: .*`named` \(happy_01.jpg, sad_02.jpg"):
+    with pytest.raises(ValueError, match=r"Expected one of: .*`coded` \(p01_e1.jpg, p02_e2.jpg"):
         load_splits(tmp_path)
-    with pytest.raises(ValueError, match=r"`layout` is 'naemd'. Expected one of \[.*'named'\]"):
+    with pytest.raises(ValueError, match=r"`layout` is 'naemd'. Expected one of \[.*'coded'\]"):
         load_splits(tmp_path, layout="naemd")
