@@ -153,6 +153,7 @@ def _locate(root: Path, kind: SidecarKind) -> Source:
             labels = map_in_threads(
                 lambda pair: _read_label(pair.file), chosen, len(chosen), "Reading labels"
             )
+            _check_codes(chosen, labels, kind)
             parts[split] = replace(
                 _describe(chosen, labels), label_names=names, codes=kind.codes or {}
             )
@@ -167,6 +168,15 @@ def _locate(root: Path, kind: SidecarKind) -> Source:
         identity.append(names_file)
         notes.append(f"names from '{names_file.name}'")
     return Source(identity, read, f"the file named '…{kind.tail}' of each picture", notes)
+
+
+def _check_codes(pairs: Sequence[LabelPair], labels: Sequence[str], kind: SidecarKind) -> None:
+    for pair, label in zip(pairs, labels, strict=True):
+        if kind.codes is not None and label not in kind.codes:
+            raise ValueError(
+                f"'{pair.file}' says {label!r}, which is none of the set's codes "
+                f"{list(kind.codes)}. Mend or remove it."
+            )
 
 
 def _describe(pairs: Sequence[LabelPair], labels: Sequence[str]) -> Part:
