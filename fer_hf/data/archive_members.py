@@ -26,6 +26,7 @@ ALWAYS_ALLOWED_BYTES = 1_000_000_000
 MOST_GROWTH = 100
 MOST_MEMBERS = 5_000_000
 
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # its first member, or none
 _DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -113,7 +114,7 @@ def is_readable_kind(path: Path) -> bool:
     """Return whether a file is a zip, or a tar, compressed or not, by its content."""
     with path.open("rb") as file:
         start = file.read(tarfile.BLOCKSIZE)
-    if start.startswith((b"PK\x03\x04", *_DECOMPRESSORS)) or zipfile.is_zipfile(path):
+    if start.startswith((*_ZIP, *_DECOMPRESSORS)):
         return True
     try:
         tarfile.TarInfo.frombuf(start, tarfile.ENCODING, "surrogateescape")
@@ -138,16 +139,15 @@ def read_members(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[
     with _explaining_damage(where):
         start = file.read(6)
         file.seek(0)
+        if start.startswith(_ZIP):
+            yield from _read_zip(file, allowance, where)
+            return
         for magic, decompress in _DECOMPRESSORS.items():
             if start.startswith(magic):
                 with decompress(file) as unpacked:
                     yield from _read_tar(unpacked, allowance, where)
                 return
-        if start.startswith(b"PK") or zipfile.is_zipfile(file):
-            yield from _read_zip(file, allowance, where)
-        else:
-            file.seek(0)
-            yield from _read_tar(file, allowance, where)
+        yield from _read_tar(file, allowance, where)
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def _read_zip(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Mem
         # In the order of the file, which is the fastest, and shows what overlaps.
         infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
         allowance.take(len(infos), sum(info.file_size for info in infos), where)
-        ends = [*(info.header_offset for info in infos[1:]), archive.start_dir]
+        ends = [*(info.header_offset for info in infos), archive.start_dir][1:]
         for info, end in zip(infos, ends, strict=True):
             if info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size > end:
                 raise zipfile.BadZipFile(f"member {info.filename!r} overlaps the next one")
