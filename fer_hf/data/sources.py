@@ -17,6 +17,7 @@ from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.recognition import locate_source
 from fer_hf.data.splits import SPLITS, split_rows
 from fer_hf.data.stored_pictures import find_unreadable
+from fer_hf.emotions import EMOTIONS
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,11 @@ def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> 
         pictures = part.read(np.arange(len(rows)))
         arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
     notes = [*source.notes, *notes]
+    if not set(names) & set(EMOTIONS) and not all(name.isdigit() for name in names):
+        notes.append(
+            "none of the labels is a known emotion: if they are persons or the like, the labels "
+            "are elsewhere (see `label_pattern` and `layout`)"
+        )
     about = {
         "understood": _describe(kind, source, parts, labels, names, notes),
         "notes": notes,

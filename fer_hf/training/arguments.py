@@ -6,6 +6,7 @@ Only the command line and `training` use these classes; all other packages take 
 import difflib
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NoReturn
@@ -49,7 +50,8 @@ class DataArguments:
     data_label_names: list[str] | None = setting(
         None,
         "Names of labels that are stored as numbers from 0, or the full list of labels; or "
-        "CODE=name for each code that stands for a label, such as AN=anger HA=happy.",
+        "CODE=name for each code that stands for a label, such as AN=anger HA=happy. "
+        "Short: --label_names.",
     )
     votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
     vote_rule: Literal["majority", "all"] = setting(
@@ -222,8 +224,11 @@ class StrictParser(HfArgumentParser):
         Raises:
             ValueError: A flag that does not exist, or a value that is not valid.
         """
+        # Trainer has a setting of that name for the keys of its inputs, which are fixed here; whoever
+        # writes it means the names of labels, as in `load_splits`.
+        args = [re.sub(r"^--label_names(?==|$)", "--data_label_names", word) for word in args]
         *parsed, unknown = self.parse_args_into_dataclasses(
-            list(args), return_remaining_strings=True, look_for_args_file=False
+            args, return_remaining_strings=True, look_for_args_file=False
         )
         if flag := next((word for word in unknown if word.startswith("-")), None):
             key = flag.lstrip("-").split("=")[0].replace("-", "_")
