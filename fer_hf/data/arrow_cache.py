@@ -20,7 +20,7 @@ from datasets.arrow_writer import ArrowWriter
 from datasets.table import MemoryMappedTable
 from filelock import FileLock
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raise it when what is written changes, so that entries of older versions are not served."""
 
 
@@ -130,12 +130,22 @@ def _to_arrow(values: np.ndarray) -> pa.Array:
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
-def load_split(path: Path) -> datasets.Dataset:
-    """Load what `write_split` wrote, memory-mapped."""
+def load_split(path: Path, own_splits: Mapping[str, int]) -> datasets.Dataset:
+    """Load what `write_split` wrote, memory-mapped.
+
+    Args:
+        path: The file.
+        own_splits: The splits of the source itself and their numbers of pictures; they become
+            `info.splits`.
+    """
     table = MemoryMappedTable.from_file(str(path))
+    own = {name: datasets.SplitInfo(name, num_examples=rows) for name, rows in own_splits.items()}
     return datasets.Dataset(
         table,
-        info=datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(table.schema)),
+        info=datasets.DatasetInfo(
+            features=datasets.Features.from_arrow_schema(table.schema),
+            splits=datasets.SplitDict(own),
+        ),
         split=datasets.NamedSplit(path.stem),
         # The key already says what the content depends on; hashing the table would take longer.
         fingerprint=hashlib.sha256(f"{path.parent.name} {path.stem}".encode()).hexdigest()[:16],

@@ -25,7 +25,7 @@ from fer_hf.data.stored_pictures import find_unreadable
 
 logger = logging.getLogger(__name__)
 
-_SKIPPED = "skipped.json"
+_SKIPPED, _OWN_SPLITS = "skipped.json", "own_splits.json"
 
 LAYOUTS = {
     layout.name: layout
@@ -80,7 +80,8 @@ def load_splits(
         Exactly `train`, `validation` and `test`, with the columns `image` (`Image`), `label`
         (`ClassLabel`, names as `emotions.order_labels` orders them) and, if the source has votes,
         `votes`: float32 counts, one for each label in the order of the ids, and `other_votes`, the
-        count of votes for none of them, where the source says so.
+        count of votes for none of them, where the source says so. `info.splits` of each has the
+        splits of the source itself; see `splits.is_cut`.
 
     Raises:
         ValueError: If the source is not understood, or its content cannot be used; the message says
@@ -105,8 +106,9 @@ def load_splits(
         entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, found, chosen))
     if skipped := json.loads((entry / _SKIPPED).read_text(encoding="utf-8")):
         logger.warning("Left out %d unreadable pictures: %s", len(skipped), "; ".join(skipped))
+    own = json.loads((entry / _OWN_SPLITS).read_text(encoding="utf-8"))
     return datasets.DatasetDict(
-        {split: arrow_cache.load_split(entry / f"{split}.arrow") for split in SPLITS}
+        {split: arrow_cache.load_split(entry / f"{split}.arrow", own) for split in SPLITS}
     )
 
 
@@ -201,6 +203,8 @@ def _write(folder: Path, source: Source, options: LoadOptions) -> None:
         pictures = part.read(np.arange(len(rows)))
         arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
     (folder / _SKIPPED).write_text(json.dumps(skipped), encoding="utf-8")
+    own = {split: len(part.labels) for split, part in parts.items()}
+    (folder / _OWN_SPLITS).write_text(json.dumps(own), encoding="utf-8")
 
 
 def _check_pictures(

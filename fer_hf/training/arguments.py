@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NoReturn
 
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict
 from transformers import HfArgumentParser
 
 from fer_hf.data import load_splits
 from fer_hf.data.audit.picture_audit import audit_pictures, count_repeats, drop_duplicates
 from fer_hf.data.sources import recognise_layout
+from fer_hf.data.splits import select_split
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class DataArguments:
     drop_duplicates: bool = setting(
         False,
         "Keep one of several pictures of the same photograph, preferably in test or validation; if "
-        "their labels differ, none in train. Takes a minute for 30,000 pictures.",
+        "their labels differ, none in train. Takes a minute for 30,000 pictures, once.",
     )
     strict: bool = setting(
         False, "Stop if `fer-hf audit` finds anything wrong with the pictures, or duplicates."
@@ -98,8 +99,7 @@ class DataArguments:
 
     def load_split(self, name: str) -> Dataset:
         """Load one split, or with `all` the pictures of all of them; errors as those of `load`."""
-        splits = self.load()
-        return concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
+        return select_split(self.load(), name)
 
     def _load(self) -> DatasetDict:
         splits = load_splits(
