@@ -30,7 +30,7 @@ _FOREIGN_ENDING = re.compile(
 )
 _MOST_NESTING = 2
 _MOST_NAME_BYTES, _MOST_PATH_BYTES = 255, 800
-# Control characters, and what is not UTF-8; elsewhere than on Windows, the rest are plain letters.
+# Control characters, what is not UTF-8, and what Windows does not write.
 _ILLEGAL = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff%s]" % ('<>:"|?*' if os.name == "nt" else ""))
 _LEFT_OUT = {"__macosx", "thumbs.db", "desktop.ini"}
 
