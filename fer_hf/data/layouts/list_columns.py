@@ -1,7 +1,8 @@
 """What the columns of a list are: told by what is in them first, then by their headings."""
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fer_hf.data.splits import split_name
@@ -102,21 +103,20 @@ def divide_by_path(paths: Sequence[str]) -> list[str] | None:
     ``train/1.jpg`` and ``train_1.jpg`` are of ``train``. None unless every path says its split, and
     one of them is ``train``.
     """
-    by_folder: Callable[[str], str | None] = _split_of_folder
-    for find in (by_folder, _split_of_name):
-        splits = [split for path in paths if (split := find(path))]
+    for find in (_split_of_folder, _split_of_name):
+        splits = list(itertools.takewhile(bool, map(find, paths)))
         if len(splits) == len(paths) and "train" in splits:
             return splits
     return None
 
 
-def _split_of_folder(path: str) -> str | None:
-    return next((split for part in path.split("/")[:-1] if (split := split_name(part))), None)
+def _split_of_folder(path: str) -> str:
+    return next((split for part in path.split("/")[:-1] if (split := split_name(part))), "")
 
 
-def _split_of_name(path: str) -> str | None:
+def _split_of_name(path: str) -> str:
     start = re.match(r"([A-Za-z]+)[_-]", path.rpartition("/")[2])
-    return split_name(start[1]) if start else None
+    return (split_name(start[1]) if start else None) or ""
 
 
 def find_box_columns(names: Sequence[str]) -> tuple[tuple[int, int, int, int], bool] | None:

@@ -14,7 +14,7 @@ from fer_hf.data.layouts.list_columns import (
     find_split_column,
 )
 from fer_hf.data.layouts.list_files import ListFile, open_list
-from fer_hf.data.layouts.picture_index import PictureIndex
+from fer_hf.data.layouts.picture_index import Matches, PictureIndex
 from fer_hf.data.pictures import PICTURE_ENDINGS
 
 _SAMPLE_ROWS = 1_000
@@ -71,6 +71,7 @@ def examine_list(
     index: PictureIndex,
     image_column: str | None = None,
     label_column: str | None = None,
+    header: Sequence[str] | None = None,
 ) -> Reading:
     """Return the reading of a list that makes the most sense.
 
@@ -79,11 +80,13 @@ def examine_list(
         index: Where its pictures may be.
         image_column: The column to take, by its heading or its number from 1.
         label_column: Likewise.
+        header: The headings of a text that is known to have none.
 
     Raises:
         ValueError: If it is not a list.
     """
-    readings = [_examine(table, index, image_column, label_column) for table in open_list(file)]
+    tables = open_list(file, header)
+    readings = [_examine(table, index, image_column, label_column) for table in tables]
     # `max` keeps the first of equals, which is the most likely one.
     return max(readings, key=lambda reading: (reading.are_found, reading.fits))
 
@@ -136,9 +139,12 @@ def _find_pictures(
     """Return the columns that hold pictures or mean some here, and whether there are any."""
     if table.stored:
         return sorted(table.stored), True
-    named, unnamed = {}, {}
+    folder, named, unnamed = table.file.parent, {}, {}
+    direct = [Matches(index.find_directly(values, folder), {}).share for values in sample]
+    # To look for names anywhere is slow, and not needed where paths lead to pictures.
+    are_paths = max(direct) > _HALF
     for i, values in enumerate(sample):
-        share = index.find(values, table.file.parent).share
+        share = direct[i] if are_paths else index.find(values, folder).share
         if share and _are_names(values):
             named[i] = share
         # `5` may be 5.jpg or a label; a label comes more than once.
@@ -154,14 +160,19 @@ def _are_names(values: Sequence[str]) -> bool:
     return named > _HALF * len(values)
 
 
-def settle_columns(reading: Reading, index: PictureIndex) -> Columns:
-    """Decide what each column of a list is.
+def settle_columns(
+    reading: Reading,
+    index: PictureIndex,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> Columns:
+    """Decide what each column of a list is, where two were asked for as in `examine_list`.
 
     Raises:
         ValueError: If the picture or the label cannot be told; the message says what there is, and
             which option decides.
     """
-    image, label = _settle_image(reading, index), _settle_label(reading)
+    image, label = _settle_image(reading, index, image_column), _settle_label(reading, label_column)
     rest = [i for i in range(len(reading.sample)) if i not in (image, label)]
     names = [reading.table.names[i] for i in rest]
     split = find_split_column(names, [reading.sample[i] for i in rest])
@@ -169,13 +180,14 @@ def settle_columns(reading: Reading, index: PictureIndex) -> Columns:
     return Columns(image, label, None if split is None else rest[split], box, has_size)
 
 
-def _settle_image(reading: Reading, index: PictureIndex) -> int:
+def _settle_image(reading: Reading, index: PictureIndex, asked: str | None) -> int:
     table, found = reading.table, reading.pictures
     if not found:
+        wanted = f"none of {list(IMAGE_COLUMNS)}, nor one of pictures in '{index.folder}'"
         raise ValueError(
-            f"{_describe(reading)}, but none that names pictures in '{index.folder}', nor one of "
-            f"{list(IMAGE_COLUMNS)}. Pass `image_column` with the right one, or the folder that "
-            "holds both the list and the pictures."
+            f"{_describe(reading)}, but {f'no column {asked!r}' if asked else wanted}. Pass "
+            "`image_column` with the right one, or the folder that holds both the list and the "
+            "pictures."
         )
     meant = [
         None if table.stored else index.find(reading.sample[i], table.file.parent).paths
@@ -192,13 +204,16 @@ def _settle_image(reading: Reading, index: PictureIndex) -> int:
     return found[0]
 
 
-def _settle_label(reading: Reading) -> int:
+def _settle_label(reading: Reading, asked: str | None) -> int:
     table, found = reading.table, reading.labels
     if not found:
+        wanted = f"none of {list(LABEL_COLUMNS)}, nor one of emotions"
         raise ValueError(
-            f"{_describe(reading)}, but none of {list(LABEL_COLUMNS)}, nor one whose values are "
-            "emotions. Pass `label_column` with the right one."
+            f"{_describe(reading)}, but {f'no column {asked!r}' if asked else wanted}. Pass "
+            "`label_column` with the right one."
         )
+    if len(found) == 1:
+        return found[0]
     first, *others = table.read(found)
     for i, values in zip(found[1:], others, strict=True):
         if not agree(first, values):

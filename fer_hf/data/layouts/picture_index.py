@@ -3,11 +3,12 @@
 A folder is listed once; no picture is asked for by itself, because there may be some 100,000.
 """
 
+import contextlib
 import os
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,19 +49,23 @@ class PictureIndex:
         """All pictures below the folder, as absolute paths; hidden ones do not count."""
         return set(_walk(self.folder))
 
-    def find(self, values: Sequence[str], list_folder: Path) -> Matches:
-        """Find the pictures that values mean, as paths from the list's folder or from this one.
+    def find_directly(self, values: Sequence[str], list_folder: Path) -> list[str | None]:
+        """Find the pictures that values are paths of, from the list's folder or from this one."""
+        origins = list(dict.fromkeys((list_folder.absolute().as_posix(), self.folder)))
+        return [self._follow(_clean(value), origins) for value in values]
 
-        Otherwise a value means the one picture that shares the most folders at its end with it,
+    def find(self, values: Sequence[str], list_folder: Path) -> Matches:
+        """Find the pictures that values mean.
+
+        A value that is no path here means the one picture that shares the most folders at its end with it,
         where that leaves away the same start as for most values, or keeps as many folders.
         Backslashes, URL quoting, a missing ending and (if nothing else fits) case do not matter.
         """
-        origins = list(dict.fromkeys((list_folder.absolute().as_posix(), self.folder)))
-        texts = [_clean(value) for value in values]
-        paths: list[str | None] = [self._find_directly(text, origins) for text in texts]
-        pending = [row for row, path in enumerate(paths) if path is None and texts[row]]
-        # Without an ending anything might be meant, so it is worth reading the folder.
-        fits = {row: fit for row in pending if (fit := self._find_by_end(texts[row]))}
+        paths = self.find_directly(values, list_folder)
+        pending = {row: _clean(values[row]) for row, path in enumerate(paths) if path is None}
+        fits = {
+            row: fit for row, text in pending.items() if text and (fit := self._find_by_end(text))
+        }
         if not fits:
             return Matches(paths, {})
         depths = Counter(fit.depth for fit in fits.values())
@@ -81,7 +86,7 @@ class PictureIndex:
         """Return a path as seen from the folder."""
         return path.removeprefix(f"{self.folder}/")
 
-    def _find_directly(self, text: str, origins: Sequence[str]) -> str | None:
+    def _follow(self, text: str, origins: Sequence[str]) -> str | None:
         if not text:
             return None
         for origin in origins:
@@ -104,28 +109,35 @@ class PictureIndex:
         return self._listed[folder]
 
     @cached_property
-    def _by_name(self) -> list[dict[str, list[str]]]:
-        """The pictures by name and by name without ending, as they are and in lower case."""
-        maps: list[dict[str, list[str]]] = [defaultdict(list) for _ in range(4)]
+    def _by_name(self) -> dict[str, list[str]]:
+        return self._group(lambda name: name)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        return self._group(lambda name: name.rpartition(".")[0])
+
+    @cached_property
+    def _by_lower(self) -> dict[str, list[str]]:
+        return self._group(lambda name: name.lower())
+
+    @cached_property
+    def _by_lower_stem(self) -> dict[str, list[str]]:
+        return self._group(lambda name: name.rpartition(".")[0].lower())
+
+    def _group(self, spell: Callable[[str], str]) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = defaultdict(list)
         for file in self.files:
-            name = file.rpartition("/")[2]
-            stem = name.rpartition(".")[0]
-            for by_name, key in zip(maps, (name, stem, name.lower(), stem.lower()), strict=True):
-                by_name[key].append(file)
-        return maps
+            groups[spell(file.rpartition("/")[2])].append(file)
+        return groups
 
     def _find_by_end(self, text: str) -> "_Fit | None":
-        for spelled in dict.fromkeys((text, unquote(text))):
+        for spelled in (text, unquote(text)) if "%" in text else (text,):
             folders, _, name = spelled.rpartition("/")
-            exact, stems, lower, lower_stems = self._by_name
-            for found, same_case in (
-                (exact.get(name), True),
-                (stems.get(name), True),
-                (lower.get(name.lower()), False),
-                (lower_stems.get(name.lower()), False),
-            ):
-                if found:
-                    return _choose_longest(folders, found, len(self.folder), same_case=same_case)
+            if found := self._by_name.get(name) or self._by_stem.get(name):
+                return _choose_longest(folders, found, len(self.folder))
+            lower = name.lower()
+            if found := self._by_lower.get(lower) or self._by_lower_stem.get(lower):
+                return _choose_longest(folders, found, len(self.folder), str.lower)
         return None
 
 
@@ -136,15 +148,18 @@ class _Fit:
     start: str
 
 
-def _choose_longest(folders: str, files: Sequence[str], root: int, *, same_case: bool) -> _Fit:
-    """Keep the files that share the most folders at the end."""
+def _choose_longest(
+    folders: str, files: Sequence[str], root: int, spell: Callable[[str], str] = str
+) -> _Fit:
+    """Keep the files that share the most folders at the end, as `spell` compares them."""
     wanted = [part for part in folders.split("/") if part]
+    if not wanted:
+        return _Fit(list(files), 0, "")
     best: dict[int, list[str]] = defaultdict(list)
     for file in files:
-        theirs = file[root:].split("/")[1:-1]
         shared = 0
-        for ours, other in zip(reversed(wanted), reversed(theirs), strict=False):
-            if ours != other and (same_case or ours.lower() != other.lower()):
+        for ours, theirs in zip(reversed(wanted), file[root:].split("/")[-2:0:-1], strict=False):
+            if spell(ours) != spell(theirs):
                 break
             shared += 1
         best[shared].append(file)
@@ -158,21 +173,23 @@ def _clean(value: str) -> str:
 
 
 def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and posixpath.splitext(name)[1].lower() in PICTURE_ENDINGS
+    return f".{name.rpartition('.')[2].lower()}" in PICTURE_ENDINGS and not name.startswith(".")
 
 
 def _walk(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
                 if _is_picture(entry.name):
                     yield f"{folder}/{entry.name}"
-                elif entry.is_dir() and not _leads_back(entry, folder):
-                    yield from _walk(f"{folder}/{entry.name}")
-    except PermissionError:
-        return
+                elif (
+                    not entry.name.startswith(".")
+                    and entry.is_dir()
+                    and not _leads_back(entry, folder)
+                ):
+                    waiting.append(f"{folder}/{entry.name}")
 
 
 def _leads_back(entry: "os.DirEntry[str]", folder: str) -> bool:

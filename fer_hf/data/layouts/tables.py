@@ -4,30 +4,24 @@ Lists name pictures by path, or Parquet holds the pictures themselves; either wa
 in batches.
 """
 
-import contextlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.layout import Layout, LoadOptions, Source
 from fer_hf.data.layouts.list_columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     SPLIT_COLUMNS,
     choose_column,
-    divide_by_path,
     find_column,
 )
 from fer_hf.data.layouts.list_files import LIST_ENDINGS, SPREADSHEETS, find_list_files, open_list
-from fer_hf.data.layouts.list_readings import Columns, Reading, examine_list, settle_columns
+from fer_hf.data.layouts.list_parts import read_list
+from fer_hf.data.layouts.list_readings import Reading, examine_list
 from fer_hf.data.layouts.picture_index import PictureIndex
 from fer_hf.data.splits import assign_splits, split_name
-from fer_hf.data.stored_pictures import read_crops, read_parquet, read_paths
-from fer_hf.emotions import canonical_emotion
 
 __all__ = [
     "IMAGE_COLUMNS",
@@ -38,6 +32,7 @@ __all__ = [
 ]
 
 _ENDINGS = (".csv", ".tsv", ".parquet")
+_CERTAIN_ENDINGS = (*_ENDINGS, ".lst", ".jsonl", *SPREADSHEETS)
 _FOLDERS_ABOVE = 2
 
 
@@ -83,7 +78,10 @@ def _recognise(path: Path, options: LoadOptions) -> bool:
     # Of a file without the columns wanted, reading it names those it has.
     if path.is_file():
         return path.suffix.lower() in (*LIST_ENDINGS, *SPREADSHEETS)
-    lists = _find_lists(path, options)
+    try:
+        lists = _find_lists(path, options)
+    except ValueError:
+        return True  # as `_locate` will say
     try:
         return bool(_assign(lists, path))
     except ValueError:
@@ -92,13 +90,23 @@ def _recognise(path: Path, options: LoadOptions) -> bool:
 
 
 def _find_lists(folder: Path, options: LoadOptions) -> list[Reading]:
-    """Return the lists in a folder, or not far below, that have pictures and labels."""
-    index, found = PictureIndex(folder), []
+    """Return the lists in a folder, or not far below, that have pictures and labels.
+
+    Raises:
+        ValueError: If a damaged list is the only thing that could say the labels.
+    """
+    index, found, damaged = PictureIndex(folder), [], []
     for file in find_list_files(folder):
-        with contextlib.suppress(ValueError):  # some other text
+        try:
             reading = examine_list(file, index, options.image_column, options.label_column)
-            if reading.fits or (reading.are_found and _is_one_folder(reading, index)):
-                found.append(reading)
+        except ValueError as error:
+            # Any other text may be a .txt.
+            damaged += [error] * (file.suffix.lower() in _CERTAIN_ENDINGS)
+            continue
+        if reading.fits or (reading.are_found and _is_one_folder(reading, index)):
+            found.append(reading)
+    if damaged and not found and len({file.rpartition("/")[0] for file in index.files}) == 1:
+        raise damaged[0]
     return found
 
 
@@ -163,7 +171,10 @@ def _locate(path: Path, options: LoadOptions) -> Source:
     else:
         index, reading = _examine_alone(path, options)
         lists = {"train": reading}
-    read = {split: _read(reading, index) for split, reading in lists.items()}
+    read = {
+        split: read_list(reading, index, options.image_column, options.label_column)
+        for split, reading in lists.items()
+    }
     parts = {split: one.part for split, one in read.items()}
     if len(read) == 1 and (only := next(iter(read.values()))).splits is not None:
         parts = only.part.divide(only.splits)
@@ -178,7 +189,7 @@ def _locate(path: Path, options: LoadOptions) -> Source:
 def _examine_alone(file: Path, options: LoadOptions) -> tuple[PictureIndex, Reading]:
     """Read a list that is given itself, whose pictures may be in a folder beside its own."""
     folders = [file.parent, *file.parent.parents][: _FOLDERS_ABOVE + 1]
-    tried = []
+    tried: list[tuple[PictureIndex, Reading]] = []
     for folder in folders:
         # A home directory may hold anything, and takes long to list.
         if tried and folder in (Path.home(), *Path.home().parents):
@@ -189,149 +200,6 @@ def _examine_alone(file: Path, options: LoadOptions) -> tuple[PictureIndex, Read
             return index, reading
         tried.append((index, reading))
     return tried[0]
-
-
-@dataclass(frozen=True)
-class _ListedPart:
-    """A list that was read: `splits` has the split of each row, `pictures` the files there are."""
-
-    part: Part
-    splits: list[str] | None
-    pictures: list[str]
-    labels_from: str
-
-
-def _read(reading: Reading, index: PictureIndex) -> _ListedPart:
-    columns, table = settle_columns(reading, index), reading.table
-    file, where = table.file.absolute(), f"'{table.file}'"
-    labels_from = f"the column `{table.names[columns.label]}` of '{file.name}'"
-    labels, *split = table.read([i for i in (columns.label, columns.split) if i is not None])
-    splits = [str(value) for value in split[0]] if split else None
-    part = Part(
-        labels,
-        read=lambda rows: read_parquet(file, table.names[columns.image], rows),
-        where=where,
-        name=lambda row: f"{where} row {row}",
-        label_names=table.label_names[columns.label] if table.label_names else None,
-    )
-    if columns.image in table.stored:
-        return _ListedPart(part, splits, [], labels_from)
-    values = [str(value or "") for value in table.read([columns.image])[0]]
-    paths = _find_paths(values, file, index)
-    shown = [index.show(path) for path in paths]
-    divided = splits or divide_by_path(shown)
-    boxes = _read_boxes(reading, columns)
-    rows = _keep_once(paths, boxes, part.labels, divided, where)
-    part = replace(
-        part,
-        read=(lambda rows: read_paths(paths, rows))
-        if boxes is None
-        else lambda rows: read_crops(paths, boxes, rows, where),
-        name=lambda row: f"{paths[row]!r} in {where} row {row}",
-    )
-    folder = {path.rpartition("/")[0] for path in shown}
-    notes = [
-        labels_from,
-        f"pictures from the column `{table.names[columns.image]}`",
-        table.how,
-        f"in '{folder.pop()}/'" if len(folder) == 1 and folder != {""} else "",
-        "splits by the paths" if divided and not splits else "",
-        "faces cut out by the columns " + _name_box(reading, columns) if columns.box else "",
-        f"{len(paths) - len(rows)} repeated rows left out" if len(rows) < len(paths) else "",
-    ]
-    kept = part.select(rows) if len(rows) < len(paths) else part
-    divided = [divided[row] for row in rows] if divided else None
-    return _ListedPart(kept, divided, sorted(set(paths)), ", ".join(filter(None, notes)))
-
-
-def _find_paths(values: Sequence[str], file: Path, index: PictureIndex) -> list[str]:
-    """Return the path of each row's picture; of a missing one, where it should be.
-
-    Raises:
-        ValueError: If a row may mean several pictures.
-    """
-    matches = index.find(values, file.parent)
-    if matches.unclear:
-        row, files = min(matches.unclear.items())
-        raise ValueError(
-            f"'{file}' row {row} names {values[row]!r}, which may be any of "
-            f"{[index.show(path) for path in files[:3]]}; so do {len(matches.unclear) - 1} more "
-            "rows. Write the folder before the name."
-        )
-    return [
-        path or str(file.parent / value) for path, value in zip(matches.paths, values, strict=True)
-    ]
-
-
-def _name_box(reading: Reading, columns: Columns) -> str:
-    return ", ".join(f"`{reading.table.names[i]}`" for i in columns.box or ())
-
-
-def _read_boxes(reading: Reading, columns: Columns) -> np.ndarray | None:
-    """Return the left, top, right and bottom of each row's box, shape (N, 4); None without boxes.
-
-    Raises:
-        ValueError: If a row lacks a number, or its box is empty.
-    """
-    if columns.box is None:
-        return None
-    values = reading.table.read(columns.box)
-    boxes = np.array([[_to_number(value) for value in column] for column in values]).T
-    if columns.box_has_size:
-        boxes[:, 2:] += boxes[:, :2]
-    # Written so that NaN is caught too.
-    bad = np.flatnonzero(~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])))
-    if len(bad):
-        raise ValueError(
-            f"'{reading.table.file}' row {bad[0]} has no box: {_name_box(reading, columns)} are "
-            f"{[column[bad[0]] for column in values]}. Expected numbers of pixels, with a width "
-            f"and a height; so do {len(bad) - 1} more rows. Remove these rows, or the columns if "
-            "the pictures are cut already."
-        )
-    return boxes
-
-
-def _to_number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return np.nan
-
-
-def _keep_once(
-    paths: Sequence[str],
-    boxes: np.ndarray | None,
-    labels: Sequence[Any],
-    splits: Sequence[str] | None,
-    where: str,
-) -> np.ndarray:
-    """Return the rows without those that repeat a picture (or face), its label and its split.
-
-    Raises:
-        ValueError: If two rows say different things of the same one.
-    """
-    keys = paths if boxes is None else list(zip(paths, map(tuple, boxes.tolist()), strict=True))
-    said = list(zip(map(_spell, labels), splits or [None] * len(paths), strict=True))
-    first: dict[Any, int] = {}
-    kept = []
-    for row, key in enumerate(keys):
-        other = first.setdefault(key, row)
-        if other == row:
-            kept.append(row)
-        # A row without a label is refused as such, later on.
-        elif said[row] != said[other] and said[row][0] and said[other][0]:
-            raise ValueError(
-                f"{where} rows {other} and {row} both name {paths[row]!r}, as "
-                f"{' in '.join(filter(None, said[other]))!r} and "
-                f"{' in '.join(filter(None, said[row]))!r}. Keep the right one."
-            )
-        elif said[row] != said[other]:
-            kept.append(row)
-    return np.array(kept, dtype=np.int64)
-
-
-def _spell(label: Any) -> str:
-    return "" if label is None else canonical_emotion(str(label))
 
 
 TABLE = Layout(
