@@ -32,12 +32,16 @@ def read_rows(file: Path, delimiter: str | None = None) -> Iterator[list[str]]:
     first = next(lines, "")
     if not _announced_delimiter(first):
         lines = itertools.chain([first], lines)
-    usual = 0
+    usual, held = 0, []
     try:
         for row in _parse(lines, delimiter):
-            usual = usual or len(row) * (not row[0].startswith("#"))
-            if not (row[0].startswith("#") and len(row) != usual):
-                yield row
+            if not row[0].startswith("#"):
+                usual = usual or len(row)
+            held.append(row)
+            if usual:
+                yield from (row for row in held if row[0][:1] != "#" or len(row) == usual)
+                held.clear()
+        yield from held
     except csv.Error as error:
         raise ValueError(
             f"'{file}' cannot be read as a table ({error}). Look for a quotation mark that is not "
@@ -134,10 +138,10 @@ def sniff_delimiters(file: Path) -> list[str]:
 
 
 def _has_one_width(lines: Sequence[str], delimiter: str) -> bool:
-    widths = set()
+    widths: dict[bool, set[int]] = {True: set(), False: set()}
     # The sample may end within quotes; the row that is cut off there does not count.
     with contextlib.suppress(csv.Error):
         for row in _parse(iter(lines), delimiter):
-            if not row[0].startswith("#"):
-                widths.add(len(row))
-    return len(widths) == 1 and 1 not in widths
+            widths[row[0].startswith("#")].add(len(row))
+    found = widths[False] or widths[True]
+    return len(found) == 1 and 1 not in found

@@ -57,8 +57,8 @@ class PictureIndex:
     def find(self, values: Sequence[str], list_folder: Path) -> Matches:
         """Find the pictures that values mean.
 
-        A value that is no path here means the one picture that shares the most folders at its end with it,
-        where that leaves away the same start as for most values, or keeps as many folders.
+        A value that is no path here means the one picture that shares the most folders at its end
+        with it, where that leaves away the same start as for most values, or keeps as many folders.
         Backslashes, URL quoting, a missing ending and (if nothing else fits) case do not matter.
         """
         paths = self.find_directly(values, list_folder)
@@ -177,20 +177,18 @@ def _is_picture(name: str) -> bool:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    waiting = [folder]
+    """Yield the pictures below a folder; a link counts where it leads out of it, once."""
+    root, followed, waiting = Path(folder).resolve(), set(), [folder]
     while waiting:
         folder = waiting.pop()
         with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
             for entry in entries:
                 if _is_picture(entry.name):
                     yield f"{folder}/{entry.name}"
-                elif (
-                    not entry.name.startswith(".")
-                    and entry.is_dir()
-                    and not _leads_back(entry, folder)
-                ):
+                elif not entry.name.startswith(".") and entry.is_dir():
+                    if entry.is_symlink():
+                        target = Path(entry.path).resolve()
+                        if target in followed or target.is_relative_to(root):
+                            continue
+                        followed.add(target)
                     waiting.append(f"{folder}/{entry.name}")
-
-
-def _leads_back(entry: "os.DirEntry[str]", folder: str) -> bool:
-    return entry.is_symlink() and folder.startswith(Path(entry.path).resolve().as_posix())
