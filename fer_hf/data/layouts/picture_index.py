@@ -6,7 +6,6 @@ A folder is listed once; no picture is asked for by itself, because there may be
 import contextlib
 import os
 import posixpath
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -168,8 +167,10 @@ def _choose_longest(
 
 
 def _clean(value: str) -> str:
-    text = value.strip().strip("'\"").replace("\\", "/")
-    return re.sub(r"^(file://|(\./)+)", "", text)
+    text = value.strip().strip("'\"").replace("\\", "/").removeprefix("file://")
+    while text.startswith("./"):
+        text = text[2:]
+    return text
 
 
 def _is_picture(name: str) -> bool:
