@@ -286,11 +286,19 @@ SAMPLES = {
         {"archive/AffectNet/readme.txt": "cite us"},
     ),
     "RAF-DB as Kaggle's numbered folders": _raf_db_folders(),
+    "FER2013 as numbered folders": Sample(
+        "fer2013-folders",
+        {
+            **_codes("train/{}/Training_#908.jpg", {str(n): e for n, e in enumerate(_FER2013)}),
+            **_codes("test/{}/PrivateTest_#3.jpg", {str(n): e for n, e in enumerate(_FER2013)}, 1),
+        },
+    ),
     "SFEW 2.0": Sample(
         "folders",
         {
             **_codes("SFEW/Train/Train_Aligned_Faces/{}/Airheads_00051924#_00000005.png", _SEVEN),
             **_codes("SFEW/Val/Val_Aligned_Faces/{}/Airheads_00051925#_00000005.png", _SEVEN, 1),
+            "SFEW/Test/Test_Aligned_Faces/Airheads_000519260_00000005.png": None,
         },
     ),
     "CK+ as its four zips": _ck_plus(),
@@ -328,7 +336,7 @@ SAMPLES = {
         },
         {"jaffedbase/jaffe/README": "# HAP SAD"},
     ),
-    "FERPlus-like folders of FER2013": Sample(
+    "FER2013 as folders": Sample(
         "folders",
         {
             **_codes("fer2013/train/{}/Training_#908.jpg", _SEVEN),

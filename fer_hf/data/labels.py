@@ -122,12 +122,6 @@ def collect_label_names(
                 f"Split `{split}` has label {lacking[0]!r}, which `train` lacks ({used['train']}). "
                 "Use the same label folders in every split."
             )
-    if declared is None and all(name.isdigit() for name in allowed):
-        logger.warning(
-            "Labels are numbers without names, so the model will call them %s. Pass `label_names` "
-            "to name them, in the order of the numbers.",
-            allowed,
-        )
     if unused := [name for name in allowed if name not in used["train"]]:
         logger.warning("No picture of `train` is labelled %s; a model cannot learn it.", unused)
     if len(allowed) < 2:

@@ -122,7 +122,9 @@ def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> 
         pictures = part.read(np.arange(len(rows)))
         arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
     notes = [*source.notes, *notes]
-    if not set(names) & set(EMOTIONS) and not all(name.isdigit() for name in names):
+    if all(name.isdigit() for name in names):
+        notes.append("the labels are numbers without names: pass `label_names` to name them")
+    elif not set(names) & set(EMOTIONS):
         notes.append(
             "none of the labels is a known emotion: if they are persons or the like, the labels "
             "are elsewhere (see `label_pattern` and `layout`)"

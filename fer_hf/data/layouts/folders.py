@@ -91,7 +91,10 @@ def _refuse_copies(root: Path, folders: list[PictureFolder]) -> None:
 
 
 def _find_empty_splits(root: Path) -> dict[str, list[tuple[str, Path]]]:
-    names = [parts[0] for parts in list_files(root) if len(parts) == 1]
+    """Map splits whose folders hold no picture at all to nothing, so that they are not made up."""
+    listing = list_files(root)
+    filled = {parts[:1] for parts, names in listing.items() if any(map(is_picture, names))}
+    names = [parts[0] for parts in listing if len(parts) == 1 and parts not in filled]
     return {split: [] for split in find_splits(names).values()}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
+from fer_hf.data.layouts.fer2013 import FER2013_LABELS
 from fer_hf.data.layouts.picture_tree import read_tree
 
 _NEARLY_ALL = 0.9
@@ -129,6 +130,13 @@ PUBLISHED_SETS = (
             **{"01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "anger"},
             **{"06": "fear", "07": "disgust", "08": "surprise"},
         },
+    ),
+    PublishedSet(
+        "fer2013-folders",
+        "train/3/Training_3908.jpg: 3 is happy",
+        r"(?:^|/)(?P<label>[0-6])/(?:training|publictest|privatetest)_\d+\.",
+        "the number of each picture's folder",
+        {str(number): name for number, name in enumerate(FER2013_LABELS)},
     ),
     PublishedSet(
         "raf-db-folders",

@@ -106,7 +106,7 @@ def test_labels_may_have_any_usual_form(tmp_path, change):
 def test_numbers_without_names_are_their_names_and_a_hint_is_logged(tmp_path, caplog):
     splits = load_splits(save(tmp_path / "a.npz", make_arrays()))
     assert splits["train"].features["label"].names == ["0", "1", "2"]
-    assert "Pass `label_names` to name them" in caplog.text
+    assert "pass `label_names` to name them" in caplog.text
 
 
 @pytest.mark.parametrize("where", ["inside", "npy", "txt", "json", "json by id", "json by name"])
