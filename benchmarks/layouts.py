@@ -71,9 +71,9 @@ def main() -> None:
     lines = [
         "# Layouts",
         "",
-        "What `fer-hf data` says of a tiny made sample of each, written by",
-        "`benchmarks/layouts.py`; tests hold the label of every picture in them. The last line says",
-        "where names and codes are known from.",
+        "What `fer-hf data` says of a tiny made sample of each; `benchmarks/layouts.py` writes it.",
+        "Tests hold the label of every picture. The last line says where names and codes are known",
+        "from.",
     ]
     for name, sample in SAMPLES.items():
         paths = [*sample.labels, *sample.files]
