@@ -94,7 +94,7 @@ def examine_list(
 def _examine(
     table: ListFile, index: PictureIndex, image_column: str | None, label_column: str | None
 ) -> Reading:
-    whole = table.headerless or table
+    whole, folder = table.headerless or table, table.file.parent
     sample = _read_sample(whole)
     body = [column[1:] for column in sample] if table.headerless else sample
     pictures, are_found = _find_pictures(table, body, index)
@@ -104,8 +104,10 @@ def _examine(
         pictures = [table.names.index(heading)]
     has_header = True
     if table.headerless and pictures and are_found and image_column not in table.names:
-        first = sample[pictures[0]][:1]
-        has_header = not (_are_names(first) or index.find(first, table.file.parent).share)
+        first, rest = sample[pictures[0]][:1], body[pictures[0]]
+        # To look for a name anywhere is slow, and not needed where all others have an ending.
+        is_picture = _are_names(first) if _are_names(rest) else index.find(first, folder).share
+        has_header = not is_picture
     chosen, values = (table, body) if has_header else (whole, sample)
     others = [i for i in range(len(chosen.names)) if i not in pictures and i not in table.stored]
     if label_column is not None:

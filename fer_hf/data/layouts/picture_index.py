@@ -7,7 +7,7 @@ import contextlib
 import os
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,26 +108,20 @@ class PictureIndex:
         return self._listed[folder]
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        return self._group(lambda name: name)
+    def _by_name(self) -> "_Names":
+        return _Names(self.files, lambda name: name)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        return self._group(lambda name: name.rpartition(".")[0])
+    def _by_stem(self) -> "_Names":
+        return _Names(self.files, lambda name: name.rpartition(".")[0])
 
     @cached_property
-    def _by_lower(self) -> dict[str, list[str]]:
-        return self._group(lambda name: name.lower())
+    def _by_lower(self) -> "_Names":
+        return _Names(self.files, str.lower)
 
     @cached_property
-    def _by_lower_stem(self) -> dict[str, list[str]]:
-        return self._group(lambda name: name.rpartition(".")[0].lower())
-
-    def _group(self, spell: Callable[[str], str]) -> dict[str, list[str]]:
-        groups: dict[str, list[str]] = defaultdict(list)
-        for file in self.files:
-            groups[spell(file.rpartition("/")[2])].append(file)
-        return groups
+    def _by_lower_stem(self) -> "_Names":
+        return _Names(self.files, lambda name: name.rpartition(".")[0].lower())
 
     def _find_by_end(self, text: str) -> "_Fit | None":
         for spelled in (text, unquote(text)) if "%" in text else (text,):
@@ -138,6 +132,23 @@ class PictureIndex:
             if found := self._by_lower.get(lower) or self._by_lower_stem.get(lower):
                 return _choose_longest(folders, found, len(self.folder), str.lower)
         return None
+
+
+class _Names:
+    """Files by their names as `spell` has them; nearly all of them alone, so without a list."""
+
+    def __init__(self, files: Iterable[str], spell: Callable[[str], str]) -> None:
+        self._first: dict[str, str] = {}
+        self._others: dict[str, list[str]] = defaultdict(list)
+        for file in files:
+            name = spell(file.rpartition("/")[2])
+            if self._first.setdefault(name, file) is not file:
+                self._others[name].append(file)
+
+    def get(self, name: str) -> list[str]:
+        if name not in self._first:
+            return []
+        return [self._first[name], *self._others.get(name, ())]
 
 
 @dataclass(frozen=True)
