@@ -39,11 +39,11 @@ class _Listed:
     """What a list says of its N faces.
 
     Attributes:
-        split: The split of all of them, or one for each, or None.
         names: The picture of each.
         labels: The code of each.
         codes: As in `Part`.
         boxes: Left, top, right and bottom in pixels, shape (N, 4), or None for whole pictures.
+        splits: The split of each, or None.
     """
 
     file: Path
@@ -61,9 +61,18 @@ def _read_expw(file: Path) -> _Listed | None:
     rows = list(dict.fromkeys(tuple(row) for row in read_rows(file, " ")))
     if not rows or any(len(row) != 8 or row[7] not in EXPW_CODES for row in rows):
         return None
-    top, left, right, bottom = (np.array([float(row[i]) for row in rows]) for i in (2, 3, 4, 5))
-    boxes = np.stack([left, top, right, bottom], axis=1)
+    numbers = [_read_numbers(row[2:6], f"The row {row} of '{file}'") for row in rows]
+    boxes = np.array(numbers)[:, [1, 0, 2, 3]]
     return _Listed(file, [row[0] for row in rows], [row[7] for row in rows], EXPW_CODES, boxes)
+
+
+def _read_numbers(texts: Sequence[str], where: str) -> list[float]:
+    try:
+        return [float(text) for text in texts]
+    except ValueError as error:
+        raise ValueError(
+            f"{where} has the box {list(texts)}. Expected four numbers: unpack the list again."
+        ) from error
 
 
 def _read_raf_db(file: Path) -> _Listed | None:
@@ -95,14 +104,19 @@ def _read_affectnet(file: Path) -> _Listed | None:
     path, x, y, width, height = (header.index(name) for name in wanted)
     expression = header.index("expression")
     names, labels, boxes = [], [], []
-    for row in rows:
+    for number, row in enumerate(rows, 2):
+        where = f"Line {number} of '{file}'"
+        if len(row) != len(header) or row[expression].strip() not in AFFECTNET_CODES:
+            raise ValueError(
+                f"{where} is {row}. Expected AffectNet's {len(header)} columns, with an "
+                f"`expression` from 0 to {len(AFFECTNET_CODES) - 1}: unpack the list again."
+            )
         names.append(row[path])
         labels.append(row[expression].strip())
         # Rows without a face say NULL, or a negative size.
-        has_face = AFFECTNET_CODES.get(labels[-1]) is not None
-        left, top, wide, high = (
-            (float(row[i]) for i in (x, y, width, height)) if has_face else (0.0, 0.0, 1.0, 1.0)
-        )
+        has_face = AFFECTNET_CODES[labels[-1]] is not None
+        box = [row[i] for i in (x, y, width, height)] if has_face else ["0", "0", "1", "1"]
+        left, top, wide, high = _read_numbers(box, where)
         boxes.append((left, top, left + wide, top + high))
     split = split_name(file.stem) or "train"
     return _Listed(
@@ -136,15 +150,11 @@ def _find_pictures(listed: _Listed, index: PictureIndex) -> list[str]:
 
 def _build_part(listed: _Listed, paths: Sequence[str]) -> Part:
     where, boxes = f"'{listed.file}'", listed.boxes
-
-    def read(rows: np.ndarray):  # type: ignore[no-untyped-def]
-        if boxes is None:
-            return read_paths(paths, rows)
-        return read_crops(paths, boxes, rows, where)
-
     return Part(
         listed.labels,
-        read=read,
+        read=(lambda rows: read_paths(paths, rows))
+        if boxes is None
+        else lambda rows: read_crops(paths, boxes, rows, where),
         where=where,
         name=lambda row: f"{paths[row]!r} in {where}",
         codes=listed.codes,

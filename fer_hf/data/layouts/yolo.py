@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
@@ -83,7 +84,7 @@ def _locate(root: Path, options: LoadOptions) -> Source:
 def _describe(faces: list[_Face], names: list[str]) -> Part:
     paths = [str(face.picture) for face in faces]
 
-    def read(rows: np.ndarray) -> Iterator[object]:
+    def read(rows: np.ndarray) -> Iterator[pa.StructArray]:
         sizes = np.array(map_in_threads(_read_size, faces, len(faces), "Reading sizes"))
         centres, shares = np.split(np.array([face.box for face in faces]), 2, axis=1)
         corners = [(centres - shares / 2) * sizes, (centres + shares / 2) * sizes]

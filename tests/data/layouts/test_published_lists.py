@@ -131,3 +131,36 @@ def test_a_folder_without_its_list_is_refused(tmp_path, layout):
     picture(tmp_path / "a.png", (1, 2, 3))
     with pytest.raises(ValueError, match=f"has no list of the layout `{layout}`. Expected"):
         load_splits(tmp_path, layout=layout)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0/0.png,NULL,0,20,20,1;2,1,0,0", r"Line 24 of .*training.csv' has the box .* four numb"),
+        ("0/0.png,20,0,20,20,1;2,11,0,0", r"Line 24 of .*training.csv' is .* `expression` from 0"),
+        ("0/0.png,20,0,20", r"Line 24 of '.*training.csv' is .* Expected AffectNet's 9 columns"),
+    ],
+)
+def test_a_damaged_row_of_affectnet_is_refused(tmp_path, row, message):
+    write_affectnet(tmp_path)
+    with (tmp_path / "training.csv").open("a") as file:
+        file.write(f"\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        load_splits(tmp_path)
+
+
+def test_a_damaged_box_of_expw_is_refused(tmp_path):
+    write_expw(tmp_path)
+    with (tmp_path / "label/label.lst").open("a") as file:
+        file.write("angry_actor_0.png 7 x 0 9 9 22.9 1\n")
+    with pytest.raises(ValueError, match=r"label.lst' has the box .* Expected four numbers"):
+        load_splits(tmp_path)
+
+
+def test_two_versions_of_raf_dbs_pictures_are_refused(tmp_path):
+    write_raf_db(tmp_path)
+    (tmp_path / "again").mkdir()
+    for file in (tmp_path / "basic/Image/aligned").iterdir():
+        (tmp_path / "again" / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(ValueError, match="Pass the folder of one of the two versions"):
+        load_splits(tmp_path)
