@@ -26,13 +26,11 @@ from PIL import Image
 from fer_hf.evaluation.reports.plot_style import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
 from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reader import FaceReading
+from fer_hf.inference.reading import SCORE_PREFIX
 from fer_hf.video.frames import Frame, VideoFile, Yuv
 
 CLOCK = Fraction(1, 90_000)
 """Unit of its times in seconds: MPEG's, in which frames of the usual rates are whole."""
-
-SCORE_PREFIX = "score_"
-"""Before the names of the labels in the names of columns, so that no label is called `frame`."""
 
 _BAND_COLOR = "#f7f9fb"
 _GROUNDS = ("black", "white")
