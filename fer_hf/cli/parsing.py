@@ -21,6 +21,12 @@ _SHARED: dict[str, dict[str, Any]] = {
         "default": BUNDLED_MODEL,
         "help": "checkpoint folder or Hub id (default: the bundled model)",
     },
+    "--backend": {
+        "default": "auto",
+        "metavar": "NAME",
+        "help": "torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
+        "torch (default: torch where it is installed)",
+    },
     "--detector": {"default": "auto", "metavar": "NAME"},
     "--split": {
         "metavar": "{train,validation,test,all}",
@@ -121,3 +127,15 @@ def suggest_retry(command: str, args: Sequence[str], note: str = "") -> Iterator
     except OSError as error:
         call = shlex.join(["fer-hf", command, *args])
         raise OSError(f"{error} {note}Try again: {call}") from error
+
+
+@contextmanager
+def name_missing_extra(extra: str) -> Iterator[None]:
+    """Say of a package that is not installed how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"This needs {error.name}, which is not installed. Say: pip install 'fer-hf[{extra}]'",
+            name=error.name,
+        ) from error

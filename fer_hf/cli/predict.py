@@ -66,16 +66,13 @@ def main(args: Sequence[str]) -> None:
 
 def _parse(args: Sequence[str]) -> argparse.Namespace:
     parser = build_parser(__name__, __doc__)
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder, glob, or a source as for `fer-hf data`")
-    add_shared(parser, "--model")
     parser.add_argument(
-        "--backend",
-        default="auto",
-        metavar="NAME",
-        help="torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
-        "torch (default: torch where it is installed)",
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="file, folder, glob, or a source as for `fer-hf data`",
     )
-    add_shared(parser, "--batch_size")
+    add_shared(parser, "--model", "--backend", "--batch_size")
     parser.add_argument(
         "--faces", action="store_true", help="find the faces first, and score each one by itself"
     )
@@ -171,9 +168,7 @@ def _print(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPict
     longest = max((len(_printable(file)) for file in pictures.files), default=_WIDEST_NAME)
     layout = _Layout(
         as_blocks=len(pictures) <= _MOST_BLOCKS,
-        name_width=max(
-            len("picture"), min(longest + len(" face 1") * given.faces, _WIDEST_NAME)
-        ),
+        name_width=max(len("picture"), min(longest + len(" face 1") * given.faces, _WIDEST_NAME)),
         label_names=reader.label_names,
         set_name=f"{100 * not_sure.coverage:g} % set" if not_sure else "",
         shows_crowd=given.crowd,

@@ -65,7 +65,9 @@ class ScoreTable:
         self.path = check_table_path(path)
         self.journal = self.path.with_name(f"{self.path.name}.journal")
         self._has_faces, self._with_crowd = reader.detector is not None, with_crowd
-        self._schema = _build_schema(reader.label_names, self._has_faces, with_crowd)
+        self._schema = _build_schema(
+            reader.label_names, has_faces=self._has_faces, with_crowd=with_crowd
+        )
         self._settings = {
             "model": reader.classifier.model_name_or_path,
             "fingerprint": reader.classifier.compute_fingerprint(),
@@ -137,12 +139,11 @@ class ScoreTable:
                 f"{str(self.path)!r} was made with {_describe(found)}, expected as in this call "
                 f"{_describe(self._settings)}. Choose another name, or call it as before."
             )
-        end = 0
-        for end, line in self._read_journal():
-            picture, *rows = line
-            self.errors[picture] = rows[0][-1]
+        whole = 0
+        for end, (picture, *rows) in self._read_journal():
+            self.errors[picture], whole = rows[0][-1], end
         with self.journal.open("rb+") as file:
-            file.truncate(end or len(file.readline()))
+            file.truncate(whole or len(file.readline()))
 
     def _read_journal(self) -> Iterator[tuple[int, list[Any]]]:
         """Yield the whole lines, each with the position where it ends; after a torn one, none."""
@@ -182,7 +183,7 @@ def check_table_path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _build_schema(label_names: Sequence[str], has_faces: bool, with_crowd: bool) -> pa.Schema:
+def _build_schema(label_names: Sequence[str], *, has_faces: bool, with_crowd: bool) -> pa.Schema:
     real, text = pa.float64(), pa.string()
     faces = [("face", pa.int64()), *((side, real) for side in _SIDES)] if has_faces else []
     prefixes = [SCORE_PREFIX, CROWD_PREFIX] if with_crowd else [SCORE_PREFIX]

@@ -1,6 +1,8 @@
 """A video from file to result, on one page: frames, detections, tracks, annotations and outputs."""
 
+import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +20,7 @@ from fer_hf.video.outputs import (
     plot_most_seen_face,
     render_annotation,
 )
+from fer_hf.video.webcam import open_webcam
 
 FILES = {
     "annotated": "annotated.mp4",
@@ -46,6 +49,7 @@ class VideoResult:
         num_detections: Frames in which faces were looked for.
         num_faces: Faces that were followed; one that comes back counts again.
         num_cuts: How often the scene changed at once.
+        labels: How often each label was shown, the most frequent first; "not sure" counts, too.
         note: What is wrong with the file although it could be read; None if nothing.
     """
 
@@ -58,6 +62,7 @@ class VideoResult:
     num_detections: int
     num_faces: int
     num_cuts: int
+    labels: dict[str, int]
     note: str | None
 
     def _repr_html_(self) -> str:
@@ -75,30 +80,36 @@ class VideoResult:
 
 
 def analyse_video(
-    path: str | Path,
+    path: str | Path | int,
     reader: FaceReader,
     *,
     output_dir: str | Path,
+    seconds: float = math.inf,
     detections_per_second: float = 5.0,
     max_seconds: float = 600.0,
     max_pixels: int = 25_000_000,
     max_frames: int = 72_000,
     progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> VideoResult:
     """Follow the faces of a video; of its frames only one is in memory at a time.
 
     Args:
-        path: MP4, MOV, WebM, MKV, AVI and the like, of any frame rate, turned by metadata or not.
+        path: MP4, MOV, WebM, MKV, AVI and the like, of any frame rate, turned by metadata or not;
+            or the number of a webcam, from 0 on, which is read until `seconds` or `stop` end it.
         reader: Finds and scores the faces.
         output_dir: Where the files are written. They appear when all are complete, or not at all.
+        seconds: Read only so much of it, from its beginning on.
         detections_per_second: How often faces are detected. In between they keep box and label.
         max_seconds: How long the video may be.
         max_pixels: How many pixels a frame may have.
         max_frames: How many frames there may be.
         progress: Called with 0–1 after each detection; what it raises ends the analysis.
+        stop: Asked after each frame; once it says True, what was read so far is the result.
 
     Raises:
         FileNotFoundError: There is no such file.
+        OSError: There is no such webcam.
         ValueError: It cannot be read as a video, a limit is exceeded, or a setting is out of range.
 
     Example:
@@ -107,22 +118,23 @@ def analyse_video(
         >>> result.num_faces, result.annotated.name
         (2, 'annotated.mp4')
     """
-    if not detections_per_second > 0:
-        raise ValueError(
-            f"`detections_per_second` is {detections_per_second}, expected above 0. Pass 5."
-        )
+    for name, value in (("detections_per_second", detections_per_second), ("seconds", seconds)):
+        if not value > 0:
+            raise ValueError(f"`{name}` is {value}, expected above 0. Pass 5.")
     limits, output = VideoLimits(max_seconds, max_pixels, max_frames), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as folder:
         files = {kind: Path(folder, name) for kind, name in FILES.items()}
-        annotator = _Annotator(reader, detections_per_second, progress)
+        annotator = _Annotator(reader, detections_per_second, seconds, progress)
         with (
-            open_video(path, limits) as video,
+            open_webcam(path) if isinstance(path, int) else open_video(path, limits) as video,
             open_annotated_video(files["annotated"], video) as write,
         ):
             for frame in video:
                 annotator.annotate(frame)
                 write(frame)
+                if frame.seconds >= seconds or stop():
+                    break
         table = annotator.table.save(files["csv"], files["parquet"])
         plot_most_seen_face(table, frame.seconds, detections_per_second).savefig(files["plot"])
         return VideoResult(
@@ -132,6 +144,7 @@ def analyse_video(
             num_detections=annotator.num_detections,
             num_faces=annotator.num_faces,
             num_cuts=annotator.num_cuts,
+            labels=dict(Counter(table["label"].to_pylist()).most_common()),
             note=video.note,
         )
 
@@ -140,11 +153,16 @@ class _Annotator:
     """Detects faces in some frames, and annotates all of them in their order."""
 
     def __init__(
-        self, reader: FaceReader, rate: float, progress: Callable[[float], None] | None
+        self,
+        reader: FaceReader,
+        rate: float,
+        seconds: float,
+        progress: Callable[[float], None] | None,
     ) -> None:
         self.table = FaceTable(reader.label_names)
         self.num_detections = self.num_faces = self.num_cuts = 0
-        self._reader, self._rate, self._progress = reader, rate, progress
+        self._reader, self._rate = reader, rate
+        self._seconds, self._progress = seconds, progress
         not_sure = reader.classifier.not_sure
         self._tracker = FaceTracker(threshold=None if not_sure is None else not_sure.threshold)
         self._lay_over: Callable[[Yuv], None] | None = None
@@ -175,7 +193,7 @@ class _Annotator:
         self.num_detections += 1
         self.num_faces = max([self.num_faces, *(one.number for one in tracked)])
         if self._progress:
-            self._progress(frame.share)
+            self._progress(min(1.0, max(frame.share, frame.seconds / self._seconds)))
 
     def _is_cut(self, frame: Frame) -> bool:
         luma = cv2.resize(frame.luma, _CUT_SIZE, interpolation=cv2.INTER_AREA)
