@@ -201,10 +201,8 @@ def _name(source: str | int) -> str:
 
 def _describe(source: str | int, result: "VideoResult") -> str:
     """Return how long it is, who is in it and what they express most, and where the files are."""
-    from fer_hf.inference.reading import format_percent
-
     total = sum(result.labels.values())
-    shown = [f"{label} {format_percent(n / total)}" for label, n in result.labels.items()]
+    shown = [f"{label} {100 * n / total:.0f} %" for label, n in result.labels.items()]
     faces = "1 face" if result.num_faces == 1 else f"{result.num_faces} faces"
     expressions = f": {', '.join(shown[:_MOST_LABELS])}" if shown else ""
     files = (result.annotated, result.csv, result.parquet, result.plot)

@@ -167,10 +167,20 @@ def _read_source(place: str) -> "Iterable[Part] | None":
         return None
     # Takes a second to import, and plain pictures do not need it.
     from fer_hf.data.layout import LoadOptions
+    from fer_hf.data.layouts import tables
     from fer_hf.data.sources import locate_source, recognise_layout
 
     try:
         layout = recognise_layout(place)
     except (ValueError, FileNotFoundError):
         return None
-    return locate_source(place, layout, LoadOptions())[1].read().values()
+    label_column = None
+    if layout == tables.TABLE.name:
+        [file, *_] = tables.find_tables(Path(place).expanduser()).values()
+        header = tables.read_header(file)
+        if tables.find_column(header, tables.LABEL_COLUMNS) is None:
+            # Labels are of no use here: any column does, but that of the pictures may be large.
+            image = tables.find_column(header, tables.IMAGE_COLUMNS)
+            label_column = next((name for name in header if name != image), image)
+    options = LoadOptions(label_column=label_column)
+    return locate_source(place, layout, options)[1].read().values()
