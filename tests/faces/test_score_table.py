@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import chain
 
 import pyarrow.parquet as pq
 import pytest
@@ -43,9 +44,9 @@ class WholeReader(Reader):
     detector = None
 
 
-def fill(path, *results, reader=Reader, **settings):
+def fill(path, *given, results=(), reader=Reader, **settings):
     with ScoreTable(path, reader, **settings) as table:
-        for result in results:
+        for result in chain(given, results):
             table.add(result)
     return table
 
@@ -123,12 +124,12 @@ def test_a_torn_line_is_cut_off_and_everything_before_it_kept(tmp_path):
 
 
 def test_what_was_added_before_an_error_is_in_the_table(tmp_path):
-    with (
-        pytest.raises(KeyboardInterrupt),
-        ScoreTable(tmp_path / "new" / "s.csv", Reader) as table,
-    ):
-        table.add(A)
+    def read():
+        yield A
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "new" / "s.csv", results=read())
     assert len(read_csv(tmp_path / "new" / "s.csv")) == 2
     assert {file.name for file in (tmp_path / "new").iterdir()} == {"s.csv", "s.csv.journal"}
 
@@ -142,7 +143,7 @@ def test_a_table_to_which_nothing_was_added_leaves_nothing(tmp_path):
 
 
 def test_names_that_are_no_text_or_have_lines_are_held_by_every_format(tmp_path):
-    names = ["caf\udce9.png", "two\nlines, and \"quotes\".png"]
+    names = ["caf\udce9.png", 'two\nlines, and "quotes".png']
     for ending in ("csv", "parquet"):
         table = fill(tmp_path / f"s.{ending}", *(FileReadings(name, [SURE]) for name in names))
         assert all(name in ScoreTable(table.path, Reader) for name in names)
