@@ -3,8 +3,8 @@
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from fer_hf.faces.reader import FaceReader
 from fer_hf.faces.tracking import FaceTracker
-from fer_hf.video.frames import Frame, VideoLimits, Yuv, open_video
+from fer_hf.video.frames import Frame, VideoFile, VideoLimits, Yuv, open_video
 from fer_hf.video.outputs import (
     FaceTable,
     open_annotated_video,
     plot_most_seen_face,
     render_annotation,
 )
-from fer_hf.video.webcam import open_webcam
+from fer_hf.video.webcam import Webcam, open_webcam
 
 FILES = {
     "annotated": "annotated.mp4",
@@ -95,8 +95,8 @@ def analyse_video(
     """Follow the faces of a video; of its frames only one is in memory at a time.
 
     Args:
-        path: MP4, MOV, WebM, MKV, AVI and the like, of any frame rate, turned by metadata or not;
-            or the number of a webcam, from 0 on, which is read until `seconds` or `stop` end it.
+        path: MP4, MOV, WebM and the like, of any frame rate, turned by metadata or not; or the
+            number of a webcam, from 0 on, which is read until `seconds` or `stop` end it.
         reader: Finds and scores the faces.
         output_dir: Where the files are written. They appear when all are complete, or not at all.
         seconds: Read only so much of it, from its beginning on.
@@ -108,8 +108,7 @@ def analyse_video(
         stop: Asked after each frame; once it says True, what was read so far is the result.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        OSError: There is no such webcam.
+        OSError: There is no such webcam, or (FileNotFoundError) no such file.
         ValueError: It cannot be read as a video, a limit is exceeded, or a setting is out of range.
 
     Example:
@@ -118,23 +117,16 @@ def analyse_video(
         >>> result.num_faces, result.annotated.name
         (2, 'annotated.mp4')
     """
-    for name, value in (("detections_per_second", detections_per_second), ("seconds", seconds)):
-        if not value > 0:
-            raise ValueError(f"`{name}` is {value}, expected above 0. Pass 5.")
+    _check_positive(detections_per_second=detections_per_second, seconds=seconds)
     limits, output = VideoLimits(max_seconds, max_pixels, max_frames), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as folder:
         files = {kind: Path(folder, name) for kind, name in FILES.items()}
-        annotator = _Annotator(reader, detections_per_second, seconds, progress)
-        with (
-            open_webcam(path) if isinstance(path, int) else open_video(path, limits) as video,
-            open_annotated_video(files["annotated"], video) as write,
-        ):
-            for frame in video:
-                annotator.annotate(frame)
+        annotator = _Annotator(reader, detections_per_second, progress)
+        opened = open_webcam(path) if isinstance(path, int) else open_video(path, limits)
+        with opened as video, open_annotated_video(files["annotated"], video) as write:
+            for frame in map(annotator.annotate, _read_until(video, seconds, stop)):
                 write(frame)
-                if frame.seconds >= seconds or stop():
-                    break
         table = annotator.table.save(files["csv"], files["parquet"])
         plot_most_seen_face(table, frame.seconds, detections_per_second).savefig(files["plot"])
         return VideoResult(
@@ -149,28 +141,39 @@ def analyse_video(
         )
 
 
+def _check_positive(**settings: float) -> None:
+    for name, value in settings.items():
+        if not value > 0:
+            raise ValueError(f"`{name}` is {value}, expected above 0. Pass 5.")
+
+
+def _read_until(
+    video: VideoFile | Webcam, seconds: float, stop: Callable[[], bool]
+) -> Iterator[Frame]:
+    """Yield frames until it is enough, each with its share of that."""
+    for frame in video:
+        yield replace(frame, share=min(1.0, max(frame.share, frame.seconds / seconds)))
+        if frame.seconds >= seconds or stop():
+            return
+
+
 class _Annotator:
     """Detects faces in some frames, and annotates all of them in their order."""
 
     def __init__(
-        self,
-        reader: FaceReader,
-        rate: float,
-        seconds: float,
-        progress: Callable[[float], None] | None,
+        self, reader: FaceReader, rate: float, progress: Callable[[float], None] | None
     ) -> None:
         self.table = FaceTable(reader.label_names)
         self.num_detections = self.num_faces = self.num_cuts = 0
-        self._reader, self._rate = reader, rate
-        self._seconds, self._progress = seconds, progress
+        self._reader, self._rate, self._progress = reader, rate, progress
         not_sure = reader.classifier.not_sure
         self._tracker = FaceTracker(threshold=None if not_sure is None else not_sure.threshold)
         self._lay_over: Callable[[Yuv], None] | None = None
         self._last_turn = -1
         self._last_luma: npt.NDArray | None = None
 
-    def annotate(self, frame: Frame) -> None:
-        """Draw the faces on a frame that were detected last, perhaps in this one."""
+    def annotate(self, frame: Frame) -> Frame:
+        """Draw the faces on a frame that were detected last, perhaps in this one; return it."""
         if self._is_cut(frame):
             # The boxes belong to the scene before; a detection out of turn would make films of
             # nothing but cuts cost six times as much.
@@ -184,6 +187,7 @@ class _Annotator:
             self._last_turn = turn
         if self._lay_over:
             self._lay_over(frame.yuv)
+        return frame
 
     def _detect(self, frame: Frame) -> None:
         (readings,) = self._reader([frame.to_picture()])
@@ -193,7 +197,7 @@ class _Annotator:
         self.num_detections += 1
         self.num_faces = max([self.num_faces, *(one.number for one in tracked)])
         if self._progress:
-            self._progress(min(1.0, max(frame.share, frame.seconds / self._seconds)))
+            self._progress(frame.share)
 
     def _is_cut(self, frame: Frame) -> bool:
         luma = cv2.resize(frame.luma, _CUT_SIZE, interpolation=cv2.INTER_AREA)
