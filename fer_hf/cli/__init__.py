@@ -23,6 +23,7 @@ a first tour, with no data of your own and no network:
   fer-hf compare runs/my_faces/*/                the comparison again, from the saved reports
   fer-hf evaluate runs/drawn/drawn-resnetv2      how good one of them is, label by label
   fer-hf predict face.jpg                        what the bundled model says about a picture
+  fer-hf video party.mp4                         whose face says what, and when
   fer-hf demo                                    try it in a browser, with your webcam too
 
 `accelerate launch train.py` takes the same flags as `fer-hf train`, and several processes or GPUs.
@@ -44,6 +45,7 @@ _COMMANDS = {
     "compare": "compare models on the same pictures, or runs by their reports",
     "evaluate": "measure a trained model on labelled pictures",
     "predict": "score pictures with a trained model",
+    "video": "follow the faces of videos or of a webcam: annotated copy, table and plot",
     "demo": "open a page to try a model with pictures, a webcam and videos",
     "export": "write a model as ONNX, and as a page for browsers",
     "card": "rewrite the model card of a run",

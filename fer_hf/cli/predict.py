@@ -3,12 +3,19 @@
 Up to three pictures are shown with a bar for each label; more of them as a table, one row each.
 The whole picture is taken to be the face, so even a picture without one gets an answer. With
 --faces, faces are found first and scored one by one.
+With --output, every score goes into a table. The same call again does only what is missing, after
+Ctrl-C or a crash too, and more pictures are added; beside the table lies its journal, which knows
+what is done. A picture without scores has a row that says why; one that could not be read is tried
+again. The names of columns: picture, score_LABEL, prediction, sure, set (what cannot be ruled out)
+and error; with --faces also face, left, top, right and bottom.
 A calibrated model says when it is not sure, and which labels it cannot rule out: its 90 % set holds
 the true label for 90 % of pictures like those it was calibrated on.
 
 Examples:
   fer-hf predict face.jpg
-  fer-hf predict holiday/ 'more/*.png' --json > scores.jsonl       every score of every picture
+  fer-hf predict holiday/ 'more/*.png' --json                      every score of every picture
+  fer-hf predict holiday/ --output scores.csv                      a table; go on where it stopped
+  fer-hf predict ferplus/test.parquet --output scores.parquet      what `fer-hf data` reads
   fer-hf predict face.jpg --model runs/drawn/drawn-resnetv2        a model of your own
   fer-hf predict face.jpg --crowd                                  how people would vote
   fer-hf predict party.jpg --faces                                 everybody in the picture
@@ -19,9 +26,10 @@ import argparse
 import io
 import json
 import os
+import shlex
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +37,10 @@ from typing import TYPE_CHECKING
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
-    from fer_hf.faces.reader import FaceReading
+    from tqdm.auto import tqdm
 
+    from fer_hf.faces.reader import FaceReader, FaceReading, FileReadings
+    from fer_hf.inference.files import FoundPictures, StoredPicture
 
 _MOST_BLOCKS = 3
 _MOST_BARS = 10
@@ -56,9 +66,13 @@ def main(args: Sequence[str]) -> None:
 
 def _parse(args: Sequence[str]) -> argparse.Namespace:
     parser = build_parser(__name__, __doc__)
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
-    add_shared(parser, "--model")
-    add_shared(parser, "--backend", "--batch_size")
+    parser.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="file, folder, glob, or a source as for `fer-hf data`",
+    )
+    add_shared(parser, "--model", "--backend", "--batch_size")
     parser.add_argument(
         "--faces", action="store_true", help="find the faces first, and score each one by itself"
     )
@@ -71,6 +85,11 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write a table that ends in .csv, .parquet or .jsonl, or go on with it",
+    )
+    parser.add_argument(
         "--allow_url",
         action="store_true",
         help="download pictures given as http or https addresses, up to 20 MB each",
@@ -79,13 +98,16 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 
 
 def _predict(given: argparse.Namespace) -> None:
-    from tqdm.auto import tqdm
-
     from fer_hf.faces.reader import FaceReader
     from fer_hf.inference.classifier import ExpressionClassifier
-    from fer_hf.inference.files import find_pictures
+    from fer_hf.inference.files import find_pictures, is_video
 
-    files = find_pictures(given.pictures, allow_url=given.allow_url)
+    if given.output:
+        _check_output(given)
+    pictures = find_pictures(given.pictures, allow_url=given.allow_url)
+    if len(pictures) and all(map(is_video, given.pictures)):
+        call = shlex.join(["fer-hf", "video", *given.pictures])
+        raise ValueError(f"Found {', '.join(given.pictures)}, expected pictures. Say: {call}")
     classifier = ExpressionClassifier(given.model, backend=given.backend)
     if given.crowd and not classifier.knows_crowd:
         raise ValueError(
@@ -93,35 +115,101 @@ def _predict(given: argparse.Namespace) -> None:
             "its config), and this one was not. Leave --crowd out, or use the bundled model."
         )
     reader = FaceReader(classifier, given.detector if given.faces else None)
-    results = reader.score_files(files, batch_size=given.batch_size, allow_url=given.allow_url)
-    names = {file: _printable(file) for file in files}
-    longest = max(map(len, names.values())) + (len(" face 1") if given.faces else 0)
+    (_save if given.output else _print)(given, reader, pictures)
+
+
+def _check_output(given: argparse.Namespace) -> None:
+    from fer_hf.faces.score_table import check_table_path
+
+    check_table_path(given.output)
+    if given.json:
+        raise ValueError("Found --json and --output, expected one of them. --output x.jsonl is it.")
+
+
+def _save(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPictures") -> None:
+    """Add to the table what it lacks.
+
+    Raises:
+        OSError: Pictures in it have no scores.
+    """
+    from fer_hf.faces.score_table import ScoreTable
+    from fer_hf.inference.files import name_picture
+
+    table = ScoreTable(given.output, reader, with_crowd=given.crowd)
+    num_before = len(table.errors)
+
+    def list_missing(bar: "tqdm") -> "Iterator[str | StoredPicture]":
+        for picture in pictures:
+            if name_picture(picture) in table:
+                bar.update()
+            else:
+                yield picture
+
+    with table, _open_bar(pictures) as bar:
+        for result in _score(given, reader, list_missing(bar), bar):
+            table.add(result)
+    num, num_failed = len(table.errors), sum(map(bool, table.errors.values()))
+    print(f"{given.output}: {num:,} pictures, {num - num_before:,} of them new")
+    if num_failed:
+        raise OSError(
+            f"{num_failed} of {num} pictures in {given.output!r} have no scores; its column "
+            "`error` says why."
+        )
+
+
+def _print(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPictures") -> None:
+    """Print what is read of each picture.
+
+    Raises:
+        OSError: Pictures have no scores.
+    """
+    not_sure = reader.classifier.not_sure
+    # Of a labelled source the names are not known before it is read.
+    longest = max((len(_printable(file)) for file in pictures.files), default=_WIDEST_NAME)
     layout = _Layout(
-        as_blocks=len(files) <= _MOST_BLOCKS,
-        name_width=max(len("picture"), min(longest, _WIDEST_NAME)),
-        label_names=classifier.label_names,
-        set_name=f"{100 * classifier.not_sure.coverage:g} % set" if classifier.not_sure else "",
+        as_blocks=len(pictures) <= _MOST_BLOCKS,
+        name_width=max(len("picture"), min(longest + len(" face 1") * given.faces, _WIDEST_NAME)),
+        label_names=reader.label_names,
+        set_name=f"{100 * not_sure.coverage:g} % set" if not_sure else "",
         shows_crowd=given.crowd,
     )
-    num_unreadable = 0
-    with tqdm(total=len(files), unit=" pictures", disable=None, leave=False) as bar:
+    num_failed = 0
+    with _open_bar(pictures) as bar:
         if not (given.json or layout.as_blocks):
             bar.write(layout.render_header())
-        for result in results:
-            bar.update()
-            if result.error is not None:
-                num_unreadable += 1
-                error = _printable(" ".join(result.error.split()))
-                bar.write(f"fer-hf: no scores for {names[result.file]}: {error}", file=sys.stderr)
+        for result in _score(given, reader, pictures, bar):
+            num_failed += result.error is not None
             for number, reading in enumerate(result.readings, 1):
                 if given.json:
                     bar.write(_render_json(result.file, reading, given))
                     continue
-                name = names[result.file] + (f" face {number}" if given.faces else "")
+                name = _printable(result.file) + (f" face {number}" if given.faces else "")
                 bar.write(layout.render(name, reading))
             sys.stdout.flush()
-    if num_unreadable:
-        raise OSError(f"{num_unreadable} of {len(files)} pictures have no scores; see above.")
+    if num_failed:
+        raise OSError(f"{num_failed} of {len(pictures)} pictures have no scores; see above.")
+
+
+def _open_bar(pictures: "FoundPictures") -> "tqdm":
+    from tqdm.auto import tqdm
+
+    return tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False)
+
+
+def _score(
+    given: argparse.Namespace,
+    reader: "FaceReader",
+    pictures: "Iterable[str | StoredPicture]",
+    bar: "tqdm",
+) -> "Iterator[FileReadings]":
+    """Read pictures, and say at once which have no scores."""
+    settings = {"batch_size": given.batch_size, "allow_url": given.allow_url}
+    for result in reader.score_files(pictures, **settings):
+        bar.update()
+        if result.error is not None:
+            name, error = _printable(result.file), _printable(" ".join(result.error.split()))
+            bar.write(f"fer-hf: no scores for {name}: {error}", file=sys.stderr)
+        yield result
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ everywhere. It needs nothing but Pillow and NumPy, because serving has nothing e
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +22,30 @@ PICTURE_ENDINGS = frozenset(
 )
 """Endings (lower case) of the files in a folder that count as pictures."""
 
+VIDEO_ENDINGS = frozenset(
+    {
+        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"),
+        *(".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"),
+    }
+)
+"""Endings (lower case) of the files in a folder that count as videos."""
 
-def walk_pictures(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder that have a picture's ending.
+
+def walk_pictures(folder: Path, endings: Container[str] = PICTURE_ENDINGS) -> Iterator[Path]:
+    """Yield the files below a folder that have a picture's ending, or one of `endings`.
 
     Hidden files and the contents of hidden folders do not count.
     """
     for file in folder.rglob("*"):
-        if file.suffix.lower() in PICTURE_ENDINGS and not any(
+        if file.suffix.lower() in endings and not any(
             name.startswith(".") for name in file.relative_to(folder).parts
         ):
             yield file
 
 
-def list_pictures(folder: Path) -> list[Path]:
+def list_pictures(folder: Path, endings: Container[str] = PICTURE_ENDINGS) -> list[Path]:
     """Return what `walk_pictures` yields, sorted."""
-    return sorted(walk_pictures(folder))
+    return sorted(walk_pictures(folder, endings))
 
 
 def load_picture(source: str | Path | bytes) -> Image.Image:

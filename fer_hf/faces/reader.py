@@ -3,7 +3,8 @@
 What `predict`, the demo, a video and a webcam share, whichever detector and classifier they use.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,13 @@ from PIL import Image
 from fer_hf.faces.detectors import load_detector
 from fer_hf.faces.face import Face, FaceDetector, crop_face
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.files import PictureSource, open_file, open_picture
+from fer_hf.inference.files import (
+    PictureSource,
+    StoredPicture,
+    name_picture,
+    open_file,
+    open_picture,
+)
 from fer_hf.inference.reading import Reading, render_bars
 from fer_hf.models.bundled import BUNDLED_MODEL
 
@@ -52,7 +59,7 @@ class FaceReadings(list[FaceReading]):
 
 @dataclass(frozen=True)
 class FileReadings:
-    """The faces of one file, given as a path or an address; or why there are none."""
+    """The faces of one file, given as a path, an address or a name; or why there are none."""
 
     file: str
     readings: Sequence[FaceReading]
@@ -113,12 +120,16 @@ class FaceReader:
         return self._score(self._prepare([open_picture(one) for one in pictures], detector))
 
     def score_files(
-        self, files: Sequence[str], *, batch_size: int = 32, allow_url: bool = False
+        self,
+        files: Iterable[str | StoredPicture],
+        *,
+        batch_size: int = 32,
+        allow_url: bool = False,
     ) -> Iterator[FileReadings]:
         """Read the faces of picture files; one that cannot be read does not stop the others.
 
         Args:
-            files: Paths, or with `allow_url` also http and https addresses.
+            files: Paths, pictures in memory, or with `allow_url` also http and https addresses.
             batch_size: How many to score at a time, 1 or more.
             allow_url: Whether addresses are fetched.
 
@@ -127,8 +138,8 @@ class FaceReader:
         """
         if batch_size < 1:
             raise ValueError(f"`batch_size` is {batch_size}, expected 1 or more.")
-        for start in range(0, len(files), batch_size):
-            batch = files[start : start + batch_size]
+        remaining = iter(files)
+        while batch := list(itertools.islice(remaining, batch_size)):
             prepared: list[_Prepared] = []
             errors: list[str | None] = []
             # One at a time, so that only one photograph is in memory at its full size.
@@ -140,7 +151,8 @@ class FaceReader:
                 else:
                     prepared += self._prepare([picture], self.detector)
                     errors.append(None if prepared[-1][0] else NO_FACE)
-            yield from map(FileReadings, batch, self._score(prepared), errors)
+            names = map(name_picture, batch)
+            yield from map(FileReadings, names, self._score(prepared), errors)
 
     def _prepare(
         self, pictures: Sequence[Image.Image], detector: FaceDetector | None

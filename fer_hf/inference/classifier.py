@@ -1,5 +1,6 @@
 """A trained checkpoint that scores faces: what serving, the demo and `predict` share."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fer_hf.evaluation.metrics.not_sure import (
     soften_scores,
 )
 from fer_hf.inference.networks import choose_backend, open_network
-from fer_hf.inference.preprocessing import read_label_names
+from fer_hf.inference.preprocessing import CONFIG_FILE, PROCESSOR_FILE, read_label_names
 from fer_hf.inference.reading import Reading
 from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
 
@@ -150,6 +151,14 @@ class ExpressionClassifier:
     def num_parameters(self) -> int:
         """Parameters of the whole network."""
         return self.network.num_parameters
+
+    def compute_fingerprint(self) -> str:
+        """Return 16 characters that differ where scores do: weights, settings or backend."""
+        digest = hashlib.sha256(self.network.file.encode())
+        for name in (CONFIG_FILE, PROCESSOR_FILE, self.network.file):
+            if file := self.find_file(name):
+                digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
 
     def find_file(self, name: str) -> Path | None:
         """Find a file beside the weights, in a folder or on the Hub; None where there is none."""

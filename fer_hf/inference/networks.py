@@ -25,6 +25,7 @@ from fer_hf.models.bundled import locate_model
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
 """What a checkpoint can run on; `auto` is torch where it is installed."""
 
+WEIGHTS_FILE = "model.safetensors"
 MODEL_FILE = "onnx/model.onnx"
 QUANTIZED_FILE = "onnx/model_quantized.onnx"
 NUM_PARAMETERS_KEY = "num_parameters"
@@ -37,10 +38,12 @@ class Network(Protocol):
     Attributes:
         config: The content of its `config.json`.
         num_parameters: Parameters of the whole network.
+        file: Where its weights are, from the checkpoint's folder on.
     """
 
     config: dict[str, Any]
     num_parameters: int
+    file: str
 
     def preprocess(self, pictures: Sequence[Image.Image], /) -> npt.NDArray[np.float32]:
         """Turn RGB pictures of any size into `pixel_values` of shape (N, 3, H, W)."""
@@ -62,7 +65,7 @@ def choose_backend(model_name_or_path: str, backend: str) -> str:
     if backend != "auto":
         return backend
     folder = Path(model_name_or_path)
-    is_only_exported = (folder / "onnx").is_dir() and not (folder / "model.safetensors").exists()
+    is_only_exported = (folder / "onnx").is_dir() and not (folder / WEIGHTS_FILE).exists()
     return "onnx" if is_only_exported or find_spec("torch") is None else "torch"
 
 
@@ -92,6 +95,7 @@ class TorchNetwork:
         self.model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.config = loaded.model.config.to_dict()
         self.num_parameters = loaded.model.num_parameters()
+        self.file = WEIGHTS_FILE
         self._image_processor = loaded.image_processor
 
     def preprocess(self, pictures: Sequence[Image.Image], /) -> npt.NDArray[np.float32]:  # noqa: D102
@@ -129,6 +133,7 @@ class OnnxNetwork:
                 f"Checkpoint {model_name_or_path!r} has no `{file}`, expected an exported one. "
                 f"On a machine with torch, run: fer-hf export {model_name_or_path}"
             )
+        self.file = file
         self.config = read_json(folder / CONFIG_FILE)
         self.preprocess = read_preprocessing(folder)
         self._session = _open_session(folder / file)

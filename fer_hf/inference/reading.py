@@ -7,6 +7,10 @@ from html import escape
 from fer_hf.emotions import EMOTIONS
 
 NOT_SURE = "not sure"
+
+SCORE_PREFIX = "score_"
+"""Before the names of the labels in the names of columns, so that no label is called `frame`."""
+
 COLORS = ("#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#bbbbbb", "#0072b2", "#e69f00")
 """One for each of `EMOTIONS`, distinguishable for the colour-blind: those of Okabe and Ito, "Color
 Universal Design", 2008, with grey for their black, which a dark label would hide."""

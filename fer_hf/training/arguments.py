@@ -77,7 +77,12 @@ class DataArguments:
 
     def find_layout(self) -> str:
         """Return the layout of the source; errors as those of `recognise_layout`."""
-        options = LoadOptions(votes_file=self.votes_file, label_pattern=self.label_pattern)
+        options = LoadOptions(
+            votes_file=self.votes_file,
+            label_pattern=self.label_pattern,
+            image_column=self.image_column,
+            label_column=self.label_column,
+        )
         return self.layout or recognise_layout(self.data, options)
 
     def load(self, *, check: bool = True) -> DatasetDict:

@@ -1,8 +1,10 @@
 """A video from file to result, on one page: frames, detections, tracks, annotations and outputs."""
 
+import math
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -11,13 +13,14 @@ import numpy.typing as npt
 
 from fer_hf.faces.reader import FaceReader
 from fer_hf.faces.tracking import FaceTracker
-from fer_hf.video.frames import Frame, VideoLimits, Yuv, open_video
+from fer_hf.video.frames import Frame, VideoFile, VideoLimits, Yuv, open_video
 from fer_hf.video.outputs import (
     FaceTable,
     open_annotated_video,
     plot_most_seen_face,
     render_annotation,
 )
+from fer_hf.video.webcam import Webcam, open_webcam
 
 FILES = {
     "annotated": "annotated.mp4",
@@ -46,6 +49,7 @@ class VideoResult:
         num_detections: Frames in which faces were looked for.
         num_faces: Faces that were followed; one that comes back counts again.
         num_cuts: How often the scene changed at once.
+        labels: How often each label was shown, the most frequent first; "not sure" counts, too.
         note: What is wrong with the file although it could be read; None if nothing.
     """
 
@@ -58,6 +62,7 @@ class VideoResult:
     num_detections: int
     num_faces: int
     num_cuts: int
+    labels: dict[str, int]
     note: str | None
 
     def _repr_html_(self) -> str:
@@ -75,30 +80,35 @@ class VideoResult:
 
 
 def analyse_video(
-    path: str | Path,
+    path: str | Path | int,
     reader: FaceReader,
     *,
     output_dir: str | Path,
+    seconds: float = math.inf,
     detections_per_second: float = 5.0,
     max_seconds: float = 600.0,
     max_pixels: int = 25_000_000,
     max_frames: int = 72_000,
     progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> VideoResult:
     """Follow the faces of a video; of its frames only one is in memory at a time.
 
     Args:
-        path: MP4, MOV, WebM, MKV, AVI and the like, of any frame rate, turned by metadata or not.
+        path: MP4, MOV, WebM and the like, of any frame rate, turned by metadata or not; or the
+            number of a webcam, from 0 on, which is read until `seconds` or `stop` end it.
         reader: Finds and scores the faces.
         output_dir: Where the files are written. They appear when all are complete, or not at all.
+        seconds: Read only so much of it, from its beginning on.
         detections_per_second: How often faces are detected. In between they keep box and label.
         max_seconds: How long the video may be.
         max_pixels: How many pixels a frame may have.
         max_frames: How many frames there may be.
         progress: Called with 0–1 after each detection; what it raises ends the analysis.
+        stop: Asked after each frame; once it says True, what was read so far is the result.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        OSError: There is no such webcam, or (FileNotFoundError) no such file.
         ValueError: It cannot be read as a video, a limit is exceeded, or a setting is out of range.
 
     Example:
@@ -107,21 +117,15 @@ def analyse_video(
         >>> result.num_faces, result.annotated.name
         (2, 'annotated.mp4')
     """
-    if not detections_per_second > 0:
-        raise ValueError(
-            f"`detections_per_second` is {detections_per_second}, expected above 0. Pass 5."
-        )
+    _check_positive(detections_per_second=detections_per_second, seconds=seconds)
     limits, output = VideoLimits(max_seconds, max_pixels, max_frames), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as folder:
         files = {kind: Path(folder, name) for kind, name in FILES.items()}
         annotator = _Annotator(reader, detections_per_second, progress)
-        with (
-            open_video(path, limits) as video,
-            open_annotated_video(files["annotated"], video) as write,
-        ):
-            for frame in video:
-                annotator.annotate(frame)
+        opened = open_webcam(path) if isinstance(path, int) else open_video(path, limits)
+        with opened as video, open_annotated_video(files["annotated"], video) as write:
+            for frame in map(annotator.annotate, _read_until(video, seconds, stop)):
                 write(frame)
         table = annotator.table.save(files["csv"], files["parquet"])
         plot_most_seen_face(table, frame.seconds, detections_per_second).savefig(files["plot"])
@@ -132,8 +136,25 @@ def analyse_video(
             num_detections=annotator.num_detections,
             num_faces=annotator.num_faces,
             num_cuts=annotator.num_cuts,
+            labels=dict(Counter(table["label"].to_pylist()).most_common()),
             note=video.note,
         )
+
+
+def _check_positive(**settings: float) -> None:
+    for name, value in settings.items():
+        if not value > 0:
+            raise ValueError(f"`{name}` is {value}, expected above 0. Pass 5.")
+
+
+def _read_until(
+    video: VideoFile | Webcam, seconds: float, stop: Callable[[], bool]
+) -> Iterator[Frame]:
+    """Yield frames until it is enough, each with its share of that."""
+    for frame in video:
+        yield replace(frame, share=min(1.0, max(frame.share, frame.seconds / seconds)))
+        if frame.seconds >= seconds or stop():
+            return
 
 
 class _Annotator:
@@ -151,8 +172,8 @@ class _Annotator:
         self._last_turn = -1
         self._last_luma: npt.NDArray | None = None
 
-    def annotate(self, frame: Frame) -> None:
-        """Draw the faces on a frame that were detected last, perhaps in this one."""
+    def annotate(self, frame: Frame) -> Frame:
+        """Draw the faces on a frame that were detected last, perhaps in this one; return it."""
         if self._is_cut(frame):
             # The boxes belong to the scene before; a detection out of turn would make films of
             # nothing but cuts cost six times as much.
@@ -166,6 +187,7 @@ class _Annotator:
             self._last_turn = turn
         if self._lay_over:
             self._lay_over(frame.yuv)
+        return frame
 
     def _detect(self, frame: Frame) -> None:
         (readings,) = self._reader([frame.to_picture()])

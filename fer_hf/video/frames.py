@@ -144,11 +144,9 @@ class VideoFile:
             )
         self._first = first
         self._quarter_turns = round(first.rotation / 90) % 4
-        # Even sides, as long or smaller, in the same proportion, with square pixels.
-        width, height = first.width * float(stream.sample_aspect_ratio or 1), first.height
-        shrink = min(1.0, LONGER_SIDE / max(width, height), SHORTER_SIDE / min(width, height))
-        scaled_width, scaled_height = (int(side * shrink) // 2 * 2 for side in (width, height))
-        self._scaled = max(2, scaled_width), max(2, scaled_height)
+        # With square pixels.
+        width = first.width * float(stream.sample_aspect_ratio or 1)
+        self._scaled = fit_size(width, first.height)
         self.size = self._scaled[::-1] if self._quarter_turns % 2 else self._scaled
         self.colorspace = int(first.colorspace)
         self.frame_rate = stream.guessed_rate or Fraction(30)
@@ -210,6 +208,13 @@ class VideoFile:
             dst_color_range=ColorRange.MPEG if is_full_range else None,
         )
         return turn_yuv(scaled.to_ndarray().astype(np.uint8, copy=False), self._quarter_turns)
+
+
+def fit_size(width: float, height: float) -> tuple[int, int]:
+    """Return even sides, as long or smaller, in the same proportion, that are not too large."""
+    shrink = min(1.0, LONGER_SIDE / max(width, height), SHORTER_SIDE / min(width, height))
+    scaled_width, scaled_height = (int(side * shrink) // 2 * 2 for side in (width, height))
+    return max(2, scaled_width), max(2, scaled_height)
 
 
 def turn_yuv(yuv: Yuv, quarter_turns: int) -> Yuv:

@@ -26,13 +26,12 @@ from PIL import Image
 from fer_hf.evaluation.reports.plot_style import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
 from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reader import FaceReading
+from fer_hf.inference.reading import SCORE_PREFIX
 from fer_hf.video.frames import Frame, VideoFile, Yuv
+from fer_hf.video.webcam import Webcam
 
 CLOCK = Fraction(1, 90_000)
 """Unit of its times in seconds: MPEG's, in which frames of the usual rates are whole."""
-
-SCORE_PREFIX = "score_"
-"""Before the names of the labels in the names of columns, so that no label is called `frame`."""
 
 _BAND_COLOR = "#f7f9fb"
 _GROUNDS = ("black", "white")
@@ -72,7 +71,9 @@ def _draw(ground: Image.Image, readings: Sequence[FaceReading]) -> Yuv:
 
 
 @contextmanager
-def open_annotated_video(path: Path, video: VideoFile) -> Iterator[Callable[[Frame], None]]:
+def open_annotated_video(
+    path: Path, video: VideoFile | Webcam
+) -> Iterator[Callable[[Frame], None]]:
     """Yield a function that writes frames as H.264 in MP4, at their times and without sound."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         options = {"preset": "veryfast", "crf": "25"}

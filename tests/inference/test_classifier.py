@@ -51,7 +51,7 @@ def pictures(tmp_path):
 
 def test_scores_are_those_of_pipeline_for_every_kind_of_picture(classifier, baseline_run, pictures):
     reference = pipeline("image-classification", model=str(baseline_run))
-    files = [file for file in find_pictures([str(pictures)]) if "broken" not in file]
+    files = [file for file in find_pictures([str(pictures)]).files if "broken" not in file]
     assert len(files) == 7
     for result in score_files(classifier, files, batch_size=3):
         expected = {row["label"]: row["score"] for row in reference(result.file, top_k=8)}
@@ -61,7 +61,7 @@ def test_scores_are_those_of_pipeline_for_every_kind_of_picture(classifier, base
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(classifier, pictures):
-    files = find_pictures([str(pictures)])
+    files = find_pictures([str(pictures)]).files
     results = list(score_files(classifier, files, batch_size=4))
     assert [result.file for result in results] == files
     (broken,) = [result for result in results if not result.readings]
@@ -181,26 +181,26 @@ def test_pictures_are_prepared_one_at_a_time(classifier, pictures, monkeypatch):
         return preprocess(self, batch)
 
     monkeypatch.setattr(ExpressionClassifier, "preprocess", count)
-    files = find_pictures([str(pictures / "?.png")])
+    files = find_pictures([str(pictures / "?.png")]).files
     assert len(list(score_files(classifier, files))) == 3
     assert asked == [1, 1, 1]
 
 
 def test_files_folders_and_globs_are_found(pictures):
-    assert len(find_pictures([str(pictures)])) == 8
-    assert find_pictures([str(pictures / "?.png")]) == [
+    assert len(find_pictures([str(pictures)]).files) == 8
+    assert find_pictures([str(pictures / "?.png")]).files == [
         str(pictures / name) for name in ("a.png", "d.png", "f.png")
     ]
     # A folder that a glob finds counts with all below it.
-    assert len(find_pictures([str(pictures / "*")])) == 9
+    assert len(find_pictures([str(pictures / "*")]).files) == 9
     # Named by hand, even a text file is tried.
-    assert find_pictures([str(pictures / "notes.txt")]) == [str(pictures / "notes.txt")]
+    assert find_pictures([str(pictures / "notes.txt")]).files == [str(pictures / "notes.txt")]
 
 
 def test_a_picture_that_is_named_twice_is_found_once(pictures):
     picture = str(pictures / "a.png")
-    assert find_pictures([picture, str(pictures), picture])[0] == picture
-    assert len(find_pictures([picture, str(pictures), picture])) == 8
+    assert find_pictures([picture, str(pictures), picture]).files[0] == picture
+    assert len(find_pictures([picture, str(pictures), picture]).files) == 8
 
 
 def test_hidden_files_are_found_only_if_they_are_named(pictures):
@@ -208,15 +208,15 @@ def test_hidden_files_are_found_only_if_they_are_named(pictures):
     hidden.write_bytes(b"no picture")
     (pictures / ".thumbnails").mkdir()
     shutil.copy(pictures / "a.png", pictures / ".thumbnails")
-    assert len(find_pictures([str(pictures)])) == 8
-    assert len(find_pictures([str(pictures / "**" / "*.png")])) == 5
-    assert find_pictures([str(hidden)]) == [str(hidden)]
+    assert len(find_pictures([str(pictures)]).files) == 8
+    assert len(find_pictures([str(pictures / "**" / "*.png")]).files) == 5
+    assert find_pictures([str(hidden)]).files == [str(hidden)]
 
 
 def test_a_file_with_the_signs_of_a_glob_in_its_name_is_that_file(pictures):
     named = pictures / "a[1].png"
     shutil.copy(pictures / "a.png", named)
-    assert find_pictures([str(named)]) == [str(named)]
+    assert find_pictures([str(named)]).files == [str(named)]
 
 
 def test_places_without_pictures_and_addresses_are_refused(tmp_path):
@@ -227,7 +227,7 @@ def test_places_without_pictures_and_addresses_are_refused(tmp_path):
     for address in ("https://example.org/face.jpg", "HTTP://EXAMPLE.ORG/FACE.JPG"):
         with pytest.raises(ValueError, match=r"is an address, expected a file.* --allow_url"):
             find_pictures([address])
-        assert find_pictures([address], allow_url=True) == [address]
+        assert find_pictures([address], allow_url=True).files == [address]
 
 
 def test_addresses_are_not_fetched_unless_that_is_allowed(classifier):

@@ -391,6 +391,7 @@ def test_a_file_none_of_whose_frames_can_be_decoded_is_refused(walk, tmp_path):
             r"'walk\.mp4' has frames of 160 × 120 pixels, expected at most 9,999",
         ),
         ({"detections_per_second": 0}, r"`detections_per_second` is 0, expected above 0"),
+        ({"seconds": 0}, r"`seconds` is 0, expected above 0"),
     ],
 )
 def test_what_is_beyond_a_limit_is_refused(walk, tmp_path, limit, message):
@@ -407,6 +408,16 @@ def test_limits_hold_for_what_a_file_does_not_announce(tmp_path):
     with pytest.raises(ValueError, match=r"'raw\.ts' has 11 frames or more, expected at most 10"):
         analyse_video(source, SquareReader(), output_dir=tmp_path / "out", max_frames=10)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_only_the_beginning_is_read_on_request(walk, tmp_path):
+    shares = []
+    result = analyse_video(
+        walk, SquareReader(), output_dir=tmp_path, seconds=1.0, progress=shares.append
+    )
+    assert result.num_frames == len(read_frames(result.annotated)) == 16
+    assert result.labels == {"sad": 6}
+    assert shares == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
 
 
 def test_what_progress_raises_ends_the_analysis_and_leaves_nothing_behind(walk, tmp_path):
