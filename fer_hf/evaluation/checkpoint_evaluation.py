@@ -72,8 +72,7 @@ def evaluate_checkpoint(
     Args:
         classifier: The checkpoint.
         split: Columns `image` and `label`; maybe `votes` and `other_votes`.
-        voted: All rows that have votes, also those that no rule gives a label; None where nobody
-            has voted.
+        voted: All rows that have votes, also those that no rule labels; None if nobody voted.
         data: Where the pictures come from, for the report.
         split_name: Which split it is, for the report.
         num_corrupted: On how many pictures, chosen at random, corruptions are measured; None leaves

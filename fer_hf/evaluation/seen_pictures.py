@@ -47,7 +47,7 @@ def choose_split(classifiers: Sequence[Classifier], splits: DatasetDict) -> str:
     for classifier in classifiers:
         name, seen = name_source(classifier.model_name_or_path), _load_seen(classifier)
         if seen is None:
-            reason = f"whether {name} was trained on them is not known (no `{SEEN_NAME}`)"
+            reason = f"it is not known whether {name} was trained on them (no `{SEEN_NAME}`)"
         elif count := int(find_seen(fingerprints, seen).sum()):
             reason = f"{name} was trained on {count:,} of them"
         else:

@@ -71,6 +71,10 @@ class LoadedModel:
             for name, values in self.model.state_dict().items()
         }
         self.model.save_pretrained(folder, state_dict=weights)
+        self.save_image_processor(folder)
+
+    def save_image_processor(self, folder: Path) -> None:
+        """Write the preprocessing beside the config, if that lacks it."""
         # That of a timm network is in its config.json already.
         if not isinstance(self.image_processor, TimmWrapperImageProcessor):
             self.image_processor.save_pretrained(folder)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
-from transformers import TimmWrapperImageProcessor
 
 from fer_hf.inference.networks import MODEL_FILE, QUANTIZED_FILE
 from fer_hf.inference.preprocessing import read_preprocessing
@@ -104,9 +103,7 @@ def export_checkpoint(
 
 def _save_settings(loaded: LoadedModel, folder: Path) -> list[Path]:
     loaded.model.config.save_pretrained(folder)
-    # The timm wrapper's are part of its config.
-    if not isinstance(loaded.image_processor, TimmWrapperImageProcessor):
-        loaded.image_processor.save_pretrained(folder)
+    loaded.save_image_processor(folder)
     for file in folder.glob("*.py"):  # the code of a network, which an exported one needs no more
         file.unlink()
     return list(folder.iterdir())

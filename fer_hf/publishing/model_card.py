@@ -66,8 +66,7 @@ def render_model_card(
             "a card without them says nothing. Run the training to its end."
         )
     name = name or report.display_name
-    measured = (report.data, split, "torch")
-    here = next((e for e in evaluations if (e.data, e.split, e.backend) == measured), None)
+    here = next((e for e in evaluations if _name_data(e, split) == report.data), None)
     test = here.evaluation if here else report.evaluations[split]
     _check_same(report.evaluations[split], test, split)
     facts = KNOWN_DATA.get(str(report.settings.get("layout")))
@@ -254,13 +253,7 @@ def _build_comparison(comparison: Comparison, report: RunReport) -> Table:
 def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
     rows = [
         [
-            ", ".join(
-                [
-                    other.data,
-                    *([other.split] if other.split not in ("test", "all") else []),
-                    *([other.backend] if other.backend != "torch" else []),
-                ]
-            ),
+            _name_data(other, "test", "all"),
             f"{other.evaluation.num_pictures:,}",
             "not known" if other.num_seen is None else f"{other.num_seen:,}",
             render_estimate(other.evaluation.accuracy),
@@ -270,6 +263,13 @@ def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
     ]
     headers = ["data", "pictures", "of them trained on", "accuracy", "balanced accuracy"]
     return Table(headers, rows).to_markdown() if rows else ""
+
+
+def _name_data(evaluation: CheckpointReport, *usual: str) -> str:
+    """Name the data, with a split that is none of the usual ones and what ran if not torch."""
+    split, backend = evaluation.split, evaluation.backend
+    unusual = [split] * (split not in usual) + [backend] * (backend != "torch")
+    return ", ".join([evaluation.data, *unusual])
 
 
 def _describe_weaknesses(test: Evaluation) -> tuple[str, str]:

@@ -10,9 +10,9 @@ from fer_hf.evaluation.metrics.calibration import compute_logit_offsets, fit_cal
 from fer_hf.evaluation.metrics.not_sure import keep_not_sure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.probabilities import compute_reliability
-from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.reports.evaluation_plots import plot_reliability
 from fer_hf.models import LoadedModel, fold_into_head
+from fer_hf.training.results import fit_when_not_sure
 from fer_hf.training.stages import Stage
 from fer_hf.training.targets import fill_targets
 from fer_hf.training.training_arguments import FerTrainingArguments
@@ -52,8 +52,7 @@ def calibrate_head(
             "after calibration": compute_reliability(scores, labels),
         }
         plot_reliability(panels, f"{folder.name}, validation").savefig(folder / "reliability.png")
-    votes = validation["votes"][:] if "votes" in validation.column_names else None
-    keep_not_sure(loaded.model.config, fit_not_sure(scores, labels, votes))
+    fit_when_not_sure(loaded, scores, validation)
     if calibration.method == "temperature":
         return {"temperature": temperatures[0]}
     return {"temperatures": temperatures, "offsets": offsets}

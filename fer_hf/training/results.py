@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from accelerate import PartialState
 from datasets import Dataset
 from safetensors import SafetensorError
 from transformers import TrainingArguments
 
 from fer_hf.data.audit.fingerprints import compute_fingerprints, save_fingerprints
+from fer_hf.evaluation.metrics.not_sure import keep_not_sure
+from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.people.human import Yardstick, compute_constant_answer, compute_tagger
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
 from fer_hf.evaluation.reports.run_report import RunReport, save_report
@@ -22,14 +26,61 @@ from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.training_arguments import FerTrainingArguments
 
 
-def build_report(loaded: LoadedModel, splits: Mapping[str, Dataset], **facts: Any) -> RunReport:
-    """Build the report of a run; yardsticks are measured on test, or on all there is.
+def fit_when_not_sure(loaded: LoadedModel, scores: npt.ArrayLike, pictures: Dataset) -> None:
+    """Fit when the network is not sure, and store it in its config, which is saved with it.
+
+    Args:
+        loaded: The network.
+        scores: Its scores (N, num_labels) of pictures that it has not learnt from.
+        pictures: Columns `label` and possibly `votes` of these.
+    """
+    votes = pictures["votes"][:] if "votes" in pictures.column_names else None
+    keep_not_sure(loaded.model.config, fit_not_sure(scores, pictures["label"][:], votes))
+
+
+def save_run(
+    loaded: LoadedModel,
+    splits: Mapping[str, Dataset],
+    output_dir: Path,
+    *,
+    model_name_or_path: str,
+    data: str,
+    dtype: str = "float32",
+    **facts: Any,
+) -> RunReport:
+    """Report on a run, and write the checkpoint, its fingerprints, its card and the report.
+
+    All processes of a launch must call it together; the main one writes. Yardsticks are measured on
+    test, or on all there is.
 
     Args:
         loaded: The network with what it learnt; parameters that need gradients were trained.
         splits: The pictures by split, `train` at least.
-        **facts: Everything of a `RunReport` that cannot be read from the two.
+        output_dir: The run's folder; the report is named after it.
+        model_name_or_path: What the network was loaded from.
+        data: Where the pictures come from.
+        dtype: Of the weights on disk.
+        **facts: Everything else of a `RunReport` that cannot be read from these.
+
+    Raises:
+        OSError: Something could not be written.
     """
+    report = _build_report(
+        loaded,
+        splits,
+        model_name_or_path=name_source(model_name_or_path),
+        display_name=output_dir.name,
+        data=name_source(data),
+        **facts,
+    )
+    state = PartialState()
+    if state.is_main_process:
+        _write(loaded, report, splits["train"], output_dir, dtype)
+    state.wait_for_everyone()
+    return report
+
+
+def _build_report(loaded: LoadedModel, splits: Mapping[str, Dataset], **facts: Any) -> RunReport:
     train = splits["train"]
     label_names = train.features["label"].names
     first = FaceDataset(train.select([0]), loaded.image_processor)[0]
@@ -47,18 +98,10 @@ def build_report(loaded: LoadedModel, splits: Mapping[str, Dataset], **facts: An
     )
 
 
-def save_run(
-    loaded: LoadedModel,
-    report: RunReport,
-    train: Dataset,
-    output_dir: Path,
-    dtype: str = "float32",
+def _write(
+    loaded: LoadedModel, report: RunReport, train: Dataset, output_dir: Path, dtype: str
 ) -> None:
-    """Write the checkpoint and its card, and the report last: it marks the run as complete.
-
-    Raises:
-        OSError: Something could not be written.
-    """
+    """Write all of a run, and the report last: it marks the run as complete."""
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         loaded.save(output_dir, dtype)

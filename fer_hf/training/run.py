@@ -24,7 +24,7 @@ from fer_hf.training.arguments import DataArguments, ModelArguments
 from fer_hf.training.head_calibration import calibrate_head
 from fer_hf.training.inputs import SAMPLE
 from fer_hf.training.recipes import RunArguments
-from fer_hf.training.results import build_history, build_report, describe_settings, save_run
+from fer_hf.training.results import build_history, describe_settings, save_run
 from fer_hf.training.run_folder import choose_folder, claim_output_dir
 from fer_hf.training.stages import InterruptedRunError, Stage, run_stages
 from fer_hf.training.training_arguments import FerTrainingArguments
@@ -75,23 +75,20 @@ def fine_tune(
     loaded = _load_model(model, splits["train"].features["label"].names)
     stage = run_stages(loaded, splits, model, training)
     calibration = _finish(loaded, stage, splits, training)
-    report = build_report(
+    return save_run(
         loaded,
         splits,
-        model_name_or_path=name_source(model.model_name_or_path),
-        display_name=output_dir.name,
+        output_dir,
+        model_name_or_path=model.model_name_or_path,
+        data=data.data,
+        dtype=training.save_dtype,
         fine_tuned=stage.fine_tuned,
-        data=name_source(data.data),
         seed=training.seed,
         settings={**describe_settings(data, model, training), **stage.notes, **calibration},
         train_seconds=stage.seconds,
         evaluations=_evaluate(stage, splits["train"].features["label"].names),
         history=build_history(stage.trainer.state.log_history),
     )
-    if stage.trainer.is_world_process_zero():
-        save_run(loaded, report, splits["train"], output_dir, training.save_dtype)
-    stage.trainer.accelerator.wait_for_everyone()
-    return report
 
 
 def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], Comparison | None]:

@@ -24,10 +24,9 @@ from sklearn.preprocessing import StandardScaler
 from fer_hf.data.labels import map_labels, map_votes
 from fer_hf.evaluation.metrics.calibration import fit_temperature
 from fer_hf.evaluation.metrics.evaluation import compute_metrics, evaluate_scores
-from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure, keep_not_sure
+from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY, NotSure
 from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
-from fer_hf.evaluation.reports.provenance import name_source
 from fer_hf.evaluation.reports.report_files import write_text_atomically
 from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.evaluation.scoring import score_split
@@ -36,7 +35,7 @@ from fer_hf.models import get_head_parameters
 from fer_hf.models.bundled import BUNDLED_MODEL
 from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import load_features, load_frozen
-from fer_hf.training.results import build_report, save_run
+from fer_hf.training.results import fit_when_not_sure, save_run
 
 Floats = npt.NDArray[np.float64]
 Folds = list[tuple[npt.NDArray, npt.NDArray]]
@@ -183,15 +182,14 @@ def fit(
             get_head_parameters(loaded.model), (head.weight, head.bias), strict=True
         ):
             parameter.copy_(torch.from_numpy(fitted).view_as(parameter))
-    votes = pictures["votes"][:] if "votes" in pictures.column_names else None
-    keep_not_sure(loaded.model.config, fit_not_sure(head.held_out_scores, labels, votes))
-    report = build_report(
+    fit_when_not_sure(loaded, head.held_out_scores, pictures)
+    return save_run(
         loaded,
         {"train": pictures},
-        model_name_or_path=name_source(model_name_or_path),
-        display_name=output_dir.name,
+        output_dir,
+        model_name_or_path=model_name_or_path,
+        data=data,
         fine_tuned="head",
-        data=name_source(data),
         seed=seed,
         settings={
             "method": "logistic regression on frozen features",
@@ -204,8 +202,6 @@ def fit(
         evaluations={"validation": evaluate_scores(head.held_out_scores, labels, label_names)},
         history=[],
     )
-    save_run(loaded, report, pictures, output_dir)
-    return report
 
 
 def add_not_sure(
