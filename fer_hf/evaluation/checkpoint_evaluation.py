@@ -66,8 +66,8 @@ def evaluate_checkpoint(
 ) -> CheckpointReport:
     """Score a split, and measure all that a report contains.
 
-    Several processes of one launch must call it together: each scores its share of the pictures,
-    every picture once, and all return the same report.
+    Several processes of one launch must call it together: each scores its share, every picture
+    once, and all return the same report.
 
     Args:
         classifier: The checkpoint.
@@ -75,19 +75,17 @@ def evaluate_checkpoint(
         voted: All rows that have votes, also those that no rule labels; None if nobody voted.
         data: Where the pictures come from, for the report.
         split_name: Which split it is, for the report.
-        num_corrupted: On how many pictures, chosen at random, corruptions are measured; None leaves
-            them out.
+        num_corrupted: On how many pictures, chosen at random, corruptions are measured, if any.
         batch_size: Pictures at a time.
         command: What was typed, for the report.
 
     Raises:
-        ValueError: Labels that the model lacks, scores that are not numbers, or a value out of its
-            range.
+        ValueError: Labels that the model lacks, scores that are no numbers, or a bad value.
         OSError: The checkpoint cannot be found, reached or read.
     """
     names, data_names = classifier.label_names, split.features["label"].names
     labels = map_labels(split["label"][:], data_names, names)
-    # What may be refused comes before minutes of scoring.
+    # Refusals come before minutes of scoring.
     corrupted = None if num_corrupted is None else sample_rows(labels, num_corrupted)
     both, voted_scores = _score(classifier, split, voted, batch_size)
     scores, not_sure = both[0], classifier.not_sure
@@ -112,6 +110,7 @@ def evaluate_checkpoint(
         robustness=_measure_robustness(classifier, split, labels, corrupted, batch_size),
         mistakes=list_surest_mistakes(scores, labels, names),
         command=command,
+        understood=split.info.description,
     )
 
 

@@ -51,8 +51,8 @@ def render_model_card(
 
     Args:
         report: Of the run. It needs the figures of the test split, or of a cross-validation.
-        evaluations: Of the same checkpoint: on the test split of the same data, for the comparison
-            with people, and on other data. The first counts as the same data if its name is.
+        evaluations: Of the same checkpoint, on other data or on this test split, which adds people;
+            the first whose data has the name of the run's counts as that.
         name: Repository id or folder that the snippet opens; by default the run's name.
         comparison: With other runs on the same pictures, if there are some.
 
@@ -62,8 +62,8 @@ def render_model_card(
     split = "test" if "test" in report.evaluations else "validation"
     if split not in report.evaluations:
         raise ValueError(
-            f"The report of {report.display_name!r} has no figures of a test split, expected some: "
-            "a card without them says nothing. Run the training to its end."
+            f"The report of {report.display_name!r} has no figures of a test split, which a card "
+            "needs. Run the training to its end."
         )
     name = name or report.display_name
     here = next((e for e in evaluations if _name_data(e, split) == report.data), None)
@@ -76,7 +76,6 @@ def render_model_card(
     card = ModelCard.from_template(
         _build_metadata(report, test, split, facts, name),
         template_str=next(path for path in _TEMPLATES if path.is_file()).read_text("utf-8"),
-        # Plain data and the ways to write a figure …
         report=report,
         test=test,
         split=split,
@@ -85,7 +84,6 @@ def render_model_card(
         tagger=next((one for one in report.yardsticks if "tagger" in one.name), None),
         estimate=render_estimate,
         share=render_value,
-        # … and what is put together here.
         name=name,
         title=name.rsplit("/", 1)[-1],
         snippet=render_snippet(report, name),

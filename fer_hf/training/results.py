@@ -45,6 +45,7 @@ def save_run(
     *,
     model_name_or_path: str,
     data: str,
+    settings: Mapping[str, Any],
     dtype: str = "float32",
     **facts: Any,
 ) -> RunReport:
@@ -59,6 +60,7 @@ def save_run(
         output_dir: The run's folder; the report is named after it.
         model_name_or_path: What the network was loaded from.
         data: Where the pictures come from.
+        settings: What a reader needs to repeat it; how the source was understood is added.
         dtype: Of the weights on disk.
         **facts: Everything else of a `RunReport` that cannot be read from these.
 
@@ -71,6 +73,7 @@ def save_run(
         model_name_or_path=name_source(model_name_or_path),
         display_name=output_dir.name,
         data=name_source(data),
+        settings={**settings, **_describe_source(splits["train"])},
         **facts,
     )
     state = PartialState()
@@ -78,6 +81,10 @@ def save_run(
         _write(loaded, report, splits["train"], output_dir, dtype)
     state.wait_for_everyone()
     return report
+
+
+def _describe_source(split: Dataset) -> dict[str, str]:
+    return {"understood": split.info.description} if split.info.description else {}
 
 
 def _build_report(loaded: LoadedModel, splits: Mapping[str, Dataset], **facts: Any) -> RunReport:

@@ -61,6 +61,7 @@ class CheckpointReport(Shown):
         robustness: On corrupted pictures; None where that was not asked.
         mistakes: The surest ones, by falling score.
         command: What was typed, without folders.
+        understood: How the source of the pictures was understood, in a line.
         backend: What the checkpoint ran on: `torch`, `onnx` or `onnx-int8`.
     """
 
@@ -79,6 +80,7 @@ class CheckpointReport(Shown):
     robustness: Robustness | None = None
     mistakes: list[Mistake] = field(default_factory=list)
     command: str = ""
+    understood: str = ""
     backend: str = "torch"
 
     @property
@@ -100,6 +102,7 @@ class CheckpointReport(Shown):
         """List what is shown; the tables about people are there if the data has votes."""
         return [
             f"{self.title}: {self.num_pictures:,} pictures",
+            *([f"Understood as {self.understood}."] if self.understood else []),
             *describe_labels(self),
             describe_seen(self),
             *build_sections(self),
