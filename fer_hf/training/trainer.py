@@ -209,6 +209,8 @@ class FerTrainer(Trainer):
                 self.averaged.save(folder)
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
+            if "DataLoader worker" in str(error):  # that died meanwhile, and has torch raise here
+                raise
             raise OSError(
                 f"Could not write a checkpoint into {str(self.args.output_dir)!r}: {error}. Make "
                 "room there; the last whole checkpoint is kept, go on from it with --resume."
