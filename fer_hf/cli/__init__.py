@@ -15,6 +15,8 @@ from typing import Any
 
 import wrapt
 
+from fer_hf.training.signals import handling_signals, interrupted_by_signals
+
 _EPILOG = """\
 a first tour, with no data of your own and no network:
   fer-hf data drawn --contact_sheet drawn.png    look at the faces this project draws
@@ -77,13 +79,19 @@ def run(command: str, args: Sequence[str]) -> int:
 
     What goes wrong becomes one line, or with `--debug` a traceback.
     """
+    with handling_signals(lambda: None):  # those that come while the last line is written
+        return _run(command, args)
+
+
+def _run(command: str, args: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("fer_hf").setLevel(logging.INFO)
     if "--debug" not in args:
         _quieten_libraries()
     try:
-        module = importlib.import_module(f"fer_hf.cli.{command}")
-        module.main([arg for arg in args if arg != "--debug"])
+        with interrupted_by_signals():
+            module = importlib.import_module(f"fer_hf.cli.{command}")
+            module.main([arg for arg in args if arg != "--debug"])
     except KeyboardInterrupt:
         print("fer-hf: interrupted", file=sys.stderr)
         return 130
@@ -93,7 +101,9 @@ def run(command: str, args: Sequence[str]) -> int:
         # By name, because importing the class would import torch.
         was_stopped = type(error).__name__ == "InterruptedRunError"
         message = " ".join(str(error).split()) or type(error).__name__
-        print(f"fer-hf: {'' if was_stopped else 'error: '}{message}", file=sys.stderr)
+        # All processes of a run are stopped together, and the first one speaks for them.
+        if not was_stopped or os.environ.get("RANK", "0") == "0":
+            print(f"fer-hf: {'' if was_stopped else 'error: '}{message}", file=sys.stderr)
         return 130 if was_stopped else 2 if isinstance(error, _WRONG_CALL) else 1
     return 0
 

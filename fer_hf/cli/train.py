@@ -20,15 +20,27 @@ def main(args: Sequence[str]) -> None:
 
     from accelerate import PartialState
 
-    from fer_hf.evaluation.reports.run_report import load_report
-    from fer_hf.publishing.model_card import render_snippet
     from fer_hf.training.run import fine_tune_all
+    from fer_hf.training.stages import explaining_interruptions
 
     if PartialState().is_main_process:
         _check_push(runs)
     folder, reports, comparison = fine_tune_all(runs)
-    if not PartialState().is_main_process:
-        return
+    if PartialState().is_main_process:
+        with explaining_interruptions(folder):
+            _conclude(runs, folder, reports, comparison)
+
+
+def _conclude(
+    runs: Sequence["RunArguments"],
+    folder: Path,
+    reports: Sequence["RunReport"],
+    comparison: "Comparison | None",
+) -> None:
+    """Print the figures, and say how to use the best model, or publish it."""
+    from fer_hf.evaluation.reports.run_report import load_report
+    from fer_hf.publishing.model_card import render_snippet
+
     print()
     best = str(folder)
     if comparison is None:

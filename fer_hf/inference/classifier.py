@@ -12,7 +12,6 @@ from fer_hf.data.pictures import to_rgb
 from fer_hf.evaluation.metrics.not_sure import (
     CONFIG_KEY,
     NotSure,
-    build_prediction_sets,
     soften_scores,
 )
 from fer_hf.inference.networks import choose_backend, open_network
@@ -101,7 +100,8 @@ class ExpressionClassifier:
         """Say what scores (N, num_labels) mean: by label, how people would vote, how sure it is.
 
         A label is shown where the top score reaches `not_sure.threshold`. The true label is in the
-        prediction set of the share `not_sure.coverage` of pictures like those of validation.
+        prediction set of the share `not_sure.coverage` of pictures like those of validation, of
+        each label by itself where it had enough of them.
         """
         rows = np.asarray(scores).reshape(-1, len(self.label_names))
         crowd_rows = self.compute_crowd_scores(rows) if self.knows_crowd else [None] * len(rows)
@@ -115,7 +115,7 @@ class ExpressionClassifier:
         top = self.label_names[ranked[0]]
         if self.not_sure is None:
             return Reading(name(row), top)
-        held = build_prediction_sets(row, self.not_sure.conformal_threshold)
+        held = self.not_sure.build_prediction_sets(row)
         return Reading(
             name(row),
             top if row[ranked[0]] >= self.not_sure.threshold else None,

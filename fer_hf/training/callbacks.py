@@ -1,8 +1,7 @@
 """What happens beside training: a line an epoch, the time it takes, a stop that loses nothing."""
 
-import signal
+import os
 import time
-from types import FrameType
 from typing import Any
 
 import torch
@@ -78,28 +77,28 @@ class Stopwatch(TrainerCallback, ExportableState):
 
 
 class StopOnSignal(TrainerCallback):
-    """On Ctrl-C or SIGTERM, finish the step, save a checkpoint and stop; the second one kills."""
+    """Once asked, finish the step, save a checkpoint and stop; asked again, stop at once."""
 
     def __init__(self) -> None:
         self.stopped = False
-        self._asked = False
-        self._previous: dict[int, Any] = {}
+        self.asked = False
+        self._launcher = os.getppid()
 
-    def on_train_begin(self, *_: Any, **kwargs: Any) -> None:
-        """Take over the two signals for as long as training lasts."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._ask)
+    def ask(self) -> None:
+        """Ask for the stop.
+
+        Raises:
+            KeyboardInterrupt: It was asked for before.
+        """
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Stop at the end of a step, all processes at the same one."""
-        asked = self._asked
-        if args.world_size > 1:
-            flag = torch.tensor(int(asked), device=args.device)
-            torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
-            asked = bool(flag)
-        if asked and state.global_step < state.max_steps:
+        if self._is_asked(args) and state.global_step < state.max_steps:
             self.stopped = True
             # The end of an epoch is left to `on_epoch_end`, or its validation would be lost.
             if (state.epoch or 0) % 1:
@@ -116,12 +115,15 @@ class StopOnSignal(TrainerCallback):
             control.should_save = True
             control.should_training_stop = True
 
-    def on_train_end(self, *_: Any, **kwargs: Any) -> None:
-        """Give the signals back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+    def on_train_end(self, args: Any, *_: Any, **kwargs: Any) -> None:
+        """Leave what follows training for another time, if the last checkpoint can serve it."""
+        self.stopped = self.stopped or (self._is_asked(args) and args.save_strategy != "no")
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
+    def _is_asked(self, args: Any) -> bool:
+        if args.world_size == 1:
+            return self.asked
+        # `torchrun` starts its processes in sessions of their own: what kills it leaves them alone.
+        is_orphan = torch.distributed.is_torchelastic_launched() and os.getppid() != self._launcher
+        flag = torch.tensor(int(self.asked or is_orphan), device=args.device)
+        torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+        return bool(flag)

@@ -26,7 +26,7 @@ from fer_hf.training.inputs import SAMPLE
 from fer_hf.training.recipes import RunArguments
 from fer_hf.training.results import build_history, describe_settings, save_run
 from fer_hf.training.run_folder import choose_folder, claim_output_dir
-from fer_hf.training.stages import InterruptedRunError, Stage, run_stages
+from fer_hf.training.stages import InterruptedRunError, Stage, explaining_interruptions, run_stages
 from fer_hf.training.training_arguments import FerTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -96,34 +96,42 @@ def fine_tune_all(runs: Sequence[RunArguments]) -> tuple[Path, list[RunReport], 
 
     Returns:
         The folder with all of it, the reports, and the comparison (None for a single run).
+
+    Raises:
+        InterruptedRunError: A signal stopped it, or Ctrl-C; it can be resumed.
     """
     first = runs[0]
     folder = Path(str(first.training.output_dir))
     if first.training.output_dir_is_free:
         name = re.sub(r"[^\w.-]+", "-", Path(name_source(first.data.data)).stem)
         folder = choose_folder(name if len(runs) > 1 else f"{name}-{first.name}")
-    reports: dict[str, RunReport] = {}
-    sources: list[str] = []
-    for run in runs:
-        run.training.output_dir = output_dir = str(folder / run.name if len(runs) > 1 else folder)
-        logger.info("Training %s in %s", run.name, output_dir)
-        is_new = run.data.data not in sources
-        try:
-            reports[output_dir] = fine_tune(run.data, run.model, run.training, check_data=is_new)
-        except InterruptedRunError as error:
-            if len(runs) == 1:
-                raise
-            raise InterruptedRunError(
-                f"{run.name} was stopped; what was trained is in {str(folder)!r}. Go on with the "
-                f"same command and --output_dir {folder} --resume"
-            ) from error
-        sources.append(run.data.data)
-    if len(runs) == 1:
-        return folder, list(reports.values()), None
-    comparison = compare_runs(reports)
-    if PartialState().is_main_process:
-        save_comparison(comparison, folder)
-    return folder, list(reports.values()), comparison
+    with explaining_interruptions(folder):
+        reports: dict[str, RunReport] = {}
+        sources: list[str] = []
+        for run in runs:
+            run.training.output_dir = output_dir = str(
+                folder / run.name if len(runs) > 1 else folder
+            )
+            logger.info("Training %s in %s", run.name, output_dir)
+            is_new = run.data.data not in sources
+            try:
+                reports[output_dir] = fine_tune(
+                    run.data, run.model, run.training, check_data=is_new
+                )
+            except InterruptedRunError as error:
+                if len(runs) == 1:
+                    raise
+                raise InterruptedRunError(
+                    f"{run.name} was stopped; what was trained is in {str(folder)!r}. Go on "
+                    f"with the same command and --output_dir {folder} --resume"
+                ) from error
+            sources.append(run.data.data)
+        if len(runs) == 1:
+            return folder, list(reports.values()), None
+        comparison = compare_runs(reports)
+        if PartialState().is_main_process:
+            save_comparison(comparison, folder)
+        return folder, list(reports.values()), comparison
 
 
 def _load_model(model: ModelArguments, label_names: Sequence[str]) -> LoadedModel:

@@ -1,14 +1,21 @@
 """The folder of a run: choosing it, losing nothing in it, and the checkpoint to go on from."""
 
 import json
+import logging
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError, safe_open
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+logger = logging.getLogger(__name__)
+
+# Without the last two Trainer would go on, from other moments of the optimizer.
+_CHECKPOINT_FILES = ("trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt")
 # What a run writes into its folder: what --overwrite_output_dir may delete.
 _RUN_FILES = (
     "config.json",
@@ -66,23 +73,36 @@ def claim_output_dir(folder: Path, *, resume: bool, overwrite: bool) -> None:
 def find_last_checkpoint(output_dir: Path) -> str | None:
     """Find the newest checkpoint that was written completely, or None.
 
-    A kill or a full disk can leave half a checkpoint: `trainer_state.json` is written last.
+    A kill, a full disk, a crash of the machine or a broken copy can leave half a checkpoint.
     """
     pattern = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
     steps = {
         int(match[1]): folder
         for folder in output_dir.iterdir()
-        if (match := pattern.fullmatch(folder.name)) and _is_whole(folder)
+        if (match := pattern.fullmatch(folder.name))
     }
-    return str(steps[max(steps)]) if steps else None
+    for _, folder in sorted(steps.items(), reverse=True):
+        try:
+            _check_is_whole(folder)
+        except (OSError, EOFError, ValueError, SafetensorError, zipfile.BadZipFile) as error:
+            logger.warning("%s is not complete and is passed over: %s", folder, error)
+        else:
+            return str(folder)
+    return None
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    return True
+def _check_is_whole(checkpoint: Path) -> None:
+    """Raise an error of the libraries that read the files if one is missing, cut off or damaged."""
+    for file in sorted({*checkpoint.iterdir(), *map(checkpoint.joinpath, _CHECKPOINT_FILES)}):
+        if file.suffix == ".json":
+            json.loads(file.read_text(encoding="utf-8"))
+        elif file.suffix == ".safetensors":
+            with safe_open(file, framework="pt"):
+                pass
+        elif file.suffix in (".pt", ".pth"):
+            with zipfile.ZipFile(file) as archive:
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{file.name} is damaged at {damaged}")
 
 
 def _delete_run(folder: Path) -> None:

@@ -1,9 +1,10 @@
 """Training in one stage or two: what of a network learns, from what, and with which Trainer."""
 
+import contextlib
 import copy
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from fer_hf.training.inputs import (
     load_teachers,
 )
 from fer_hf.training.run_folder import claim_output_dir, find_last_checkpoint
+from fer_hf.training.signals import interrupted_by_signals
 from fer_hf.training.targets import compute_label_weights
 from fer_hf.training.trainer import FerTrainer
 from fer_hf.training.training_arguments import FerTrainingArguments
@@ -47,6 +49,23 @@ _LARGEST_SHIFT = 0.01
 
 class InterruptedRunError(Exception):
     """Training was stopped by a signal; what was trained is kept in a checkpoint."""
+
+
+@contextlib.contextmanager
+def explaining_interruptions(folder: Path) -> Iterator[None]:
+    """Say how to go on with what is in the folder, wherever a run was interrupted.
+
+    Raises:
+        InterruptedRunError: In place of the KeyboardInterrupt.
+    """
+    try:
+        with interrupted_by_signals():
+            yield
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            f"Stopped; what was finished is in {str(folder)!r}. Go on with the same command and "
+            f"--output_dir {folder} --resume"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The stock Trainer, with what faces need: a backbone that stays frozen, soft targets, EMA."""
 
 import contextlib
+import functools
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from fer_hf.training.callbacks import EpochProgress, StopOnSignal, Stopwatch
 from fer_hf.training.ema import AveragedWeights
 from fer_hf.training.face_dataset import BatchDataset, collate
 from fer_hf.training.losses import LOSSES
+from fer_hf.training.signals import handling_signals, init_worker
 from fer_hf.training.targets import fill_targets, mix_batch, weigh_targets
 from fer_hf.training.training_arguments import FerTrainingArguments
 
@@ -162,9 +165,11 @@ class FerTrainer(Trainer):
         asked = self.args.dataloader_drop_last
         self.args.dataloader_drop_last = asked and kwargs.get("is_training", False)
         try:
-            return super()._get_dataloader(*args, **kwargs)
+            loader = super()._get_dataloader(*args, **kwargs)
         finally:
             self.args.dataloader_drop_last = asked
+        loader.worker_init_fn = functools.partial(init_worker, loader.worker_init_fn)
+        return loader
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Evaluate the averaged weights if there are any."""
@@ -173,25 +178,48 @@ class FerTrainer(Trainer):
             return super().evaluate(*args, **kwargs)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, and leave the weights in the model that were evaluated."""
-        result = super().train(*args, **kwargs)
+        """Train, and leave the weights in the model that were evaluated.
+
+        Raises:
+            KeyboardInterrupt: A signal could not wait for the end of the step.
+        """
+        try:
+            with handling_signals(self.stop_on_signal.ask):
+                result = super().train(*args, **kwargs)
+        except RuntimeError as error:
+            # A process that prepares pictures was too young to outlive the signal of its group.
+            if self.stop_on_signal.asked:
+                raise KeyboardInterrupt from error
+            raise
         if self.averaged:
             self.model.load_state_dict(self.averaged.module.state_dict())
             self.averaged = None
         return result
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        folder = Path(self._get_output_dir(trial))
+        run = Path(self._get_output_dir(trial))
+        folder = run / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
-            # Before the rest: `trainer_state.json`, written last, marks a checkpoint as complete.
+            # `trainer_state.json`, written last, marks a checkpoint as complete: one that a killed
+            # run left here must not lend its own to the new files.
+            if self.args.should_save and folder.is_dir():
+                shutil.rmtree(folder)
+            self.accelerator.wait_for_everyone()
             if self.averaged and self.args.should_save:
-                self.averaged.save(folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+                self.averaged.save(folder)
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch.save raises RuntimeError
+            if "DataLoader worker" in str(error):  # that died meanwhile, and has torch raise here
+                raise
             raise OSError(
                 f"Could not write a checkpoint into {str(self.args.output_dir)!r}: {error}. Make "
                 "room there; the last whole checkpoint is kept, go on from it with --resume."
             ) from error
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        # Each process writes its own: all of them before the mark of a complete checkpoint.
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)

@@ -21,6 +21,7 @@ from PIL import Image
 from fer_hf import cli
 from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.training import callbacks
+from fer_hf.training.stages import InterruptedRunError
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -325,6 +326,44 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path, monkeypatch, capsy
     assert (folder / "checkpoint-2" / "trainer_state.json").is_file()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", ["run.build_report", "results.save_report"])
+def test_a_signal_outside_of_training_says_how_to_go_on_and_costs_nothing(
+    tmp_path, monkeypatch, capsys, number, stage
+):
+    def stop(*args, **settings):
+        for _ in range(2):  # as by a launcher that passes on what its group got
+            os.kill(os.getpid(), number)
+
+    folder = tmp_path / "run"
+    args = [*TINY, "--model_name_or_path", "baseline", "--num_train_epochs", "1"]
+    args += ["--output_dir", str(folder)]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"fer_hf.training.{stage}", stop)
+        assert cli.run("train", args) == 130
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "fer-hf" in line]
+    assert line.startswith("fer-hf: Stopped; what was finished is in")
+    assert line.endswith(f"--output_dir {folder} --resume")
+    assert not (folder / "report.json").exists()
+    assert cli.run("train", [*args, "--resume"]) == 0
+    # Nor is anything lost, or trained again, by one that comes while the result is shown.
+    monkeypatch.setattr("fer_hf.cli.train._show_figures", stop)
+    assert cli.run("train", [*args, "--resume"]) == 130
+    assert f"--output_dir {folder} --resume" in capsys.readouterr().err
+    assert (folder / "report.json").is_file()
+
+
+def test_of_several_processes_that_are_stopped_one_speaks(monkeypatch, capsys):
+    def stop(args):
+        raise InterruptedRunError("Stopped at step 2")
+
+    monkeypatch.setattr("fer_hf.cli.train.main", stop)
+    for rank, expected in (("0", "fer-hf: Stopped at step 2\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert cli.run("train", []) == 130
+        assert capsys.readouterr().err == expected
+
+
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     tmp_path, fine_tune_faces, capsys
@@ -351,6 +390,57 @@ cli.run("train", sys.argv[1:])
     assert not (tmp_path / "run" / "report.json").exists()
     assert cli.run("train", [*args, "--resume"]) == 0
     fine_tune_faces(tmp_path / "whole", num_train_epochs=3)
+    found, expected = (
+        safetensors.torch.load_file(tmp_path / name / "model.safetensors")
+        for name in ("run", "whole")
+    )
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_stopped_or_killed_at_any_moment_resume_to_the_same_weights(tmp_path):
+    def launch(folder, *more):
+        command = [
+            *(SCRIPTS / "accelerate", "launch", "--multi_gpu", "--num_processes", "2"),
+            *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+            *("--main_process_port", "0", PROJECT / "train.py", *TINY, "--ema_decay", "0.8"),
+            *("--dataloader_num_workers", "1", "--model_name_or_path", "baseline"),
+            *("--num_train_epochs", "2", "--per_device_train_batch_size", "8"),
+            *("--output_dir", tmp_path / folder, *more),
+        ]
+        return subprocess.Popen(
+            [str(word) for word in command],
+            cwd=tmp_path,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    whole = launch("whole")
+    _, errors = whole.communicate()
+    assert whole.returncode == 0, errors
+    for appears, number in (
+        ("checkpoint-4/trainer_state.json", signal.SIGTERM),
+        ("checkpoint-8", signal.SIGKILL),  # the first files of it
+    ):
+        run = launch("run", "--resume")
+        while run.poll() is None and not (tmp_path / "run" / appears).exists():
+            time.sleep(0.001)
+        # It starts the two in sessions of their own, so that its group is itself.
+        everybody = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
+        for process in everybody[: 1 if number == signal.SIGTERM else None]:
+            process.send_signal(number)
+        _, errors = run.communicate()  # until every process has closed it
+        assert run.returncode != 0, errors
+        if number == signal.SIGTERM:
+            lines = [line for line in errors.splitlines() if line.startswith("fer-hf: ")]
+            assert len(lines) == 1, errors
+            assert f"--output_dir {tmp_path / 'run'} --resume" in lines[0]
+    last = launch("run", "--resume")
+    _, errors = last.communicate()
+    assert last.returncode == 0, errors
     found, expected = (
         safetensors.torch.load_file(tmp_path / name / "model.safetensors")
         for name in ("run", "whole")

@@ -70,7 +70,7 @@ def test_a_reading_says_whether_the_model_is_sure_and_how_people_would_vote(read
     not_sure = reader.classifier.not_sure
     scores, crowd_scores = list(reading.scores.values()), list(reading.crowd_scores.values())
     assert reading.sure == (max(scores) >= not_sure.threshold)
-    assert len(reading.prediction_set) == sum(s >= not_sure.conformal_threshold for s in scores)
+    assert len(reading.prediction_set) == not_sure.build_prediction_sets(scores).sum()
     assert sum(crowd_scores) == pytest.approx(1)
     assert max(crowd_scores) < max(scores)  # softened
 

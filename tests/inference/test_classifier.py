@@ -366,6 +366,14 @@ def test_a_checkpoint_says_when_it_is_not_sure_and_what_it_cannot_rule_out(check
         assert list(reading.crowd_scores.values()) == pytest.approx(row, abs=1e-6)
 
 
+def test_a_label_with_a_threshold_of_its_own_is_in_the_set_from_there_on(checkpoint):
+    say(checkpoint, {**SETTINGS, "conformal_thresholds": [0.1, 0.7, None, *[0.4] * 5]})
+    classifier = ExpressionClassifier(str(checkpoint))
+    anger, _, disgust, fear = classifier.label_names[:4]
+    sets = [reading.prediction_set for reading in classifier.describe(SCORES)]
+    assert sets == [[disgust, anger], [fear, anger]]
+
+
 def read(checkpoint, pictures):
     classifier = ExpressionClassifier(str(checkpoint))
     (result,) = score_files(classifier, [str(pictures / "a.png")])

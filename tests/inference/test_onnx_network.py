@@ -59,6 +59,9 @@ def test_what_it_says_of_being_sure_comes_from_its_config(checkpoint):
     classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
     assert [one.sure for one in classifier.describe([[0.55, 0.45], [0.8, 0.2]])] == [False, True]
     assert classifier.describe([[0.2, 0.8]])[0].prediction_set == ["cross"]
+    write_config(checkpoint, not_sure={**said, "conformal_thresholds": [0.2, None]})
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    assert classifier.describe([[0.2, 0.8]])[0].prediction_set == ["cross", "calm"]
 
 
 # Preprocessing

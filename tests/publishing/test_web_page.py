@@ -22,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from fer_hf.emotions import EMOTIONS
+from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.preprocessing import resize_as_torchvision
 from fer_hf.publishing.web_page import RUNTIME, fetch_runtime, write_page
@@ -177,6 +178,43 @@ def test_without_npm_it_says_what_to_do(tmp_path, monkeypatch):
 # What it computes
 
 
+def run_in_node(folder, function, cases):
+    """Return what a function, which may call those of scoring.js, makes of each case."""
+    (folder / "cases.json").write_text(json.dumps(cases))
+    (folder / "scoring.mjs").write_bytes((PAGE / "scoring.js").read_bytes())
+    (folder / "run.mjs").write_text(f"""
+import {{ readFileSync }} from "node:fs";
+import {{ describeScores, resize }} from "./scoring.mjs";
+const cases = JSON.parse(readFileSync("cases.json"));
+console.log(JSON.stringify(cases.map({function})));
+""")
+    done = subprocess.run(
+        ["node", "run.mjs"], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+@pytest.mark.parametrize(
+    # The top label is no longer in the set; contempt has the threshold of all labels.
+    ("own", "named"),
+    [({}, ["anger"]), ({"conformal_thresholds": [0.7, None, 0.05]}, ["disgust"])],
+)
+def test_the_page_says_what_python_says_of_scores(tmp_path, own, named):
+    not_sure = {"coverage": 0.9, "threshold": 0.6, "conformal_threshold": 0.3, **own}
+    settings = {"label_names": list(EMOTIONS[:3]), "not_sure": not_sure}
+    scores = [0.6, 0.29, 0.11]
+    [found] = run_in_node(
+        tmp_path, f"(scores) => describeScores(scores, {json.dumps(settings)})", [scores]
+    )
+    assert [one["label"] for one in found["ranked"]] == list(EMOTIONS[:3])
+    assert [one["score"] for one in found["ranked"]] == scores
+    assert (found["isSure"], found["predictionSet"]) == (True, named)
+    sets = NotSure.from_dict(not_sure, num_labels=3).build_prediction_sets(scores)
+    assert [label for label, held in zip(EMOTIONS, sets, strict=False) if held] == named
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 def test_the_page_resizes_bit_for_bit_as_python_does(tmp_path):
     rng = np.random.default_rng(0)
@@ -191,21 +229,13 @@ def test_the_page_resizes_bit_for_bit_as_python_does(tmp_path):
             expected.append(np.asarray(Image.fromarray(levels).resize((24, 20), resample)))
             cases.append({**case, "settings": {**target, "resizer": "torchvision"}})
             expected.append(resize_as_torchvision(levels, 24, 20, resample))
-    (tmp_path / "cases.json").write_text(json.dumps(cases))
-    (tmp_path / "scoring.mjs").write_bytes((PAGE / "scoring.js").read_bytes())
-    (tmp_path / "run.mjs").write_text("""
-import { readFileSync } from "node:fs";
-import { resize } from "./scoring.mjs";
-const cases = JSON.parse(readFileSync("cases.json"));
-const resized = cases.map(({ rgb, width, height, settings }) =>
-  [...resize(Uint8ClampedArray.from(rgb), width, height, settings)]);
-console.log(JSON.stringify(resized));
-""")
-    done = subprocess.run(
-        ["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    results = run_in_node(
+        tmp_path,
+        """({ rgb, width, height, settings }) =>
+            [...resize(Uint8ClampedArray.from(rgb), width, height, settings)]""",
+        cases,
     )
-    assert done.returncode == 0, done.stderr
-    for case, found, right in zip(cases, json.loads(done.stdout), expected, strict=True):
+    for case, found, right in zip(cases, results, expected, strict=True):
         is_tall = (case["width"], case["height"]) in TALL
         if is_tall and case["settings"]["resizer"] == "pillow" and IS_OLD_PILLOW:
             continue

@@ -1,12 +1,12 @@
-"""What happens beside training: the stop by a signal, and the lines of the progress bar."""
+"""What happens beside training: the stop that loses nothing, and the lines of the progress bar."""
 
-import os
-import signal
 from types import SimpleNamespace
 
 import pytest
+import torch
 from transformers.trainer_callback import TrainerControl, TrainerState
 
+from fer_hf.training import callbacks
 from fer_hf.training.callbacks import EpochProgress, StopOnSignal
 
 ONE_PROCESS = SimpleNamespace(world_size=1, device="cpu")
@@ -14,11 +14,8 @@ ONE_PROCESS = SimpleNamespace(world_size=1, device="cpu")
 
 @pytest.fixture
 def stop():
-    """A callback that listens to signals, and stops listening after the test."""
-    callback = StopOnSignal()
-    callback.on_train_begin(ONE_PROCESS, TrainerState(), TrainerControl())
-    yield callback
-    callback.on_train_end(ONE_PROCESS, TrainerState(), TrainerControl())
+    """A callback that can be asked to stop."""
+    return StopOnSignal()
 
 
 def end_step(callback, step, *, steps_per_epoch=5, epochs=3):
@@ -37,9 +34,8 @@ def test_without_a_signal_nothing_happens(stop):
     assert not control.should_save
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_stops_at_the_end_of_the_step(stop, number):
-    os.kill(os.getpid(), number)
+def test_once_asked_it_saves_and_stops_at_the_end_of_the_step(stop):
+    stop.ask()
     state, control = end_step(stop, 2)
     assert stop.stopped
     assert control.should_save
@@ -50,7 +46,7 @@ def test_a_signal_saves_and_stops_at_the_end_of_the_step(stop, number):
 
 
 def test_a_signal_in_the_last_step_of_an_epoch_leaves_its_validation_in_place(stop):
-    os.kill(os.getpid(), signal.SIGINT)
+    stop.ask()
     state, control = end_step(stop, 5)
     assert not control.should_training_stop
     control = TrainerControl(should_evaluate=True)
@@ -60,25 +56,33 @@ def test_a_signal_in_the_last_step_of_an_epoch_leaves_its_validation_in_place(st
     assert control.should_training_stop
 
 
-def test_a_signal_in_the_very_last_step_does_not_interrupt_the_run(stop):
-    os.kill(os.getpid(), signal.SIGINT)
-    end_step(stop, 15)
+@pytest.mark.parametrize(("save_strategy", "stops"), [("epoch", True), ("no", False)])
+def test_after_the_last_step_it_stops_only_if_there_is_a_checkpoint(stop, save_strategy, stops):
+    arguments = SimpleNamespace(**vars(ONE_PROCESS), save_strategy=save_strategy)
+    stop.on_train_end(arguments)
     assert not stop.stopped
+    stop.ask()
+    end_step(stop, 15)
+    assert not stop.stopped  # its validation and its checkpoint are still to come
+    stop.on_train_end(arguments)
+    assert stop.stopped == stops
 
 
-def test_the_second_signal_kills(stop):
-    os.kill(os.getpid(), signal.SIGINT)
+def test_asked_again_it_stops_at_once(stop):
+    stop.ask()
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        stop.ask()
 
 
-def test_signals_are_given_back_after_training():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    callback = StopOnSignal()
-    callback.on_train_begin(ONE_PROCESS, TrainerState(), TrainerControl())
-    assert signal.getsignal(signal.SIGINT) is not before[0]
-    callback.on_train_end(ONE_PROCESS, TrainerState(), TrainerControl())
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+def test_processes_whose_launcher_has_died_stop_too(stop, monkeypatch):
+    two = SimpleNamespace(world_size=2, device="cpu")
+    state = TrainerState(global_step=2, max_steps=15, epoch=0.4)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda flag, op: None)
+    monkeypatch.setattr(callbacks.os, "getppid", lambda: 1)
+    for elastic in (False, True):
+        monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: elastic)  # noqa: B023
+        stop.on_step_end(two, state, TrainerControl())
+        assert stop.stopped == elastic
 
 
 def test_each_epoch_is_one_line_for_training_and_one_for_validation():

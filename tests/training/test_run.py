@@ -492,6 +492,44 @@ def test_resuming_where_nothing_was_saved_starts_from_the_beginning(
     assert_same_weights(baseline_run, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda last: (last / "trainer_state.json").unlink(),
+        lambda last: (last / "model.safetensors").write_bytes(b""),
+        lambda last: os.truncate(last / "optimizer.pt", 1000),
+        lambda last: os.truncate(last / "ema.safetensors", 1000),
+    ],
+    ids=["no_state", "empty_weights", "half_an_optimizer", "half_an_average"],
+)
+def test_half_a_checkpoint_is_not_resumed_from_and_costs_one_epoch(
+    fine_tune_faces, tmp_path, happen_at_step, damage
+):
+    settings = {"num_train_epochs": 3, "save_total_limit": 3, "ema_decay": 0.8}
+    fine_tune_faces(tmp_path / "whole", **settings)
+    happen_at_step([2 * STEPS], interrupt)
+    with pytest.raises(InterruptedRunError):
+        fine_tune_faces(tmp_path / "run", **settings)
+    damage(tmp_path / "run" / f"checkpoint-{2 * STEPS}")
+    (tmp_path / "run" / f"checkpoint-{2 * STEPS}" / "old.pt").write_bytes(b"left over")
+    happen_at_step([STEPS], lambda: pytest.fail("the first epoch was trained again"))
+    fine_tune_faces(tmp_path / "run", resume=True, **settings)
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+    assert not (tmp_path / "run" / f"checkpoint-{2 * STEPS}" / "old.pt").exists()
+
+
+def test_a_signal_after_the_last_step_leaves_the_figures_for_another_time(
+    fine_tune_faces, baseline_run, tmp_path, happen_at_step
+):
+    happen_at_step([2 * STEPS], interrupt)
+    with pytest.raises(InterruptedRunError, match=r"Stopped at step 8 of 8.*--resume"):
+        fine_tune_faces(tmp_path / "run")
+    assert not (tmp_path / "run" / "report.json").exists()
+    happen_at_step(range(99), lambda: pytest.fail("trained again"))
+    fine_tune_faces(tmp_path / "run", resume=True)
+    assert_same_weights(baseline_run, tmp_path / "run")
+
+
 @pytest.mark.parametrize("limit", [60_000, 250_000], ids=["weights", "optimizer"])
 def test_a_full_disk_is_one_clear_error_and_the_last_checkpoint_stays(
     fine_tune_faces, tmp_path, happen_at_step, limit

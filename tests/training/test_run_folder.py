@@ -1,8 +1,12 @@
 """The folder of a run."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 
 from fer_hf.training.run_folder import choose_folder, claim_output_dir, find_last_checkpoint
 
@@ -14,7 +18,9 @@ def claim(folder, *, resume=False, overwrite=False):
 def write_checkpoint(folder, step, state=None):
     checkpoint = folder / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
-    (checkpoint / "model.safetensors").write_bytes(b"")
+    save_file({"weight": np.ones(1000)}, checkpoint / "model.safetensors")
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"state": torch.ones(1000)}, checkpoint / name)
     text = json.dumps({"global_step": step}) if state is None else state
     (checkpoint / "trainer_state.json").write_text(text)
     return str(checkpoint)
@@ -86,11 +92,40 @@ def test_the_newest_checkpoint_is_that_of_the_highest_step(tmp_path):
     assert find_last_checkpoint(tmp_path) == last
 
 
-def test_a_half_written_checkpoint_is_passed_over(tmp_path):
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def change_a_byte(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *(
+            (name, damage)
+            for name in ("model.safetensors", "optimizer.pt")
+            for damage in (cut_off, empty, Path.unlink)
+        ),
+        ("optimizer.pt", change_a_byte),
+        ("scheduler.pt", Path.unlink),
+        ("rng_state.pth", cut_off),
+        ("trainer_state.json", Path.unlink),
+    ],
+)
+def test_half_a_checkpoint_is_passed_over_and_named(tmp_path, caplog, name, damage):
     last = write_checkpoint(tmp_path, 4)
-    (tmp_path / "checkpoint-8").mkdir()
-    (tmp_path / "checkpoint-8" / "model.safetensors").write_bytes(b"half")
-    assert find_last_checkpoint(tmp_path) == last
+    damage(Path(write_checkpoint(tmp_path, 8)) / name)
+    with caplog.at_level("WARNING"):
+        assert find_last_checkpoint(tmp_path) == last
+    assert "checkpoint-8 is not complete and is passed over" in caplog.text
 
 
 @pytest.mark.parametrize("state", ["", '{"global_step": 12, "log_his'])

@@ -310,6 +310,21 @@ def test_a_signal_saves_a_checkpoint_at_once_and_stops(build, tmp_path):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
+@pytest.mark.parametrize(("asked", "raised"), [(True, KeyboardInterrupt), (False, RuntimeError)])
+def test_a_helper_that_a_signal_has_killed_does_not_hide_the_signal(
+    build, monkeypatch, asked, raised
+):
+    def fail(*args):  # as torch does wherever the main process is
+        if asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+    trainer = build("baseline", save_strategy="epoch")
+    monkeypatch.setattr(trainer, "_save_rng_state", fail)
+    with pytest.raises(raised):
+        trainer.train()
+
+
 # Teachers
 
 

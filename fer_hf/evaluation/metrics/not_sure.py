@@ -24,7 +24,11 @@ class NotSure:
     Attributes:
         coverage: Target share of pictures to answer, and of sets that hold the true label, 0–1.
         threshold: Below this top score the model is not sure.
-        conformal_threshold: A label with this score or more is in the picture's set.
+        conformal_threshold: A label with this score or more is in the picture's set; of the sets
+            of all labels together, `coverage` hold the true one.
+        conformal_thresholds: One for each label, so that `coverage` holds for its pictures by
+            themselves; None for a label with too few of them, which has the one above. None in all
+            where no label has enough, and in a checkpoint from before they were kept.
         crowd_temperature: Softens the scores to the spread of people's votes, together with
             `crowd_offsets` (see `calibration.fit_crowd`); None where nobody has voted.
         crowd_offsets: One for each label; None leaves them out.
@@ -35,6 +39,7 @@ class NotSure:
     conformal_threshold: float
     crowd_temperature: float | None = None
     crowd_offsets: list[float] | None = None
+    conformal_thresholds: list[float | None] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is None is left out."""
@@ -49,9 +54,13 @@ class NotSure:
         """
         try:
             not_sure = cls(**data)
-            shares = (not_sure.coverage, not_sure.threshold, not_sure.conformal_threshold)
+            shares = [not_sure.coverage, not_sure.threshold, not_sure.conformal_threshold]
+            each = not_sure.conformal_thresholds
+            shares += [share for share in each or () if share is not None]
             if not all(0 <= share <= 1 for share in shares):
                 raise ValueError("a share is below 0 or above 1")
+            if each is not None and len(each) != num_labels:
+                raise ValueError(f"there are not {num_labels} thresholds")
             temperature, offsets = not_sure.crowd_temperature, not_sure.crowd_offsets
             if temperature is not None and not 0 < temperature < math.inf:
                 raise ValueError("the temperature is not above 0")
@@ -64,6 +73,12 @@ class NotSure:
                 "`fer_hf.training.frozen.fitting.add_not_sure`."
             ) from error
         return not_sure
+
+    def build_prediction_sets(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which labels are in the set of each picture; scores and sets (..., C)."""
+        pooled = self.conformal_threshold
+        each = [pooled if own is None else own for own in self.conformal_thresholds or [pooled]]
+        return build_prediction_sets(scores, each)
 
 
 def keep_not_sure(config: "PreTrainedConfig", not_sure: NotSure | None) -> None:

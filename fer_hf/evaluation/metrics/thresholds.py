@@ -6,6 +6,7 @@ in [0, C); they raise ValueError where these do not fit together (see `Predictio
 a coverage is not above 0 and below 1.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,12 +63,19 @@ def fit_not_sure(
     `votes` are (N, C) counts of people's votes, or None.
     """
     crowd = None if votes is None else fit_crowd(scores, votes)
+    threshold = fit_confidence_threshold(scores, labels, coverage)
+    # An answer that the model is sure of belongs to its set; a lower threshold only adds to it.
+    each = [
+        None if own is None else min(own, threshold)
+        for own in fit_conformal_thresholds(scores, labels, coverage)
+    ]
     return NotSure(
         coverage=coverage,
-        threshold=fit_confidence_threshold(scores, labels, coverage),
+        threshold=threshold,
         conformal_threshold=fit_conformal_threshold(scores, labels, coverage),
         crowd_temperature=crowd[0] if crowd else None,
         crowd_offsets=crowd[1].tolist() if crowd else None,
+        conformal_thresholds=None if set(each) == {None} else each,
     )
 
 
@@ -115,24 +123,31 @@ def fit_conformal_threshold(
 
     Returns:
         The lowest score in a set, 0–1; 0, every label, where there are too few pictures to promise
-        more: fewer than coverage / (1 − coverage).
+        more (see `count_needed`).
     """
-    return _find_conformal_threshold(Predictions.check(scores, labels).true_scores, coverage)
+    found = _find_conformal_threshold(Predictions.check(scores, labels).true_scores, coverage)
+    return 0.0 if found is None else found
 
 
 def fit_conformal_thresholds(
     scores: npt.ArrayLike, labels: npt.ArrayLike, coverage: float = 0.9
-) -> Floats:
-    """Find (C,) thresholds, so that each label by itself is covered often enough.
+) -> list[float | None]:
+    """Find a threshold for each label, so that each by itself is covered often enough.
 
-    That of a label with too few pictures is 0: it is in every set.
+    None for a label with too few pictures (see `count_needed`). With hardly more than these, the
+    threshold is the lowest score that any of them has, and the label in nearly every set.
 
     Source: label-conditional conformal prediction (Vovk, "Conditional validity of inductive
     conformal predictors", ACML 2012); the class-specific coverage of Sadinle et al. 2019.
     """
     found = Predictions.check(scores, labels)
     each = [found.true_scores[found.labels == label] for label in range(found.num_labels)]
-    return np.array([_find_conformal_threshold(true_scores, coverage) for true_scores in each])
+    return [_find_conformal_threshold(true_scores, coverage) for true_scores in each]
+
+
+def count_needed(coverage: float) -> int:
+    """Return how many pictures of a label it takes to promise it a coverage below 1: 9 for 0.9."""
+    return next(n for n in itertools.count(1) if _find_rank(n, coverage) <= n)
 
 
 def measure_set_coverage(
@@ -164,9 +179,13 @@ def measure_set_coverage(
     )
 
 
-def _find_conformal_threshold(true_scores: Floats, coverage: float) -> float:
-    rank = math.ceil((len(true_scores) + 1) * _check_share(coverage))
-    return float(np.sort(true_scores)[-rank]) if rank <= len(true_scores) else 0.0
+def _find_conformal_threshold(true_scores: Floats, coverage: float) -> float | None:
+    rank = _find_rank(len(true_scores), coverage)
+    return float(np.sort(true_scores)[-rank]) if rank <= len(true_scores) else None
+
+
+def _find_rank(num_pictures: int, coverage: float) -> int:
+    return math.ceil((num_pictures + 1) * _check_share(coverage))
 
 
 def _check_share(coverage: float) -> float:

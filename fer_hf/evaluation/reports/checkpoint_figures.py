@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fer_hf.evaluation.metrics.evaluation import Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_shares
-from fer_hf.evaluation.metrics.not_sure import NotSure, build_prediction_sets
+from fer_hf.evaluation.metrics.not_sure import NotSure
 from fer_hf.evaluation.metrics.predictions import Predictions
 from fer_hf.evaluation.metrics.thresholds import (
     SelectiveAccuracy,
@@ -88,12 +88,15 @@ class NotSureFigures:
         answers: What it answers, and how often rightly.
         answered_per_label: Label to the share of its pictures that are answered.
         sets: How often the sets hold the true label, in all and per label.
+        pooled_labels: Labels that had too few pictures for a promise of their own; None where the
+            promise is one over all labels.
     """
 
     coverage: float
     answers: SelectiveAccuracy
     answered_per_label: dict[str, Estimate]
     sets: SetCoverage
+    pooled_labels: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,12 +192,15 @@ def measure_not_sure(
     """
     predictions = Predictions.check(scores, labels)
     answered = predictions.top_scores >= not_sure.threshold
-    sets = build_prediction_sets(predictions.scores, not_sure.conformal_threshold)
+    sets, each = not_sure.build_prediction_sets(predictions.scores), not_sure.conformal_thresholds
     return NotSureFigures(
         coverage=not_sure.coverage,
         answers=measure_selective_accuracy(scores, labels, not_sure.threshold),
         answered_per_label=estimate_shares(answered, predictions.labels, label_names),
         sets=measure_set_coverage(sets, labels, label_names),
+        pooled_labels=None
+        if each is None
+        else [name for name, own in zip(label_names, each, strict=True) if own is None],
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share
 from fer_hf.evaluation.metrics.slices import Slice
+from fer_hf.evaluation.metrics.thresholds import count_needed
 from fer_hf.evaluation.people.panels import Agreement, PanelComparison
 from fer_hf.evaluation.reports.blocks import (
     MISSING,
@@ -74,11 +75,9 @@ def build_recalls(
         columns["one human\ntagger"] = map(render_value, taggers)
         columns["the\nmodel is"] = map(_compare, recalls.values(), taggers)
     if not_sure:
-        for header, shares in (
-            ("sure\nof", not_sure.answered_per_label),
-            ("in\nset", not_sure.sets.per_label),
-        ):
-            columns[header] = [render_value(shares[name].value) for name in recalls]
+        answered, held = not_sure.answered_per_label, not_sure.sets.per_label
+        columns["sure\nof"] = [render_value(answered[name].value) for name in recalls]
+        columns["in set"] = [render_estimate(held[name]) for name in recalls]
         captions += ["share the model is sure of", "share whose set holds the true label"]
     return Table.from_columns(columns, "; ".join(captions))
 
@@ -233,11 +232,18 @@ def describe_not_sure(figures: NotSureFigures) -> str:
     """Describe what share of pictures is answered and covered, against what it was fitted to."""
     answers, sets = figures.answers, figures.sets
     share = f"{100 * figures.coverage:.0f} %"
+    pooled = figures.pooled_labels
+    whose = "" if pooled is None else " of the pictures of each label by itself"
+    if pooled:
+        whose += (
+            f" (not {', '.join(pooled)}, with fewer than {count_needed(figures.coverage)} pictures "
+            "to fit on: there it is a share of all pictures)"
+        )
     return (
         f"The model answers where its top score is {answers.threshold:.2f} or more. It was fitted "
         f"to answer {share} of pictures; here it answers {render_estimate(answers.coverage)}, and "
         f"{render_estimate(answers.accuracy)} of its answers are right. Its sets of labels were "
-        f"fitted to hold the true one for {share}; here they do for "
+        f"fitted to hold the true one for {share}{whose}; here they do for "
         f"{render_estimate(sets.overall)}, with {sets.mean_size:.2f} labels on average and "
         f"{sets.num_empty:,} empty sets."
     )

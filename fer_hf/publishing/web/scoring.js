@@ -120,15 +120,13 @@ export function computeScores(logits) {
 
 /** Order labels by score, and say whether the model is sure and what it cannot rule out. */
 export function describeScores(scores, settings) {
-  const ranked = scores
-    .map((score, i) => ({ label: settings.label_names[i], score }))
-    .sort((a, b) => b.score - a.score);
-  const notSure = settings.not_sure;
+  const { label_names: names, not_sure: notSure } = settings;
+  const order = scores.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
+  // A label with too few pictures for a threshold of its own has the one of all.
+  const isHeld = (i) => scores[i] >= (notSure.conformal_thresholds?.[i] ?? notSure.conformal_threshold);
   return {
-    ranked,
-    isSure: notSure ? ranked[0].score >= notSure.threshold : null,
-    predictionSet: notSure
-      ? ranked.filter(({ score }) => score >= notSure.conformal_threshold).map(({ label }) => label)
-      : null,
+    ranked: order.map((i) => ({ label: names[i], score: scores[i] })),
+    isSure: notSure ? scores[order[0]] >= notSure.threshold : null,
+    predictionSet: notSure ? order.filter(isHeld).map((i) => names[i]) : null,
   };
 }

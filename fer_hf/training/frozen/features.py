@@ -7,6 +7,7 @@ preprocessing, the bytes of every picture, and the augmented views.
 
 import copy
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -33,6 +34,7 @@ from fer_hf.models import (
 from fer_hf.training.augmentation import Augmentation
 from fer_hf.training.face_dataset import BatchDataset, FaceDataset, collate
 from fer_hf.training.frozen.feature_cache import FORMAT_VERSION, get_cache_folder, load_or_compute
+from fer_hf.training.signals import init_worker
 
 logger = logging.getLogger(__name__)
 
@@ -252,6 +254,7 @@ class _Job:
             _Views(self.faces, self.num_views),
             batch_sampler=[batch for parts in batches.values() for batch in parts],
             num_workers=self.num_workers,
+            worker_init_fn=functools.partial(init_worker, None),
             collate_fn=cast(Any, collate),
             # Of its own: drawing from the global one would change what is trained afterwards.
             generator=torch.Generator(),

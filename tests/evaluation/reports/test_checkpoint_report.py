@@ -26,7 +26,7 @@ from fer_hf.evaluation.reports.checkpoint_report import (
     render_side_by_side,
     save_checkpoint_report,
 )
-from fer_hf.evaluation.reports.checkpoint_sections import build_confusions
+from fer_hf.evaluation.reports.checkpoint_sections import build_confusions, describe_not_sure
 from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.robustness.measuring import CorruptedAccuracy, Robustness
 
@@ -205,7 +205,7 @@ def test_the_terminal_shows_everything_that_was_measured_in_90_columns(whole):
     assert "answer 90 % of pictures; here it answers 100.0 % (96.9–100.0), and 50.0 %" in plain
     assert "do for 50.0 % (41.2–58.8), with 1.00 labels on average and 0 empty" in plain
     rows = read_rows(text, "Recall beside", "CONFUSIONS")
-    assert rows["happy"][-2:] == ["100.0 %", "50.0 %"]
+    assert rows["happy"][-2:] == ["100.0 %", "50.0 % (35.2–64.8)"]
     rows = read_rows(text, "label (pictures)", "The commonest")
     assert rows["happy (40)"] == ["·", "·", "20 (50 %)", "20 (50 %)"]
     rows = read_rows(text, "label → answer", "NOT SURE")
@@ -264,8 +264,23 @@ def test_what_is_answered_is_counted_per_label():
     assert found.answers.accuracy == estimate_share(2, 3)
     assert found.sets.overall == estimate_share(3, 4)
     assert found.sets.mean_size == 1.25
+    assert found.pooled_labels is None
     nobody = measure_not_sure(scores, [0, 0, 0, 0], ["a", "b"], NotSure(0.8, 0.7, 0.35))
     assert nobody.answered_per_label["b"] == UNDEFINED
+
+
+def test_sets_with_thresholds_of_their_own_say_which_labels_share_one():
+    scores = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
+    own = NotSure(0.9, 0.7, 0.35, conformal_thresholds=[0.2, None])
+    found = measure_not_sure(scores, [0, 0, 0, 1], ["a", "b"], own)
+    assert found.pooled_labels == ["b"]
+    assert found.sets.per_label == {"a": estimate_share(3, 3), "b": estimate_share(1, 1)}
+    said = describe_not_sure(found)
+    assert "for 90 % of the pictures of each label by itself (not b, with fewer than 9 " in said
+    assert "by itself; here" in describe_not_sure(replace(found, pooled_labels=[]))
+    assert "to hold the true one for 90 %; here" in describe_not_sure(
+        replace(found, pooled_labels=None)
+    )
 
 
 def test_the_report_is_written_as_plain_json(report, tmp_path):
