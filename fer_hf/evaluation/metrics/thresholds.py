@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fer_hf.evaluation.metrics.calibration import fit_crowd
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_share, estimate_shares
 from fer_hf.evaluation.metrics.not_sure import NotSure
-from fer_hf.evaluation.metrics.predictions import Floats, Predictions
+from fer_hf.evaluation.metrics.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,11 @@ def fit_conformal_threshold(
 
     Returns:
         The lowest score in a set, 0–1; 0, every label, where there are too few pictures to promise
-        more (see `count_needed`).
+        more: 8 or less for 0.9.
     """
-    found = _find_conformal_threshold(Predictions.check(scores, labels).true_scores, coverage)
-    return 0.0 if found is None else found
+    true_scores = np.sort(Predictions.check(scores, labels).true_scores)
+    rank = _find_rank(len(true_scores), coverage)
+    return float(true_scores[-rank]) if rank <= len(true_scores) else 0.0
 
 
 def fit_conformal_thresholds(
@@ -134,20 +135,29 @@ def fit_conformal_thresholds(
 ) -> list[float | None]:
     """Find a threshold for each label, so that each by itself is covered often enough.
 
-    None for a label with too few pictures (see `count_needed`). With hardly more than these, the
-    threshold is the lowest score that any of them has, and the label in nearly every set.
+    None for a label with so few pictures (see `count_needed`) that their single worst score would
+    be the threshold, and the label in nearly every set: that keeps the promise, and says nothing.
 
     Source: label-conditional conformal prediction (Vovk, "Conditional validity of inductive
     conformal predictors", ACML 2012); the class-specific coverage of Sadinle et al. 2019.
     """
     found = Predictions.check(scores, labels)
     each = [found.true_scores[found.labels == label] for label in range(found.num_labels)]
-    return [_find_conformal_threshold(true_scores, coverage) for true_scores in each]
+    needed = count_needed(coverage)
+    return [
+        float(np.sort(true_scores)[-_find_rank(len(true_scores), coverage)])
+        if len(true_scores) >= needed
+        else None
+        for true_scores in each
+    ]
 
 
 def count_needed(coverage: float) -> int:
-    """Return how many pictures of a label it takes to promise it a coverage below 1: 9 for 0.9."""
-    return next(n for n in itertools.count(1) if _find_rank(n, coverage) <= n)
+    """Return how many pictures a label needs for a threshold of its own: 19 for 0.9.
+
+    With fewer, none of them may be outside of its set, so that the worst one decides alone.
+    """
+    return next(n for n in itertools.count(1) if _find_rank(n, coverage) < n)
 
 
 def measure_set_coverage(
@@ -177,11 +187,6 @@ def measure_set_coverage(
         mean_size=float(sizes.mean()),
         num_empty=int((sizes == 0).sum()),
     )
-
-
-def _find_conformal_threshold(true_scores: Floats, coverage: float) -> float | None:
-    rank = _find_rank(len(true_scores), coverage)
-    return float(np.sort(true_scores)[-rank]) if rank <= len(true_scores) else None
 
 
 def _find_rank(num_pictures: int, coverage: float) -> int:

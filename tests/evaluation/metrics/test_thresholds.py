@@ -90,17 +90,17 @@ def test_the_conformal_threshold_by_hand():
 
 
 def test_thresholds_per_label_are_those_of_its_pictures():
-    labels = [0] * 9 + [1] * 4
-    scores = make_scores([0.9, 0.2, *[0.5] * 7, *[0.6] * 4], labels)
-    # Four pictures promise 80 %, but not 90 %.
+    labels = [0] * 19 + [1] * 9
+    scores = make_scores([0.9, 0.2, 0.3, *[0.5] * 16, 0.1, *[0.6] * 8], labels)
+    # Of 19 one may be outside at 90 %, of 9 one at 80 %.
+    assert fit_conformal_thresholds(scores, labels, 0.9) == [pytest.approx(0.3), None]
     assert fit_conformal_thresholds(scores, labels, 0.8) == pytest.approx([0.5, 0.6])
-    assert fit_conformal_thresholds(scores, labels, 0.9) == [pytest.approx(0.2), None]
 
 
 @pytest.mark.parametrize(
-    # coverage / (1 − coverage) pictures, whose lowest score is then the threshold.
+    # (1 + coverage) / (1 − coverage) pictures, of which one may be outside.
     ("coverage", "number"),
-    [(0.5, 1), (0.8, 4), (0.9, 9), (0.91, 11), (0.95, 19), (0.99, 99)],
+    [(0.5, 3), (0.8, 9), (0.9, 19), (0.95, 39), (0.99, 199)],
 )
 def test_a_label_needs_as_many_pictures_as_its_promise_is_high(coverage, number):
     assert count_needed(coverage) == number
