@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fer_hf.data.pictures import reduce_huge
 from fer_hf.inference.preprocessing import (
     CONFIG_FILE,
     PROCESSOR_FILE,
@@ -85,6 +86,7 @@ class TorchNetwork:
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         import torch
+        from transformers import TimmWrapperImageProcessor
 
         from fer_hf.models import load_checkpoint
 
@@ -93,8 +95,11 @@ class TorchNetwork:
         self.config = loaded.model.config.to_dict()
         self.num_parameters = loaded.model.num_parameters()
         self._image_processor = loaded.image_processor
+        self._resizes_with_pillow = isinstance(loaded.image_processor, TimmWrapperImageProcessor)
 
     def preprocess(self, pictures: Sequence[Image.Image], /) -> npt.NDArray[np.float32]:  # noqa: D102
+        if not self._resizes_with_pillow:
+            pictures = [reduce_huge(picture) for picture in pictures]
         return self._image_processor(list(pictures), return_tensors="pt")["pixel_values"].numpy()
 
     def compute_logits(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: D102

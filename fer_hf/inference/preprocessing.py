@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fer_hf.data.pictures import reduce_huge
+
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
 
@@ -52,7 +54,8 @@ class Preprocessing:
     def _resize(self, picture: Image.Image) -> Levels:
         if self.resizer == "pillow":
             return np.asarray(picture.resize((self.width, self.height), self.resample))
-        return resize_as_torchvision(np.asarray(picture), self.width, self.height, self.resample)
+        levels = np.asarray(reduce_huge(picture))
+        return resize_as_torchvision(levels, self.width, self.height, self.resample)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
@@ -131,8 +134,9 @@ def _resize_rows(levels: Levels, size: int, resample: Image.Resampling) -> Level
     for first, share in shares:
         weights = np.trunc(share * 2**bits + np.copysign(0.5, share)).astype(np.int64)
         total = np.tensordot(levels[:, first : first + len(weights)], weights, (1, 0))
-        columns.append((total + 2 ** (bits - 1)) >> bits)
-    return np.stack(columns, axis=1).clip(0, 255).astype(np.uint8)
+        # As bytes at once: the columns of a long strip would take eight times as much.
+        columns.append(((total + 2 ** (bits - 1)) >> bits).clip(0, 255).astype(np.uint8))
+    return np.stack(columns, axis=1)
 
 
 def _compute_shares(
