@@ -15,13 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from fer_hf.data.pictures import reduce_huge
-from fer_hf.inference.preprocessing import (
-    CONFIG_FILE,
-    PROCESSOR_FILE,
-    read_json,
-    read_preprocessing,
-)
+from fer_hf.inference.preprocessing import read_preprocessing
 from fer_hf.models.bundled import locate_model
+from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, read_json
 
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
 """What a checkpoint can run on; `auto` is torch where it is installed."""

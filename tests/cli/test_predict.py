@@ -393,7 +393,7 @@ def test_a_wrong_call_is_one_line_and_ends_with_2(args, parts, tmp_path, monkeyp
     ("config", "weights", "status", "part"),
     [
         ({"model_type": "bert"}, b"", 2, "not an image classifier"),
-        (None, None, 1, "no file named model.safetensors"),
+        (None, None, 2, "holds no `model.safetensors`"),
         (None, b"garbage" * 100, 1, "damaged or incomplete"),
     ],
 )
