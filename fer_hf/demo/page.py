@@ -151,10 +151,11 @@ def _check_address(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OSError(
-            f"The demo cannot listen on host {host!r} and port {port or 'any'} "
-            f"({getattr(error, 'strerror', None) or error}), expected a name or address of this "
-            "machine and a free port. Choose another --host or --port."
+            f"The demo cannot listen on host {host!r} and port {port or 'any'} ({reason}), "
+            "expected a name or address of this machine and a free port. Choose another --host or "
+            "--port."
         ) from None
 
 
@@ -171,7 +172,8 @@ def launch_demo(
 
     Raises:
         ValueError: A folder holds no image classifier, or there is no such port.
-        OSError: The host is none of this machine, the port is taken, or a checkpoint cannot be found, reached or read.
+        OSError: The host is none of this machine, the port is taken, or a checkpoint cannot be
+            found, reached or read.
     """
     address = serve_demo(demo, models, host=host, port=port)
     logger.info("The demo is at %s, Ctrl+C ends it.", address)

@@ -1,5 +1,7 @@
 """Opening pictures and turning them into RGB."""
 
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
-from fer_hf.data.pictures import load_picture, to_rgb
+from fer_hf.data.pictures import describe_fault, load_picture, reduce_huge, to_rgb
 
 
 def make_colours(mode):
@@ -98,3 +100,52 @@ def test_huge_pictures_are_refused_by_their_header(monkeypatch, side, pillow_lim
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match=r"too large: .* at most 600 MB.*a smaller copy"):
             load_picture(make_header_of(side, side))
+
+
+@pytest.mark.parametrize(("width", "height"), [(200_000, 400), (400, 200_000)])
+def test_longer_strips_than_a_jpeg_can_hold_are_refused(width, height):
+    with pytest.raises(ValueError, match=rf"{width}×{height} pixels.*65,535 pixels a side"):
+        load_picture(make_header_of(width, height))
+
+
+def test_a_tile_that_is_larger_than_its_picture_counts(tmp_path):
+    path = tmp_path / "tiled.tif"
+    tile = {322: 30_000, 323: 30_000, 324: 8, 325: 1}
+    Image.new("L", (16, 16)).save(path, tiffinfo=tile)
+    with pytest.raises(ValueError, match=r"too large: 16×16 pixels of TIFF L may take 12,600 MB"):
+        load_picture(path)
+
+
+def test_files_beyond_what_pictures_take_are_not_opened(monkeypatch):
+    monkeypatch.setattr("fer_hf.data.pictures.MAX_FILE_BYTES", 1_000_000)
+    with pytest.raises(ValueError, match="too large: 2 MB, expected at most 1 MB"):
+        load_picture(bytes(2_000_000))
+
+
+def test_reading_takes_no_more_memory_than_two_copies(tmp_path):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(np.ones((4_000, 4_000), np.float32)).save(path)
+    code = """if True:
+        import resource, sys
+        from PIL import Image
+        from fer_hf.data.pictures import describe_fault, load_picture, reduce_huge, to_rgb
+        to_rgb(Image.new("F", (64, 64)))
+        rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        to_rgb(load_picture(sys.argv[1]))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rest)
+    """
+    done = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True)
+    # Four bytes a pixel as read, four as RGB, and the band that is scaled at the moment.
+    assert int(done.stdout) * 1024 < 10.5 * 4_000**2
+
+
+def test_no_memory_is_a_fault_of_the_picture():
+    assert describe_fault(MemoryError(), b"x").startswith("more than the memory that is left")
+
+
+def test_upright_rgb_is_not_copied_and_huge_pictures_are_halved(monkeypatch):
+    picture = make_colours("RGB")
+    assert to_rgb(picture) is picture
+    assert reduce_huge(picture) is picture
+    monkeypatch.setattr("fer_hf.data.pictures.MOST_PIXELS", 20)
+    assert reduce_huge(picture).size == (4, 5)  # 7×9 by 2

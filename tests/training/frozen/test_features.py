@@ -97,6 +97,12 @@ def test_views_are_the_picture_its_mirror_image_and_augmented_ones(loaded, faces
     assert torch.equal(cached.select([7]).features[0, 0], cached.features[0, 7])
 
 
+def test_features_that_are_not_finite_are_refused(loaded, train):
+    loaded.model.timm_model.stem.conv.weight.data.fill_(torch.inf)
+    with pytest.raises(ValueError, match="features that are NaN or infinite"):
+        load_features(loaded.model, train)
+
+
 def test_no_views_are_refused(loaded, train):
     with pytest.raises(ValueError, match=r"`feature_views` is 0, expected 1"):
         load_features(loaded.model, train, num_views=0)
