@@ -5,14 +5,41 @@ everywhere. It needs nothing but Pillow and NumPy, because serving has nothing e
 """
 
 import io
+import math
 from collections.abc import Container, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
-MAX_PIXELS = 89_478_485
-"""Pictures with more pixels are refused by their header: 0.25 GiB as RGB, Pillow's own limit."""
+MAX_BYTES = 600_000_000
+"""What reading one picture may take in memory; a file that announces more is not decoded."""
+
+MAX_FILE_BYTES = 200_000_000
+"""Larger files are not opened: what stands beside the pixels is read before their number is known,
+and kept in up to three copies."""
+
+MAX_SIDE = 65_535
+"""Of a picture in pixels, as in a JPEG: resizing a longer strip takes more than the strip."""
+
+FORMATS = {
+    "AVIF": (16, 2),
+    "BMP": (8, 0),
+    "GIF": (8, 2),
+    "JPEG": (8, 2),
+    "PNG": (8, 2),
+    "PPM": (8, 0),
+    "TIFF": (14, 0),
+    "WEBP": (21, 2),
+}
+"""Of Pillow's formats those for photographs, others start programs of the machine; and what they
+take at most, as bytes for each pixel and for each byte of the file. Pillow's RGB takes four for a
+pixel, and turning or converting it as many again. Checked by `benchmarks/memory.py`."""
+
+_PROGRESSIVE_JPEG = 12
+"""Bytes for each pixel, instead: its coefficients are all in memory before the first row."""
 
 PICTURE_ENDINGS = frozenset(
     {
@@ -29,6 +56,12 @@ VIDEO_ENDINGS = frozenset(
     }
 )
 """Endings (lower case) of the files in a folder that count as videos."""
+
+MOST_PIXELS = 25_000_000
+"""Of a picture that several copies are made of; see `reduce_huge`."""
+
+_TILE = (TILEWIDTH, TILELENGTH)
+_BAND_PIXELS = 2**20
 
 
 def walk_pictures(folder: Path, endings: Container[str] = PICTURE_ENDINGS) -> Iterator[Path]:
@@ -55,21 +88,46 @@ def load_picture(source: str | Path | bytes) -> Image.Image:
         Its first frame, in the mode the file has.
 
     Raises:
-        ValueError: If the header announces more than `MAX_PIXELS` pixels; nothing is decoded then.
+        ValueError: If reading it would take more than `MAX_BYTES`, as its header says, or a side or
+            the file is too long; nothing is decoded then.
         OSError: If there is no such file, or it is truncated or not a picture. Pillow's decoders
             may raise other errors on damaged files.
     """
+    file_bytes = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    if file_bytes > MAX_FILE_BYTES:
+        raise _refuse(f"{file_bytes / 1e6:,.0f} MB", f"{MAX_FILE_BYTES / 1e6:,.0f} MB")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels")
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=list(FORMATS)) as image:
+            _check_size(image, file_bytes)
             image.load()
             return image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # Pillow itself raises from twice the limit on, and warns in between.
-        raise ValueError(
-            f"too large to decode ({error}; at most {MAX_PIXELS:,} pixels). Make it smaller."
-        ) from None
+        # Pillow raises from twice its own limit on, and warns in between.
+        raise _refuse(str(error).rstrip("."), f"{MAX_BYTES / 1e6:,.0f} MB in memory") from None
+
+
+def _check_size(image: Image.Image, file_bytes: int) -> None:
+    size = f"{image.width}×{image.height} pixels"
+    if max(image.size) > MAX_SIDE:
+        raise _refuse(size, f"{MAX_SIDE:,} pixels a side")
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
+    per_pixel, per_byte = FORMATS[kind]
+    if image.info.get("progressive"):
+        per_pixel = _PROGRESSIVE_JPEG
+    num_pixels = image.width * image.height
+    if isinstance(image, TiffImageFile):  # a tile may be larger than its picture
+        num_pixels = max(num_pixels, math.prod(image.tag_v2.get(tag, 0) for tag in _TILE))
+    needed = num_pixels * per_pixel + file_bytes * per_byte
+    if needed > MAX_BYTES:
+        raise _refuse(
+            f"{size} of {kind} {image.mode} may take {needed / 1e6:,.0f} MB in memory",
+            f"{MAX_BYTES / 1e6:,.0f} MB",
+        )
+
+
+def _refuse(found: str, most: str) -> ValueError:
+    return ValueError(f"too large: {found}, expected at most {most}. Save a smaller copy.")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -81,21 +139,46 @@ def to_rgb(image: Image.Image) -> Image.Image:
     exceeds, or else the brightest pixel.
 
     Of an animation the first frame counts. The argument is not changed, except that an animation is
-    rewound.
+    rewound; it is returned itself where it is upright RGB, because a copy doubles the memory.
     """
     image.seek(0)
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _scale_to_8_bits(image)
-    return image.convert("RGB")
+        return _scale_to_rgb(image)
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    levels = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    brightest = float(levels.max(initial=0.0))
+def _scale_to_rgb(image: Image.Image) -> Image.Image:
+    brightest = max(float(_read_levels(band).max(initial=0.0)) for _, band in cut_bands(image))
     whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
     white = next((white for white in whites if brightest <= white), brightest)
-    return Image.fromarray((levels.clip(0, white) * (255 / white)).round().astype(np.uint8))
+    rgb = Image.new("RGB", image.size)
+    for top, band in cut_bands(image):
+        grey = (_read_levels(band).clip(0, white) * (255 / white)).round().astype(np.uint8)
+        rgb.paste(Image.fromarray(grey).convert("RGB"), (0, top))
+    return rgb
+
+
+def _read_levels(band: Image.Image) -> npt.NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(band, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def cut_bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield a few whole rows at a time, and which is their first."""
+    num_rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, num_rows):
+        yield top, image.crop((0, top, image.width, min(top + num_rows, image.height)))
+
+
+def reduce_huge(picture: Image.Image) -> Image.Image:
+    """Halve a picture's sides, or more, where it has more than `MOST_PIXELS`.
+
+    For what works on copies of a whole picture, unlike Pillow's way to resize.
+    """
+    factor = math.ceil(math.sqrt(picture.width * picture.height / MOST_PIXELS))
+    return picture.reduce(factor) if factor > 1 else picture
 
 
 def describe_fault(error: Exception, source: str | Path | bytes) -> str:
@@ -105,4 +188,6 @@ def describe_fault(error: Exception, source: str | Path | bytes) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
         return "not a picture" if size else "empty file"
+    if isinstance(error, MemoryError):
+        return "more than the memory that is left. Save a smaller copy"
     return str(error) or type(error).__name__

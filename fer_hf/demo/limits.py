@@ -6,10 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fer_hf.data.pictures import describe_fault, load_picture, to_rgb
-
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Of Pillow's decoders those for pictures: others start programs of the machine."""
+from fer_hf.data.pictures import FORMATS, describe_fault, load_picture, to_rgb
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def open_picture(source: str | Path | bytes, limits: Limits) -> Image.Image:
     """
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=_FORMATS) as header:
+        with Image.open(file, formats=list(FORMATS)) as header:
             num_pixels = header.width * header.height
         if num_pixels <= limits.pixels:
             return to_rgb(load_picture(source))

@@ -4,6 +4,7 @@ A tab is a function in a module of `tabs/` and one line of `TABS`.
 """
 
 import logging
+import socket
 from typing import Any
 
 import gradio as gr
@@ -114,8 +115,10 @@ def serve_demo(
         port: By default the first free one from 7860 on.
 
     Raises:
-        OSError: The port is taken.
+        ValueError: There is no such port.
+        OSError: The host is none of this machine, or the port is taken.
     """
+    _check_address(host or "127.0.0.1", port or 0)
     _, address, _ = demo.launch(
         server_name=host,
         server_port=port,
@@ -136,6 +139,26 @@ def serve_demo(
     return address
 
 
+def _check_address(host: str, port: int) -> None:
+    """Try to listen there: the server would fail in a thread of its own, with tracebacks."""
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"`port` is {port}, expected 1 to 65535. Choose another --port.")
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, number) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"The demo cannot listen on host {host!r} and port {port or 'any'} ({reason}), "
+            "expected a name or address of this machine and a free port. Choose another --host or "
+            "--port."
+        ) from None
+
+
 def launch_demo(
     demo: gr.Blocks, models: DemoModels, *, host: str | None = None, port: int | None = None
 ) -> None:
@@ -148,8 +171,9 @@ def launch_demo(
         port: The same.
 
     Raises:
-        ValueError: A folder holds no image classifier.
-        OSError: The port is taken, or a checkpoint cannot be found, reached or read.
+        ValueError: A folder holds no image classifier, or there is no such port.
+        OSError: The host is none of this machine, the port is taken, or a checkpoint cannot be
+            found, reached or read.
     """
     address = serve_demo(demo, models, host=host, port=port)
     logger.info("The demo is at %s, Ctrl+C ends it.", address)

@@ -1,5 +1,6 @@
 """A face in a picture: where it is, what finds it, and its square crop."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,11 @@ Box = tuple[float, float, float, float]
 DEFAULT_MARGIN = -0.05
 """The best of the margins in `benchmarks/faces.md` for the bundled model, with both detectors and
 by both measures, on the half of the photographs that settings are chosen on."""
+
+
+MOST_SIDE = 4096
+"""Of a crop in pixels. A classifier sees it far smaller, and at full size it takes as much memory
+as its picture, or more: that of a long strip is mostly its edge, repeated."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def crop_face(picture: Image.Image, face: Face, *, margin: float = DEFAULT_MARGI
         margin: Added on each side, as a share of the box's longer side; below 0 it is cut off.
 
     Returns:
-        A square picture of mode RGB, at least one pixel wide.
+        A square picture of mode RGB, 1 to `MOST_SIDE` pixels wide; larger faces are reduced.
 
     Raises:
         ValueError: The margins leave nothing.
@@ -78,6 +84,10 @@ def crop_face(picture: Image.Image, face: Face, *, margin: float = DEFAULT_MARGI
         )
     left, top, right, bottom = face.box
     side = max(right - left, bottom - top) * (1 + 2 * margin)
+    if side > MOST_SIDE:
+        factor = math.ceil(side / MOST_SIDE)
+        smaller = Face(tuple(at / factor for at in face.box), face.score)  # type: ignore[arg-type]
+        return crop_face(picture.reduce(factor), smaller, margin=margin)
     num = max(round(side), 1)
     x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
     # Only the necessary part of a large photograph is turned into an array.

@@ -14,6 +14,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError
 from PIL import Image
 
+from fer_hf.data.pictures import reduce_huge
 from fer_hf.faces.face import Face, sort_faces
 
 PATH_VARIABLE = "FER_HF_YUNET"
@@ -70,7 +71,7 @@ class YuNetDetector:
     def _find(self, picture: Image.Image) -> list[Face]:
         searched = picture
         if max(picture.size) > SEARCH_SIDE:
-            searched = picture.copy()
+            searched = reduce_huge(picture).copy()
             searched.thumbnail((SEARCH_SIDE, SEARCH_SIDE), Image.Resampling.BILINEAR)
         right, bottom = (max(MIN_SIDE - side, 0) for side in searched.size)
         bgr = cv2.cvtColor(np.asarray(searched), cv2.COLOR_RGB2BGR)

@@ -62,7 +62,7 @@ class ExpressionClassifier:
         self.model_name_or_path = model_name_or_path
         self.backend = choose_backend(model_name_or_path, backend)
         self.network = open_network(model_name_or_path, revision, self.backend)
-        names = read_label_names(self.network.config)
+        names = read_label_names(self.network.config, model_name_or_path)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
         settings = self.network.config.get(CONFIG_KEY)
         self.not_sure = (
@@ -91,6 +91,12 @@ class ExpressionClassifier:
     def score_pixels(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Score what `preprocess` returned, as calling the classifier does."""
         logits = self.network.compute_logits(pixel_values)
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                f"Model {self.model_name_or_path!r} answers NaN or infinity, expected finite "
+                "logits: its weights are broken. Copy or export it again, or train it again with "
+                "a lower learning rate."
+            )
         if logits.shape[1] == 1:  # the sigmoid of one logit z is the softmax of (0, z)
             logits = np.pad(logits, ((0, 0), (1, 0)))
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -14,13 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fer_hf.inference.preprocessing import (
-    CONFIG_FILE,
-    PROCESSOR_FILE,
-    read_json,
-    read_preprocessing,
-)
+from fer_hf.data.pictures import reduce_huge
+from fer_hf.inference.preprocessing import read_preprocessing
 from fer_hf.models.bundled import locate_model
+from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, read_json
 
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
 """What a checkpoint can run on; `auto` is torch where it is installed."""
@@ -88,6 +85,7 @@ class TorchNetwork:
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         import torch
+        from transformers import TimmWrapperImageProcessor
 
         from fer_hf.models import load_checkpoint
 
@@ -97,8 +95,11 @@ class TorchNetwork:
         self.num_parameters = loaded.model.num_parameters()
         self.file = WEIGHTS_FILE
         self._image_processor = loaded.image_processor
+        self._resizes_with_pillow = isinstance(loaded.image_processor, TimmWrapperImageProcessor)
 
     def preprocess(self, pictures: Sequence[Image.Image], /) -> npt.NDArray[np.float32]:  # noqa: D102
+        if not self._resizes_with_pillow:
+            pictures = [reduce_huge(picture) for picture in pictures]
         return self._image_processor(list(pictures), return_tensors="pt")["pixel_values"].numpy()
 
     def compute_logits(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: D102

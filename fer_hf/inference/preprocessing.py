@@ -3,7 +3,6 @@
 Whoever serves an exported network reads it from the checkpoint's files, in Python or a browser.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-CONFIG_FILE = "config.json"
-PROCESSOR_FILE = "preprocessor_config.json"
+from fer_hf.data.pictures import reduce_huge
+from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, read_json
 
 Levels = npt.NDArray[np.uint8]
 
@@ -52,27 +51,29 @@ class Preprocessing:
     def _resize(self, picture: Image.Image) -> Levels:
         if self.resizer == "pillow":
             return np.asarray(picture.resize((self.width, self.height), self.resample))
-        return resize_as_torchvision(np.asarray(picture), self.width, self.height, self.resample)
+        levels = np.asarray(reduce_huge(picture))
+        return resize_as_torchvision(levels, self.width, self.height, self.resample)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
     """Read how a checkpoint folder prepares its pictures, from the file that transformers reads.
 
     Raises:
-        ValueError: In another way than squashed whole to one size and normalised.
-        OSError: The file is missing.
+        ValueError: In another way than squashed whole to one size and normalised, or the file is
+            damaged.
+        FileNotFoundError: The file is missing.
     """
     timm_settings = read_json(folder / CONFIG_FILE).get("pretrained_cfg")
     settings = timm_settings or read_json(folder / PROCESSOR_FILE)
     try:
         found = _read_timm(settings) if timm_settings else _read_processor(settings)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         found = None
     if found is None or found.resample not in _FILTERS:
         raise ValueError(
-            f"The checkpoint prepares its pictures by {settings!r}, expected the whole picture "
-            "squashed to one size, bilinear or bicubic, and normalised. Fine-tune it with fer_hf, "
-            "or serve it with torch."
+            f"Checkpoint {str(folder)!r} prepares its pictures by {settings!r}, expected the whole "
+            "picture squashed to one size, bilinear or bicubic, and normalised. Fine-tune it with "
+            "fer_hf, or serve it with torch."
         )
     return found
 
@@ -131,8 +132,9 @@ def _resize_rows(levels: Levels, size: int, resample: Image.Resampling) -> Level
     for first, share in shares:
         weights = np.trunc(share * 2**bits + np.copysign(0.5, share)).astype(np.int64)
         total = np.tensordot(levels[:, first : first + len(weights)], weights, (1, 0))
-        columns.append((total + 2 ** (bits - 1)) >> bits)
-    return np.stack(columns, axis=1).clip(0, 255).astype(np.uint8)
+        # As bytes at once: the columns of a long strip would take eight times as much.
+        columns.append(((total + 2 ** (bits - 1)) >> bits).clip(0, 255).astype(np.uint8))
+    return np.stack(columns, axis=1)
 
 
 def _compute_shares(
@@ -166,23 +168,20 @@ _FILTERS: dict[Image.Resampling, tuple[int, Callable[[npt.NDArray], npt.NDArray]
 """How many output pixels a filter reaches to either side, and how it weighs by distance."""
 
 
-def read_label_names(config: dict[str, Any]) -> list[str]:
+def read_label_names(config: dict[str, Any], source: str) -> list[str]:
     """Return the names of the labels of a checkpoint's `config.json`, in the order of their ids.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are none, which names the checkpoint as `source`.
     """
     # The timm wrapper uses timm's name for them.
-    if names := config.get("label_names"):
-        return list(names)
-    if id2label := config.get("id2label"):
-        return [name for _, name in sorted((int(key), name) for key, name in id2label.items())]
-    raise ValueError(
-        f"The checkpoint's `{CONFIG_FILE}` has neither `label_names` nor `id2label`, expected one. "
-        "Add the names of its labels."
-    )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds one object."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    found: Any = config.get("label_names") or config.get("id2label")
+    if isinstance(found, list) and all(isinstance(name, str) for name in found):
+        return found
+    try:
+        return [name for _, name in sorted((int(key), name) for key, name in found.items())]
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(
+            f"`{CONFIG_FILE}` of {source!r} has the labels {found!r}, expected a list of names as "
+            "`label_names`, or numbers with names as `id2label`. Add the names of its labels."
+        ) from None

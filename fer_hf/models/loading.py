@@ -25,6 +25,7 @@ from transformers import (
 
 from fer_hf.models.baseline import BaselineConfig, BaselineForImageClassification
 from fer_hf.models.bundled import locate_model
+from fer_hf.models.checkpoint_files import check_is_checkpoint
 from fer_hf.models.timm_networks import (
     MEAN,
     STD,
@@ -34,8 +35,8 @@ from fer_hf.models.timm_networks import (
     put_dense_head_on,
 )
 from fer_hf.models.weights import (
-    check_is_checkpoint,
     choose_weights,
+    explain_faults,
     open_network,
     reach,
     refuse_missing_tensors,
@@ -159,7 +160,8 @@ def load_checkpoint(path: str, *, revision: str | None = None) -> LoadedModel:
         # By its own class: `AutoImageProcessor` warns that there is no torchvision backend of it.
         is_timm = isinstance(model.config, TimmWrapperConfig)
         processor_class: Any = TimmWrapperImageProcessor if is_timm else AutoImageProcessor
-        processor = processor_class.from_pretrained(path, revision=revision)
+        with explain_faults(path):
+            processor = processor_class.from_pretrained(path, revision=revision)
         return LoadedModel(model.eval(), processor, Path(path).name)
 
     if Path(path).is_dir():
@@ -264,7 +266,8 @@ def _load_other(
         )
     model = load_with_new_head(AutoModelForImageClassification, source, labels, revision)
     logger.info("%s keeps its own input size, pooling and dropout.", source)
-    processor = AutoImageProcessor.from_pretrained(source, revision=revision)
+    with explain_faults(source):
+        processor = AutoImageProcessor.from_pretrained(source, revision=revision)
     if getattr(processor, "do_center_crop", False):
         processor.do_center_crop = False
         processor.size = processor.crop_size

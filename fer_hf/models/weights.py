@@ -1,7 +1,8 @@
 """Where weights come from: a name, a folder, the Hub, or nowhere."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import timm
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 from safetensors import SafetensorError
-from transformers import AutoConfig, TimmWrapperConfig
+from transformers import AutoConfig, PreTrainedModel, TimmWrapperConfig
 
 from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
+from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, check_is_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +47,6 @@ def resolve_source(
     return source, _read_architecture(source, revision)
 
 
-def check_is_checkpoint(source: str) -> None:
-    """Refuse a folder that is not a checkpoint.
-
-    Raises:
-        FileNotFoundError: The folder lacks `config.json`.
-    """
-    if not (Path(source) / "config.json").is_file():
-        raise FileNotFoundError(
-            f"Folder {source!r} holds no `config.json`, expected a checkpoint folder as "
-            "`save_pretrained` writes it. Give the folder that holds config.json and "
-            "model.safetensors."
-        )
-
-
 def _read_architecture(source: str, revision: str | None) -> str | None:
     config = load_config(source, revision)
     return config.architecture if isinstance(config, TimmWrapperConfig) else None
@@ -67,7 +55,8 @@ def _read_architecture(source: str, revision: str | None) -> str | None:
 def load_config(source: str, revision: str | None) -> Any:
     """Read the config of a checkpoint; errors as those of `reach`."""
     load = partial(AutoConfig.from_pretrained, source, revision=revision)
-    return load() if Path(source).is_dir() else reach(load, source, revision)
+    with explain_faults(source):
+        return load() if Path(source).is_dir() else reach(load, source, revision)
 
 
 def choose_weights(
@@ -155,33 +144,66 @@ def open_network(model_class: Any, source: str, **settings: Any) -> tuple[Any, s
 
     Raises:
         OSError: The weights are damaged.
-        ValueError: It is not an image classifier.
+        ValueError: It is not an image classifier, or its weights are not finite.
     """
     # Transformers reports missing tensors in a table; `refuse_missing_tensors` names them instead.
     reports = logging.getLogger("transformers.modeling_utils")
     reports.addFilter(_is_not_load_report)
     try:
-        model, loading = model_class.from_pretrained(
-            source,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **settings,
-        )
+        with explain_faults(source):
+            model, loading = model_class.from_pretrained(
+                source,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **settings,
+            )
+    finally:
+        reports.removeFilter(_is_not_load_report)
+    _refuse_broken_numbers(source, model)
+    return model, {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+
+
+@contextmanager
+def explain_faults(source: str) -> Iterator[None]:
+    """Say in one line, with the name of the checkpoint, what a library found wrong with it.
+
+    Raises:
+        OSError: The weights are damaged, or a file cannot be found, reached or read.
+        ValueError: Its settings are not those of an image classifier.
+    """
+    try:
+        yield
     except SafetensorError as error:
         raise OSError(
             f"The weights of {source!r} are damaged or incomplete ({error}). Copy them again."
         ) from error
-    except (ValueError, RuntimeError) as error:
-        # The other lines list every network there is.
-        first_line = str(error).strip().splitlines()[0]
+    except OSError:
+        raise
+    # Settings of another kind than expected make transformers and timm raise what goes wrong first.
+    except Exception as error:
+        # The rest lists every network there is.
+        first_line = str(error).strip().partition("\n")[0].partition(", or one of")[0]
         raise ValueError(
-            f"{source!r} is not an image classifier that can be opened: {first_line}"
+            f"{source!r} is not an image classifier that can be opened: {first_line.rstrip('.')} "
+            f"({type(error).__name__}). Check `{CONFIG_FILE}` and `{PROCESSOR_FILE}` there, or "
+            "copy the checkpoint again."
         ) from error
-    finally:
-        reports.removeFilter(_is_not_load_report)
-    return model, {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+
+
+def _refuse_broken_numbers(source: str, model: PreTrainedModel) -> None:
+    broken = [
+        name
+        for name, values in model.state_dict().items()
+        if values.is_floating_point() and not values.isfinite().all()
+    ]
+    if broken:
+        raise ValueError(
+            f"The weights of {source!r} are NaN or infinite in {len(broken)} tensors, such as "
+            f"{broken[0]!r}, expected finite numbers: its training diverged, or the file is "
+            "damaged. Give an earlier checkpoint, or train again with a lower learning rate."
+        )
 
 
 def _is_not_load_report(record: logging.LogRecord) -> bool:

@@ -14,12 +14,8 @@ from pathlib import Path
 
 from fer_hf.evaluation.metrics.not_sure import CONFIG_KEY
 from fer_hf.inference.networks import MODEL_FILE
-from fer_hf.inference.preprocessing import (
-    CONFIG_FILE,
-    read_json,
-    read_label_names,
-    read_preprocessing,
-)
+from fer_hf.inference.preprocessing import read_label_names, read_preprocessing
+from fer_hf.models.checkpoint_files import CONFIG_FILE, read_json
 from fer_hf.publishing.export_job import ExportJob
 
 RUNTIME = "onnxruntime-web@1.30.0"
@@ -134,7 +130,7 @@ def _build_settings(checkpoint: Path, name: str) -> dict[str, object]:
     """Return what the page needs to score as Python does."""
     config = read_json(checkpoint / CONFIG_FILE)
     preprocessing = read_preprocessing(checkpoint)
-    labels = read_label_names(config)
+    labels = read_label_names(config, str(checkpoint))
     return {
         "name": name,
         "label_names": labels if len(labels) > 1 else [f"not {labels[0]}", labels[0]],

@@ -1,14 +1,19 @@
 """Opening pictures and turning them into RGB."""
 
+import io
+import struct
+import subprocess
+import sys
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
-from fer_hf.data.pictures import load_picture, to_rgb
+from fer_hf.data.pictures import describe_fault, load_picture, reduce_huge, to_rgb
 
 
 def make_colours(mode):
@@ -96,5 +101,62 @@ def test_huge_pictures_are_refused_by_their_header(monkeypatch, side, pillow_lim
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillow_limit)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(ValueError, match=r"too large to decode .* at most 89,478,485 pixels"):
+        with pytest.raises(ValueError, match=r"too large: .* at most 600 MB.*a smaller copy"):
             load_picture(make_header_of(side, side))
+
+
+@pytest.mark.parametrize(("width", "height"), [(200_000, 400), (400, 200_000)])
+def test_longer_strips_than_a_jpeg_can_hold_are_refused(width, height):
+    with pytest.raises(ValueError, match=rf"{width}×{height} pixels.*65,535 pixels a side"):
+        load_picture(make_header_of(width, height))
+
+
+def test_a_tile_that_is_larger_than_its_picture_counts():
+    stream = io.BytesIO()
+    Image.new("L", (16, 16)).save(stream, "TIFF", tiffinfo={65_000: 30_000, 65_001: 30_000})
+    content = stream.getvalue()
+    for private, tag in ((65_000, 322), (65_001, 323)):
+        content = content.replace(struct.pack("<H", private), struct.pack("<H", tag))
+    with pytest.raises(ValueError, match=r"too large: 16×16 pixels of TIFF L may take 12,600 MB"):
+        load_picture(content)
+
+
+def test_files_beyond_what_pictures_take_are_not_opened(monkeypatch):
+    monkeypatch.setattr("fer_hf.data.pictures.MAX_FILE_BYTES", 1_000_000)
+    with pytest.raises(ValueError, match="too large: 2 MB, expected at most 1 MB"):
+        load_picture(bytes(2_000_000))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux says the peak")
+def test_reading_takes_no_more_memory_than_two_copies(tmp_path):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(np.ones((4_000, 4_000), np.float32)).save(path)
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from PIL import Image
+        from fer_hf.data.pictures import load_picture, to_rgb
+
+        def read_peak():
+            return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+        to_rgb(Image.new("F", (64, 64)))
+        rest = read_peak()
+        to_rgb(load_picture(sys.argv[1]))
+        print(read_peak() - rest)
+    """
+    done = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True)
+    # Four bytes a pixel as read, four as RGB, and the band that is scaled at the moment.
+    assert int(done.stdout) * 1024 < 10.5 * 4_000**2
+
+
+def test_no_memory_is_a_fault_of_the_picture():
+    assert describe_fault(MemoryError(), b"x").startswith("more than the memory that is left")
+
+
+def test_upright_rgb_is_not_copied_and_huge_pictures_are_halved(monkeypatch):
+    picture = make_colours("RGB")
+    assert to_rgb(picture) is picture
+    assert reduce_huge(picture) is picture
+    monkeypatch.setattr("fer_hf.data.pictures.MOST_PIXELS", 20)
+    assert reduce_huge(picture).size == (4, 5)  # 7×9 by 2

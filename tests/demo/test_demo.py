@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -352,3 +353,18 @@ def test_callers_without_a_session_do_not_fill_the_memory():
         assert len(page.app.state_holder.session_data) <= 2
     finally:
         page.close(verbose=False)
+
+
+@pytest.mark.parametrize("host", ["../x", "no such host", "8.8.8.8"])
+def test_hosts_that_are_not_of_this_machine_are_refused_in_one_line(host):
+    with pytest.raises(OSError, match=r"cannot listen on host .* Choose another --host or --port"):
+        serve_demo(None, None, host=host)
+
+
+def test_ports_that_are_taken_or_do_not_exist_are_refused():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        with pytest.raises(OSError, match=rf"port {taken} \(Address already in use\)"):
+            serve_demo(None, None, port=taken)
+    with pytest.raises(ValueError, match="`port` is 99999, expected 1 to 65535"):
+        serve_demo(None, None, port=99_999)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import shutil
 
 import numpy as np
@@ -279,7 +280,7 @@ def test_checkpoints_of_another_kind_are_refused_in_one_line(checkpoint, config,
 
 def test_a_checkpoint_without_weights_is_refused(checkpoint):
     (checkpoint / "model.safetensors").unlink()
-    with pytest.raises(OSError, match=r"no file named model.safetensors"):
+    with pytest.raises(OSError, match=r"holds no `model\.safetensors`"):
         ExpressionClassifier(str(checkpoint))
 
 
@@ -287,7 +288,7 @@ def test_weights_that_would_have_to_be_unpickled_are_refused(checkpoint):
     weights = safetensors.torch.load_file(checkpoint / "model.safetensors")
     (checkpoint / "model.safetensors").unlink()
     torch.save(weights, checkpoint / "pytorch_model.bin")
-    with pytest.raises(OSError, match=r"no file named model.safetensors"):
+    with pytest.raises(OSError, match=r"holds no `model\.safetensors`"):
         ExpressionClassifier(str(checkpoint))
 
 
@@ -295,7 +296,9 @@ def test_weights_that_would_have_to_be_unpickled_are_refused(checkpoint):
 def test_damaged_weights_are_refused(checkpoint, kept):
     content = (checkpoint / "model.safetensors").read_bytes()
     (checkpoint / "model.safetensors").write_bytes(content[:kept])
-    with pytest.raises(OSError, match=r"weights of .*checkpoint' are damaged or incomplete"):
+    with pytest.raises(
+        OSError, match=r"weights .*checkpoint/model\.safetensors' are damaged or incomplete"
+    ):
         ExpressionClassifier(str(checkpoint))
 
 
@@ -413,4 +416,29 @@ def test_a_checkpoint_that_does_not_say_is_not_asked(classifier, checkpoint):
         ExpressionClassifier(str(checkpoint)).compute_crowd_scores(SCORES)
     say(checkpoint, {**SETTINGS, "threshold": 7})
     with pytest.raises(ValueError, match="`not_sure` in the checkpoint's config is"):
+        ExpressionClassifier(str(checkpoint))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(checkpoint, value):
+    file = checkpoint / "model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    weights[max(weights)].fill_(value)
+    safetensors.torch.save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"weights of .* NaN or infinite in 1 tensors, such as"):
+        ExpressionClassifier(str(checkpoint))
+
+
+@pytest.mark.parametrize("text", ["{no", "[1]", ""])
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_damaged_settings_are_refused_by_their_path(checkpoint, name, text):
+    (checkpoint / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"checkpoint/{name}' is damaged .*Copy it again"):
+        ExpressionClassifier(str(checkpoint))
+
+
+def test_settings_of_another_kind_are_refused_in_one_line(checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "id2label": "happy"}))
+    with pytest.raises(ValueError, match=r"not an image classifier .*\(AttributeError\)\. Check"):
         ExpressionClassifier(str(checkpoint))

@@ -232,7 +232,7 @@ def test_a_network_that_was_exported_elsewhere_is_refused(checkpoint):
 
 def test_a_checkpoint_without_names_of_labels_is_refused(checkpoint):
     write_config(checkpoint, label_names=None)
-    with pytest.raises(ValueError, match=r"neither `label_names` nor `id2label`"):
+    with pytest.raises(ValueError, match=r"has the labels None, expected a list of names as"):
         ExpressionClassifier(str(checkpoint), backend="onnx")
     names = {str(number): f"mood {number}" for number in (10, 2, 1, 0)}
     write_config(checkpoint, label_names=None, id2label=names)
@@ -256,3 +256,16 @@ def test_a_wrong_backend_is_one_line(checkpoint, tmp_path, capsys):
     quantized, unknown = capsys.readouterr().err.splitlines()
     assert "has no `onnx/model_quantized.onnx`" in quantized
     assert "`backend` is 'jax'" in unknown
+
+
+def test_broken_numbers_are_refused(checkpoint):
+    write_network(checkpoint / "onnx" / "model.onnx", WEIGHTS * np.float32(np.nan))
+    classifier = ExpressionClassifier(str(checkpoint), backend="onnx")
+    with pytest.raises(ValueError, match=r"answers NaN or infinity, expected finite logits"):
+        classifier([Image.new("RGB", (9, 9))])
+
+
+def test_a_missing_config_is_named(checkpoint):
+    (checkpoint / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"There is no '.*config\.json', expected"):
+        ExpressionClassifier(str(checkpoint), backend="onnx")

@@ -9,6 +9,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from fer_hf.data.audit.fingerprints import SEEN_NAME
 from fer_hf.evaluation.reports.report_files import REPORT_NAME
 from fer_hf.evaluation.reports.run_report import load_report
+from fer_hf.models.checkpoint_files import check_is_checkpoint
 from fer_hf.publishing.hub.commits import Pushed, Target, call_hub, commit_files
 from fer_hf.publishing.licensing import Ingredient, derive_license, list_ingredients
 from fer_hf.publishing.model_card import CARD_NAME, prepare_card, render_model_card
@@ -65,12 +66,15 @@ def list_published(run: Path) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: It is not a finished run.
+        ValueError: A JSON file is damaged.
+        OSError: The weights are damaged.
     """
     if missing := [name for name in _NEEDED if not (run / name).is_file()]:
         raise FileNotFoundError(
             f"{str(run)!r} lacks {', '.join(missing)}, expected the output folder of a finished "
             "run. Check the path, or finish the run with --resume."
         )
+    check_is_checkpoint(str(run))
     found = [file for pattern in PUBLISHED for file in sorted(run.glob(pattern))]
     return {file.relative_to(run).as_posix(): file for file in found}
 

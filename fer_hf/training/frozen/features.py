@@ -151,7 +151,7 @@ def load_features(
         The features of all views; each epoch sees one view of a picture, chosen at random.
 
     Raises:
-        ValueError: `num_views` is below 1.
+        ValueError: `num_views` is below 1, or features are not finite.
     """
     if num_views < 1:
         raise ValueError(
@@ -177,6 +177,11 @@ def load_features(
     if features is None:
         chunks = [chunk for _, chunk in job.compute(range(job.num_chunks))]
         features = torch.cat(chunks, dim=1)
+    if not features.isfinite().all():
+        raise ValueError(
+            f"The backbone of {model.config.name_or_path!r} gives features that are NaN or "
+            "infinite, expected finite numbers. Its weights are broken: give another model."
+        )
     return FeatureDataset(faces, features, seed=faces.seed)
 
 

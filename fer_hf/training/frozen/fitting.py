@@ -33,6 +33,7 @@ from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.models import get_head_parameters
 from fer_hf.models.bundled import BUNDLED_MODEL
+from fer_hf.models.checkpoint_files import read_json
 from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import load_features, load_frozen
 from fer_hf.training.results import fit_when_not_sure, save_run
@@ -225,7 +226,7 @@ def add_not_sure(
         OSError: The checkpoint is not a folder, or cannot be read or written.
     """
     path = Path(checkpoint_dir) / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     classifier = ExpressionClassifier(str(checkpoint_dir))
     names, data_names = classifier.label_names, validation.features["label"].names
     labels = map_labels(validation["label"][:], data_names, names)

@@ -1,5 +1,6 @@
 """Features of a frozen backbone: computed once, kept whole, and worth as much as the pictures."""
 
+import copy
 import logging
 import os
 import re
@@ -95,6 +96,13 @@ def test_views_are_the_picture_its_mirror_image_and_augmented_ones(loaded, faces
         seen |= {view for view in range(4) if torch.equal(cached.features[view, 7], row)}
     assert seen == {0, 1, 2, 3}
     assert torch.equal(cached.select([7]).features[0, 0], cached.features[0, 7])
+
+
+def test_features_that_are_not_finite_are_refused(loaded, train):
+    broken = copy.deepcopy(loaded.model)
+    next(broken.parameters()).data.fill_(torch.inf)
+    with pytest.raises(ValueError, match="features that are NaN or infinite"):
+        load_features(broken, train)
 
 
 def test_no_views_are_refused(loaded, train):
