@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fer_hf.video.analysis import VideoResult
 
 _MOST_LABELS = 3
+_MOST_PIXELS = 40_000_000  # 8K and a little more
 _BAR = "{desc} {percentage:3.0f} % |{bar}| {elapsed}<{remaining}"
 _ENDLESS_BAR = "{desc} {elapsed}, Ctrl-C ends it"
 
@@ -142,7 +143,6 @@ def _name_folders(sources: Sequence[str | int], output_dir: Path) -> dict[str | 
 def _read(source: str | int, folder: Path, reader: "FaceReader", given: Namespace) -> "VideoResult":
     from tqdm.auto import tqdm
 
-    from fer_hf.data.pictures import MAX_PIXELS
     from fer_hf.video.analysis import analyse_video
 
     is_endless = isinstance(source, int) and given.seconds == math.inf
@@ -166,7 +166,7 @@ def _read(source: str | int, folder: Path, reader: "FaceReader", given: Namespac
                 output_dir=folder,
                 seconds=given.seconds,
                 max_seconds=math.inf,
-                max_pixels=MAX_PIXELS,
+                max_pixels=_MOST_PIXELS,
                 max_frames=sys.maxsize,
                 progress=show_progress,
                 stop=stopped.is_set,
