@@ -1,0 +1,6 @@
+"""The corpus of hostile sources: all of them by name, kept as code that makes them."""
+
+from hostile_folders import FOLDERS, SIDECARS
+from hostile_pictures import PICTURES
+
+CORPUS = {**PICTURES, **FOLDERS, **SIDECARS}
