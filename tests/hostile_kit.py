@@ -61,8 +61,8 @@ def draw_all(*paths: str) -> dict[str, bytes]:
     return {path: draw(number + 1) for number, path in enumerate(paths)}
 
 
-BASE = {f"{label}/{number}.png": label for label in COLOURS for number in range(4)}
-"""Eight good pictures in two label folders, and their labels."""
+BASE = {f"{label}/{number}.png": label for label in COLOURS for number in range(5)}
+"""Ten good pictures in two label folders, and their labels."""
 
 
 def write_base(root: Path) -> None:

@@ -44,18 +44,20 @@ def _patch(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def _jpeg_size(width: int, height: int) -> bytes:
-    return _patch(
-        encode("JPEG"), struct.pack(">HH", 12, 16), struct.pack(">HH", height, width)
-    )
+    return _patch(encode("JPEG"), struct.pack(">HH", 12, 16), struct.pack(">HH", height, width))
 
 
 def _tiff(*tags: tuple[int, int, int, int], data: bytes = b"", following: int = 0) -> bytes:
     """Return a little-endian TIFF of tags (number, kind, count, value) with data at its end."""
     end = 8 + 2 + 12 * len(tags) + 4
     body = b"".join(struct.pack("<HHII", *tag) for tag in tags)
-    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + body + struct.pack(
-        "<I", following
-    ) + (data if end else b"")
+    return (
+        b"II*\0\x08\0\0\0"
+        + struct.pack("<H", len(tags))
+        + body
+        + struct.pack("<I", following)
+        + (data if end else b"")
+    )
 
 
 def _tags(width: int, height: int, **changed: int) -> list[tuple[int, int, int, int]]:
@@ -67,7 +69,11 @@ def _tags(width: int, height: int, **changed: int) -> list[tuple[int, int, int, 
 
 def _exif(orientation: int | bytes) -> bytes:
     """Return EXIF that says how to turn a picture, as a number or, against the rules, as a text."""
-    kind, value = (2, orientation) if isinstance(orientation, bytes) else (3, struct.pack("<HH", orientation, 0))
+    kind, value = (
+        (2, orientation)
+        if isinstance(orientation, bytes)
+        else (3, struct.pack("<HH", orientation, 0))
+    )
     entry = struct.pack("<HHI", 0x0112, kind, len(value) if kind == 2 else 1) + value
     return b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry + bytes(4)
 
@@ -125,7 +131,9 @@ def _cut(form: str, share: float, **settings: object) -> bytes:
 
 
 _HTML = "<!doctype html><html><body>404 Not Found</body></html>"
-_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///x"/></svg>'
+_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///x"/></svg>'
+)
 _EPS = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/pwned) (w) file closefile\n%%EOF\n"
 _LAB = Image.new("LAB", (16, 12), (128, 140, 120))
 
@@ -284,7 +292,7 @@ _READ: dict[str, tuple[str, Callable[[], bytes], tuple[int, int], tuple[int, ...
 
 _NAMES = {
     "a line break": "a\nb.png",
-    "quotes": "it's \"x\".png",
+    "quotes": 'it\'s "x".png',
     "an emoji": "\U0001f600\U0001f3fd.png",
     "a turn of the writing's direction": "\u202egnp.png",
     "what steers a terminal": "\x1b[2J\x1b]0;x\x07.png",

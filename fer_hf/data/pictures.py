@@ -5,6 +5,7 @@ everywhere. It needs nothing but Pillow and NumPy, because serving has nothing e
 """
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,16 +24,39 @@ PICTURE_ENDINGS = frozenset(
 """Endings (lower case) of the files in a folder that count as pictures."""
 
 
-def walk_pictures(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder that have a picture's ending.
+_LEFT_BEHIND = frozenset({"$recycle.bin", "@eadir", "__macosx", "lost+found"})
+"""Folders (lower case) that systems make: thumbnails, and what was thrown away."""
 
-    Hidden files and the contents of hidden folders do not count.
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, links that lead nowhere too, so that they are reported.
+
+    Hidden ones and the contents of hidden folders, and of those that systems make, do not count.
+    Neither do pipes, sockets and devices, for opening one may wait forever. A link to a folder
+    elsewhere is followed, unless it is behind another one; within the folder it would only repeat.
     """
-    for file in folder.rglob("*"):
-        if file.suffix.lower() in PICTURE_ENDINGS and not any(
-            name.startswith(".") for name in file.relative_to(folder).parts
-        ):
-            yield file
+    root = folder.resolve()
+    places = [(folder, False)]
+    while places:
+        place, is_linked = places.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
+                    continue
+                if not entry.is_dir():
+                    if entry.is_file() or (entry.is_symlink() and not Path(entry).exists()):
+                        yield Path(entry)
+                elif not entry.is_symlink():
+                    places.append((Path(entry), is_linked))
+                elif not is_linked:
+                    target = Path(entry).resolve()
+                    if not (target.is_relative_to(root) or root.is_relative_to(target)):
+                        places.append((Path(entry), True))
+
+
+def walk_pictures(folder: Path) -> Iterator[Path]:
+    """Yield those of `walk_files` that have a picture's ending."""
+    return (file for file in walk_files(folder) if file.suffix.lower() in PICTURE_ENDINGS)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -22,7 +22,7 @@ _NAMES = ("label_names", "class_names")
 def _list_arrays(path: Path) -> list[str]:
     """List the arrays in an `.npz` or a folder of `.npy`, by name; empty for anything else."""
     if path.is_dir():
-        return sorted(file.stem for file in path.glob("*.npy"))
+        return sorted(file.stem for file in path.glob("*.npy") if file.is_file())
     if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return []
     with zipfile.ZipFile(path) as archive:

@@ -18,7 +18,7 @@ from fer_hf.data.layouts.picture_tree import (
     show_names,
 )
 from fer_hf.data.layouts.sidecars import AFFECTNET
-from fer_hf.data.pictures import walk_pictures
+from fer_hf.data.pictures import walk_files, walk_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def _require_plain_folders(
 
 def _find_nearest(root: Path, folders: list[PictureFolder]) -> str:
     """Describe the layout that a folder without labels comes nearest to."""
-    lists = sorted({f.name for end in LIST_ENDINGS for f in root.rglob(f"*{end}")})
+    lists = {file.name for file in walk_files(root) if file.suffix.lower() in LIST_ENDINGS}
     if lists:
         return f"`table`, if one of the files {show_names(lists)} says the labels: pass that one"
     nearest = FOLDERS

@@ -3,6 +3,7 @@
 The file may lie beside its picture, as in unpacked WebDataset shards, or in a folder of its own.
 """
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from fer_hf.data.layouts.name_files import find_names_file, read_names_file
 from fer_hf.data.layouts.path_words import is_container
 from fer_hf.data.layouts.picture_tree import read_tree
 from fer_hf.data.layouts.tables import LABEL_COLUMNS
+from fer_hf.data.pictures import walk_files
 from fer_hf.data.stored_pictures import map_in_threads, read_paths
 
 AFFECTNET_CODES: Mapping[str, str | None] = {
@@ -32,7 +34,8 @@ CK_PLUS_CODES: Mapping[str, str | None] = {
 """CK+'s codes (Lucey et al. 2010), as its `_emotion.txt` files have them."""
 
 _MOST_CHARACTERS = 10_000
-_PROBED = 20
+_PROBED = 50
+_FEW_LABELS = 8
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def find_pairs(root: Path, kind: SidecarKind) -> tuple[list[LabelPair], int]:
         for picture in folder.files:
             by_stem[picture.stem].append((picture, folder.split))
     pairs = []
-    for file in root.rglob(f"*{kind.tail}"):
+    for file in walk_files(root):
+        if not file.name.endswith(kind.tail):
+            continue
         candidates = by_stem.get(file.name.removesuffix(kind.tail), [])
         if len(candidates) > 1:
             place = _place(file, root)
@@ -107,12 +112,13 @@ def _read_label(file: Path) -> str:
     """
     try:
         if file.suffix == ".npy":
-            values = np.load(file, allow_pickle=False)
+            # Mapped, because its header may announce more than there is memory.
+            values = np.load(file, mmap_mode="r", allow_pickle=False)
             found: Any = values.item() if values.size == 1 else None
         else:
             text = file.read_text(encoding="utf-8-sig")[:_MOST_CHARACTERS].strip()
             found = json.loads(text) if file.suffix == ".json" else text
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, RecursionError) as error:
         raise ValueError(
             f"'{file}' cannot be read as a label ({error}). Expected one label in it: mend or "
             "remove it."
@@ -153,6 +159,12 @@ def _locate(root: Path, kind: SidecarKind) -> Source:
             labels = map_in_threads(
                 lambda pair: _read_label(pair.file), chosen, len(chosen), "Reading labels"
             )
+            for pair, label in zip(chosen, labels, strict=True):
+                if kind.codes is not None and label not in kind.codes:
+                    raise ValueError(
+                        f"'{pair.file}' has the code {label!r}. Expected one of "
+                        f"{', '.join(kind.codes)}: mend or remove it."
+                    )
             parts[split] = replace(
                 _describe(chosen, labels), label_names=names, codes=kind.codes or {}
             )
@@ -180,26 +192,29 @@ def _describe(pairs: Sequence[LabelPair], labels: Sequence[str]) -> Part:
 
 
 def _choose_kind(root: Path) -> SidecarKind | None:
-    """Return the first kind of files that say two or more different labels for most pictures."""
+    """Return the first kind of files that say for most pictures one of a few labels.
+
+    Texts that hardly ever come twice are no labels but captions or the like.
+    """
     if not root.is_dir():
         return None
-    endings = {file.suffix for file in root.rglob("*") if file.suffix in (".cls", *_ENDINGS)}
+    endings = {file.suffix for file in walk_files(root)}
     for kind in _OTHERS:
         if Path(f"x{kind.tail}").suffix not in endings:
             continue
         pairs, num_pictures = find_pairs(root, kind)
         if 2 * len(pairs) <= num_pictures:
             continue
-        try:
-            step = max(1, len(pairs) // _PROBED)
-            if len({_read_label(pair.file) for pair in pairs[::step]}) > 1:
-                return kind
-        except ValueError:
-            continue
+        probed = pairs[:: max(1, len(pairs) // _PROBED)]
+        labels = []
+        for pair in probed:
+            # A few that are damaged are reported later, when all are read.
+            with contextlib.suppress(ValueError):
+                labels.append(_read_label(pair.file))
+        is_few = 1 < len(set(labels)) <= max(_FEW_LABELS, len(labels) // 2)
+        if is_few and 2 * len(labels) > len(probed):
+            return kind
     return None
-
-
-_ENDINGS = (".json", ".txt", ".npy")
 
 
 def _locate_others(root: Path, options: LoadOptions) -> Source:
@@ -209,7 +224,7 @@ def _locate_others(root: Path, options: LoadOptions) -> Source:
 def _has(kind: SidecarKind) -> Any:
     return lambda root, options: (
         root.is_dir()
-        and next(root.rglob(f"*{kind.tail}"), None) is not None
+        and any(file.name.endswith(kind.tail) for file in walk_files(root))
         and bool(find_pairs(root, kind)[0])
     )
 
