@@ -100,9 +100,9 @@ ARRAYS: dict[str, Hostile] = {
     "complex pictures": _arrays(f"`{_TRAIN}`", "complex", train_images=_IMAGES.astype(complex)),
     "pictures of 64-bit numbers": _arrays(f"`{_TRAIN}`", "int64", train_images=_IMAGES.astype(np.int64)),
     "pictures with a NaN": _arrays(f"`{_TRAIN}`", "row 3", "NaN", train_images=_NAN),
-    "pictures with an infinity": _arrays(f"`{_TRAIN}`", "row 0", train_images=np.full((8, 12, 12), np.inf)),
+    "pictures with an infinity": _arrays(f"`{_TRAIN}`", "row", "inf", train_images=np.full((8, 12, 12), np.inf)),
     "pictures from 0 to 255 as floats": _arrays(f"`{_TRAIN}`", "divide", train_images=_IMAGES * 30.0),
-    "pictures from -1 to 1": _arrays(f"`{_TRAIN}`", "-1", train_images=_IMAGES / 4 - 1.25),
+    "pictures from -1 to 1": _arrays(f"`{_TRAIN}`", "-0.75", train_images=_IMAGES / 4 - 1.25),
     "pictures of big-endian floats": _arrays(train_images=(_IMAGES / 255).astype(">f4")),
     "pictures in Fortran's order": _arrays(train_images=np.asfortranarray(_IMAGES)),
     "labels with a NaN": _arrays(f"`{_LABELS}`", train_labels=np.array([0, 1, 0, np.nan] * 2)),
@@ -117,13 +117,16 @@ ARRAYS: dict[str, Hostile] = {
     "labels without a name": _arrays("[7]", "names", train_labels=np.array([0, 1, 0, 7] * 2)),
     "labels as large as can be": _arrays("9223372036854775807", train_labels=np.array([0, 2**63 - 1] * 4)),
     "labels as large as can be, without names": _arrays(
-        "9223372036854775807", train_labels=np.array([0, 2**63 - 1] * 4), label_names=None),
+        labels={key: {"happy": "0", "sad": str(2**63 - 1)}[name] for key, name in _GREYS.items()},
+        train_labels=np.array([0, 2**63 - 1] * 4), label_names=None),
     "labels that are dates": _arrays(f"`{_LABELS}`", train_labels=np.array(["2020-01-01", "2021-01-01"] * 4, "M8[D]")),
     "labels that are truth values": _arrays(train_labels=np.arange(8) % 2 == 1),
     "labels as bytes": _arrays(train_labels=np.array([b"happy", b"sad"] * 4), label_names=None),
     "labels as bytes that are no text": _arrays(f"`{_LABELS}`", train_labels=np.array([b"\xff\xfe", b"sad"] * 4)),
     "labels that are empty texts": _arrays(f"`{_LABELS}`", "no label", train_labels=np.array(["", "sad"] * 4)),
     "names that come twice": _arrays("`label_names`", "sad", label_names=np.array(["sad", "sad"])),
+    "names as bytes": _arrays(label_names=np.array([b"happy", b"sad"])),
+    "names as bytes that are no text": _arrays("`label_names`", "UTF-8", label_names=np.array([b"\xff", b"sad"])),
     "names of too few labels": _arrays("[1]", "happy", label_names=np.array(["happy"])),
     "pictures without labels": _arrays("x.npz'", f"`{_LABELS}`", train_labels=None),
     "arrays of another kind": _arrays("x.npz'", train_images=None, train_labels=None, label_names=None, raw={"a.npy": npy(3)}),
@@ -142,7 +145,9 @@ ARRAYS: dict[str, Hostile] = {
 }  # fmt: skip
 
 
-def _zip(files: Mapping[str, bytes | str], name: str = "x.zip", **settings: Any) -> Callable[[Path], Path]:
+def _zip(
+    files: Mapping[str, bytes | str], name: str = "x.zip", **settings: Any
+) -> Callable[[Path], Path]:
     def write_all(root: Path) -> Path:
         with zipfile.ZipFile(root / name, "w", **settings) as archive:
             for member, content in files.items():
@@ -172,7 +177,9 @@ def _member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return info
 
 
-def _changed(make: Callable[[Path], Path], change: Callable[[bytes], bytes]) -> Callable[[Path], Path]:
+def _changed(
+    make: Callable[[Path], Path], change: Callable[[bytes], bytes]
+) -> Callable[[Path], Path]:
     def write_all(root: Path) -> Path:
         file = make(root)
         file.write_bytes(change(file.read_bytes()))

@@ -26,7 +26,7 @@ def main(args: Sequence[str]) -> None:
         metavar="MODEL",
         help="checkpoint folder or Hub id; without --data, the output folder of a run",
     )
-    add_shared(parser, "--split", help="with --data: which pictures (default: test)")
+    add_shared(parser, "--split")
     add_shared(
         parser,
         "--output_dir",
@@ -60,19 +60,23 @@ def _compare_reports(given: Namespace) -> None:
 
 
 def _compare_models(given: Namespace) -> None:
+    from fer_hf.data.splits import select_split
     from fer_hf.evaluation.metrics.paired import check_models
     from fer_hf.evaluation.model_comparison import compare_models
     from fer_hf.evaluation.reports.paired_comparison import (
         save_paired_comparison,
     )
+    from fer_hf.evaluation.seen_pictures import choose_split
     from fer_hf.inference.classifier import ExpressionClassifier
 
     sources = [_resolve(model) for model in given.models]
     check_models(sources)
-    split_name = given.split or "test"
+    classifiers = {source: ExpressionClassifier(source) for source in sources}
+    splits = given.pictures.load()
+    split_name = given.split or choose_split([*classifiers.values()], splits)
     comparison = compare_models(
-        {source: ExpressionClassifier(source) for source in sources},
-        given.pictures.load_split(split_name),
+        classifiers,
+        select_split(splits, split_name),
         data=given.pictures.data,
         split_name=split_name,
         batch_size=given.batch_size,

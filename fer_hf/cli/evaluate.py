@@ -1,7 +1,8 @@
 """Measure a trained model on labelled pictures, with 95 % intervals.
 
-example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all --output_dir report
+example: fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --output_dir report
 example: fer-hf evaluate runs/mine --data ../ferplus --split test --data my_faces --split all
+example: fer-hf evaluate served --backend onnx-int8 --data my_faces
 
 Labels are matched by name: the data may have fewer than the model. Where several people voted on
 the data, they are measured too. --data can be given several times, and --split once for all of
@@ -27,29 +28,38 @@ if TYPE_CHECKING:
 def main(args: Sequence[str]) -> None:
     """Print how good a model is on one or more splits, and write it where asked."""
     given = _parse(args)
-    names = _match_splits(given.split or ["test"], len(given.sources))
-    folders = _choose_folders(given.output_dir, given.sources, names)
+    asked = _match_splits(given.split or [None], len(given.sources))
+    _check_folders(given.output_dir, len(given.sources))
 
     import logging
 
     from datasets.utils import disable_progress_bars
 
+    from fer_hf.data.splits import select_split
     from fer_hf.evaluation.checkpoint_evaluation import evaluate_checkpoint, save_evaluation
     from fer_hf.evaluation.reports.checkpoint_report import (
         render_side_by_side,
     )
     from fer_hf.evaluation.scoring import join_processes
+    from fer_hf.evaluation.seen_pictures import choose_split
     from fer_hf.inference.classifier import ExpressionClassifier
 
     state = join_processes()
     if not state.is_main_process:
         logging.getLogger("fer_hf").setLevel(logging.ERROR)
         disable_progress_bars()
-    classifier = ExpressionClassifier(given.model)
+    classifier = ExpressionClassifier(given.model, backend=given.backend)
+    with state.main_process_first():
+        loaded = [source.load() for source in given.sources]
+    names = [
+        name or choose_split([classifier], splits)
+        for name, splits in zip(asked, loaded, strict=True)
+    ]
+    folders = _name_folders(given.output_dir, given.sources, names)
     reports = []
-    for source, name, folder in zip(given.sources, names, folders, strict=True):
+    for source, splits, name, folder in zip(given.sources, loaded, names, folders, strict=True):
+        split = select_split(splits, name)
         with state.main_process_first():
-            split = source.load_split(name)
             voted = _load_voted(source, name, split)
         report = evaluate_checkpoint(
             classifier,
@@ -74,12 +84,8 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
     """Parse a call; its `.sources` are the settings of each `--data`."""
     parser = build_parser(__name__, __doc__, reads_pictures=True)
     parser.add_argument("model", metavar="MODEL", help="checkpoint folder or Hub id")
-    add_shared(
-        parser,
-        "--split",
-        action="append",
-        help="which pictures; `all` where the data is new to the model (default: test)",
-    )
+    add_shared(parser, "--split", action="append")
+    add_shared(parser, "--backend")
     parser.add_argument(
         "--corruptions", action="store_true", help="also measure on corrupted pictures"
     )
@@ -101,7 +107,7 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
     return given
 
 
-def _match_splits(names: Sequence[str], num_sources: int) -> list[str]:
+def _match_splits(names: Sequence[str | None], num_sources: int) -> list[str | None]:
     if len(names) not in (1, num_sources):
         raise ValueError(
             f"Found --split {len(names)} times for {num_sources} sources, expected it once for all "
@@ -110,18 +116,25 @@ def _match_splits(names: Sequence[str], num_sources: int) -> list[str]:
     return list(names) if len(names) == num_sources else list(names) * num_sources
 
 
-def _choose_folders(
-    output_dir: str | None, sources: "Sequence[DataArguments]", names: Sequence[str]
-) -> list[str | None]:
-    """Return where each report goes, and refuse what is in use before minutes of scoring."""
+def _check_folders(output_dir: str | None, num_sources: int) -> None:
+    """Refuse what is in use, before minutes of scoring."""
     from fer_hf.evaluation.checkpoint_evaluation import check_report_folder
-    from fer_hf.evaluation.reports.provenance import name_source
 
     if output_dir is None:
-        return [None] * len(sources)
-    if len(sources) == 1:
-        check_report_folder(output_dir)
-        return [output_dir]
+        return
+    folder = Path(output_dir)
+    for entry in folder.iterdir() if num_sources > 1 and folder.is_dir() else [folder]:
+        check_report_folder(entry)
+
+
+def _name_folders(
+    output_dir: str | None, sources: "Sequence[DataArguments]", names: Sequence[str]
+) -> list[str | None]:
+    """Return where each report goes."""
+    from fer_hf.evaluation.reports.provenance import name_source
+
+    if output_dir is None or len(sources) == 1:
+        return [output_dir] * len(sources)
     parts = [
         re.sub(r"[^\w.-]+", "-", f"{name_source(source.data)}-{name}")
         for source, name in zip(sources, names, strict=True)
@@ -131,12 +144,7 @@ def _choose_folders(
             f"Found sources of the same name and split, {parts}, expected a sub-folder of "
             "--output_dir for each. Rename a folder, or evaluate them one by one."
         )
-    folder = Path(output_dir)
-    if folder.is_file():
-        check_report_folder(folder)
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        check_report_folder(entry)
-    return [str(folder / part) for part in parts]
+    return [str(Path(output_dir) / part) for part in parts]
 
 
 def _describe_command(args: Sequence[str], output_dir: str | None) -> str:

@@ -21,10 +21,17 @@ _SHARED: dict[str, dict[str, Any]] = {
         "default": BUNDLED_MODEL,
         "help": "checkpoint folder or Hub id (default: the bundled model)",
     },
+    "--backend": {
+        "default": "auto",
+        "metavar": "NAME",
+        "help": "torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
+        "torch (default: torch where it is installed)",
+    },
     "--detector": {"default": "auto", "metavar": "NAME"},
     "--split": {
         "metavar": "{train,validation,test,all}",
-        "help": "which pictures (default: test)",
+        "help": "which pictures (default: test; all, where no test split was given and no model "
+        "has seen any of the pictures in training)",
     },
     "--output_dir": {
         "metavar": "FOLDER",

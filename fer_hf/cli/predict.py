@@ -58,14 +58,7 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
     parser = build_parser(__name__, __doc__)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="file, folder or glob")
     add_shared(parser, "--model")
-    parser.add_argument(
-        "--backend",
-        default="auto",
-        metavar="NAME",
-        help="torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
-        "torch (default: torch where it is installed)",
-    )
-    add_shared(parser, "--batch_size")
+    add_shared(parser, "--backend", "--batch_size")
     parser.add_argument(
         "--faces", action="store_true", help="find the faces first, and score each one by itself"
     )

@@ -14,6 +14,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -21,24 +22,29 @@ from fer_hf.emotions import EMOTIONS, canonical_emotion
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 1_000_000
-ALWAYS_ALLOWED_BYTES = 1_000_000_000
-MOST_GROWTH = 100
-MOST_MEMBERS = 5_000_000
+_PIECE_BYTES = 1_000_000
+_ALWAYS_ALLOWED_BYTES = 1_000_000_000
+_MOST_GROWTH = 100
+_MOST_MEMBERS = 5_000_000
 
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # its first member, or none
 _DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
 _LOCAL_HEADER_BYTES = 30
-_ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-# Their decompressors return all that a piece unpacks to at once: 4 KB become 80 MB at most.
-_UNBOUNDED_METHODS = {zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# `zipfile` reads others too, but takes whatever 4 KB of them unpack to at once: gigabytes.
+_ZIP_METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflate"}
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _NAMED_IN_UTF8 = 0x800
-# Chinese, Japanese, Korean, Russian, Turkish, Central European Windows, in this order.
+# What Windows in these languages writes: Chinese (two), Japanese, Korean, Russian,
+# Turkish, Polish and Czech.
 _ENCODINGS = ("gbk", "big5", "cp932", "cp949", "cp866", "cp857", "cp852")
+
+
+BY_HAND = "Unpack it yourself, and pass the folder"
+AGAIN = "Download or copy it again"
 
 
 class RefusedArchiveError(ValueError):
@@ -50,15 +56,11 @@ def refuse(where: str, found: str, do: str) -> NoReturn:
     raise RefusedArchiveError(f"{where} {found}. {do}.")
 
 
-BY_HAND = "Unpack it yourself, and pass the folder"
-AGAIN = "Download or copy it again"
-
-
 @dataclass
 class Allowance:
     """How much may still come out of an archive and of all archives in it.
 
-    An archive may unpack to `MOST_GROWTH` times its size, or to `ALWAYS_ALLOWED_BYTES`, whichever
+    An archive may unpack to `_MOST_GROWTH` times its size, or to `_ALWAYS_ALLOWED_BYTES`, whichever
     is more.
     """
 
@@ -69,7 +71,7 @@ class Allowance:
     def of(cls, archive: Path) -> "Allowance":
         """Return the allowance of an archive in a file."""
         size = archive.stat().st_size
-        return cls(max(ALWAYS_ALLOWED_BYTES, MOST_GROWTH * size), MOST_MEMBERS)
+        return cls(max(_ALWAYS_ALLOWED_BYTES, _MOST_GROWTH * size), _MOST_MEMBERS)
 
     def take(self, num_members: int, num_bytes: int, where: str) -> None:
         """Count members that the archive announces.
@@ -84,8 +86,8 @@ class Allowance:
             refuse(
                 where,
                 f"would unpack to too many {over}, as a zip bomb does. Expected at most "
-                f"{MOST_MEMBERS:,} members, and {MOST_GROWTH} times the archive's size or "
-                f"{ALWAYS_ALLOWED_BYTES:,} bytes",
+                f"{_MOST_MEMBERS:,} members, and {_MOST_GROWTH} times the archive's size or "
+                f"{_ALWAYS_ALLOWED_BYTES:,} bytes",
                 BY_HAND,
             )
 
@@ -113,7 +115,7 @@ def is_readable_kind(path: Path) -> bool:
     """Return whether a file is a zip, or a tar, compressed or not, by its content."""
     with path.open("rb") as file:
         start = file.read(tarfile.BLOCKSIZE)
-    if start.startswith((b"PK\x03\x04", *_DECOMPRESSORS)) or zipfile.is_zipfile(path):
+    if start.startswith((*_ZIP, *_DECOMPRESSORS)):
         return True
     try:
         tarfile.TarInfo.frombuf(start, tarfile.ENCODING, "surrogateescape")
@@ -132,22 +134,21 @@ def read_members(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[
         where: The archive, for messages.
 
     Raises:
-        ValueError: If it is damaged, encrypted, compressed in a way that Python cannot read, or
+        ValueError: If it is damaged, encrypted, compressed in an unusual way, or
             unpacks to more than is allowed.
     """
     with _explaining_damage(where):
         start = file.read(6)
         file.seek(0)
+        if start.startswith(_ZIP):
+            yield from _read_zip(file, allowance, where)
+            return
         for magic, decompress in _DECOMPRESSORS.items():
             if start.startswith(magic):
                 with decompress(file) as unpacked:
                     yield from _read_tar(unpacked, allowance, where)
                 return
-        if start.startswith(b"PK") or zipfile.is_zipfile(file):
-            yield from _read_zip(file, allowance, where)
-        else:
-            file.seek(0)
-            yield from _read_tar(file, allowance, where)
+        yield from _read_tar(file, allowance, where)
 
 
 @contextlib.contextmanager
@@ -172,7 +173,7 @@ def _read_zip(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Mem
         # In the order of the file, which is the fastest, and shows what overlaps.
         infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
         allowance.take(len(infos), sum(info.file_size for info in infos), where)
-        ends = [*(info.header_offset for info in infos[1:]), archive.start_dir]
+        ends = [*(info.header_offset for info in infos), archive.start_dir][1:]
         for info, end in zip(infos, ends, strict=True):
             if info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size > end:
                 raise zipfile.BadZipFile(f"member {info.filename!r} overlaps the next one")
@@ -183,7 +184,7 @@ def _read_zip(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Mem
                 refuse(
                     where,
                     f"has member {name!r} compressed by method {info.compress_type}, expected one "
-                    f"of {sorted(_ZIP_METHODS)} (stored, deflate, bzip2, LZMA)",
+                    f"of {_ZIP_METHODS}",
                     BY_HAND,
                 )
             kind = stat.S_IFMT(info.external_attr >> 16)
@@ -192,11 +193,7 @@ def _read_zip(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Mem
                 info.file_size,
                 is_folder=name.endswith("/"),
                 is_special=kind not in (0, stat.S_IFREG, stat.S_IFDIR),
-                read=lambda info=info: _read_pieces(  # type: ignore[misc]
-                    lambda: archive.open(info),
-                    4096 if info.compress_type in _UNBOUNDED_METHODS else PIECE_BYTES,
-                    f"{where} (member {info.filename!r})",
-                ),
+                read=partial(_read_pieces, partial(archive.open, info), where, name),
             )
 
 
@@ -251,7 +248,7 @@ class _TarStream:
 
     def read(self, size: int) -> bytes:
         # Headers are read whole, as long as they say they are.
-        if not 0 <= size <= PIECE_BYTES:
+        if not 0 <= size <= _PIECE_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
         if self._file.tell() > self._end:
             raise tarfile.ReadError("longer than its members")
@@ -260,7 +257,7 @@ class _TarStream:
 
 
 def _read_tar(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Member]:
-    stream = _TarStream(file, allowance.num_bytes + ALWAYS_ALLOWED_BYTES)
+    stream = _TarStream(file, allowance.num_bytes + _ALWAYS_ALLOWED_BYTES)
     with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
         while (info := archive.next()) is not None:
             if info.size < 0:
@@ -271,11 +268,7 @@ def _read_tar(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Mem
                 info.size,
                 is_folder=info.isdir(),
                 is_special=not (info.isdir() or info.isreg()) or info.issparse(),
-                read=lambda info=info: _read_pieces(  # type: ignore[misc]
-                    lambda: archive.extractfile(info),
-                    PIECE_BYTES,
-                    f"{where} (member {info.name!r})",
-                ),
+                read=partial(_read_pieces, partial(archive.extractfile, info), where, info.name),
             )
             # It would keep them all.
             archive.members.clear()
@@ -283,12 +276,12 @@ def _read_tar(file: IO[bytes], allowance: Allowance, where: str) -> Iterator[Mem
     if stream.latest != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it stops before its end")
     # Only at its end does a compressed file say whether all was right.
-    while rest := stream.read(PIECE_BYTES):
+    while rest := stream.read(_PIECE_BYTES):
         if any(rest):
             raise tarfile.ReadError("something follows its end")
 
 
-def _read_pieces(open_member: Callable[[], IO[bytes]], size: int, where: str) -> Iterator[bytes]:
-    with _explaining_damage(where), open_member() as file:
-        while piece := file.read(size):
+def _read_pieces(open_member: Callable[[], Any], where: str, name: str) -> Iterator[bytes]:
+    with _explaining_damage(f"{where} (member {name!r})"), open_member() as file:
+        while piece := file.read(_PIECE_BYTES):
             yield piece

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import unicodedata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tqdm.auto import tqdm
 
@@ -30,7 +30,7 @@ _FOREIGN_ENDING = re.compile(
 )
 _MOST_NESTING = 2
 _MOST_NAME_BYTES, _MOST_PATH_BYTES = 255, 800
-# Control characters, and what is not UTF-8; elsewhere than on Windows, the rest are plain letters.
+# Control characters, what is not UTF-8, and what Windows does not write.
 _ILLEGAL = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff%s]" % ('<>:"|?*' if os.name == "nt" else ""))
 _LEFT_OUT = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -193,7 +193,7 @@ def _step_in(folder: Path) -> Path:
 
 
 def _write_members(archive: Path, folder: Path, allowance: Allowance, where: str) -> None:
-    seen: dict[str, tuple[PurePosixPath, bool]] = {}
+    seen: dict[str, tuple[str, bool]] = {}
     written = 0
     with (
         archive.open("rb") as file,
@@ -208,30 +208,29 @@ def _write_members(archive: Path, folder: Path, allowance: Allowance, where: str
         for member in read_members(file, allowance, where):
             inside = f"{where} (member {member.name!r})"
             place = _check_name(member.name, inside)
-            if place is None:
+            if not place:
                 continue
             if member.is_special:
                 found = "is a link or a special file, expected files and folders only"
                 refuse(inside, found, BY_HAND)
-            _check_repeated(place, seen, inside, is_folder=member.is_folder)
-            target = folder / place
-            (target if member.is_folder else target.parent).mkdir(parents=True, exist_ok=True)
-            if not member.is_folder:
-                with target.open("xb") as output:
-                    for piece in member.read():
-                        output.write(piece)
-                        bar.update(file.tell() - bar.n)
-                    if output.tell() != member.num_bytes:
-                        found = f"ends after {output.tell()} bytes, expected {member.num_bytes}"
-                        refuse(inside, found, AGAIN)
-                written += 1
+            _make_room(folder, place, seen, inside, is_folder=member.is_folder)
+            if member.is_folder:
+                continue
+            with (folder / place).open("xb") as output:
+                for piece in member.read():
+                    output.write(piece)
+                    bar.update(file.tell() - bar.n)
+                if output.tell() != member.num_bytes:
+                    found = f"ends after {output.tell()} bytes, expected {member.num_bytes}"
+                    refuse(inside, found, AGAIN)
+            written += 1
         bar.update(bar.total - bar.n)
     if not written:
         refuse(where, "holds no files that are not hidden", "Expected pictures. Check its content")
 
 
-def _check_name(name: str, where: str) -> PurePosixPath | None:
-    """Return where a member belongs, below the folder of the archive; None to leave it out.
+def _check_name(name: str, where: str) -> str:
+    """Return where a member belongs, below the folder of the archive; nothing to leave it out.
 
     Raises:
         ValueError: If the name leads elsewhere, or cannot be written on every machine.
@@ -241,7 +240,7 @@ def _check_name(name: str, where: str) -> PurePosixPath | None:
         found = "would be written outside of its folder, expected a name below it"
         refuse(where, found, "Do not trust this archive")
     if any(part.startswith(".") or part.casefold() in _LEFT_OUT for part in parts):
-        return None
+        return ""
     if _ILLEGAL.search(name):
         found = "has a character in its name that file names may not have"
         refuse(where, found, f"Rename it, or: {BY_HAND}")
@@ -249,23 +248,26 @@ def _check_name(name: str, where: str) -> PurePosixPath | None:
     if max(sizes, default=0) > _MOST_NAME_BYTES or sum(sizes) + len(sizes) > _MOST_PATH_BYTES:
         found = f"has a name of more than {_MOST_NAME_BYTES} bytes, or {_MOST_PATH_BYTES} in all"
         refuse(where, found, f"Shorten it, or: {BY_HAND}")
-    return PurePosixPath(*parts) if parts else None
+    return "/".join(parts)
 
 
-def _check_repeated(
-    place: PurePosixPath,
-    seen: dict[str, tuple[PurePosixPath, bool]],
-    where: str,
-    *,
-    is_folder: bool,
+def _make_room(
+    folder: Path, place: str, seen: dict[str, tuple[str, bool]], where: str, *, is_folder: bool
 ) -> None:
-    """Refuse a second file of one name, and names that only some machines tell apart."""
-    for path, folder in [(place, is_folder), *((parent, True) for parent in place.parents)]:
-        key = unicodedata.normalize("NFC", str(path)).casefold()
-        known = seen.setdefault(key, (path, folder))
-        if known[0] is path:
-            continue
-        if known != (path, True) or not folder:
-            found = f"has the name of '{known[0]}', apart from case at most"
-            refuse(where, found, f"Expected one of its own. {BY_HAND}")
-        return
+    """Make the folders of a member.
+
+    Raises:
+        ValueError: If its name was seen before, or one that only some machines tell apart from it.
+    """
+    path, path_is_folder = place, is_folder
+    while path:
+        key = unicodedata.normalize("NFC", path).casefold()
+        if key in seen:
+            if seen[key] != (path, True) or not path_is_folder:
+                found = f"has the name of {seen[key][0]!r}, apart from case at most"
+                refuse(where, found, f"Expected one of its own. {BY_HAND}")
+            return
+        seen[key] = path, path_is_folder
+        if path_is_folder:
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        path, path_is_folder = path.rpartition("/")[0], True

@@ -130,14 +130,23 @@ def _to_arrow(values: np.ndarray) -> pa.Array:
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
-def load_split(path: Path, description: str) -> datasets.Dataset:
-    """Load what `write_split` wrote, memory-mapped, with a description of where it is from."""
+def load_split(path: Path, description: str, own_splits: Mapping[str, int]) -> datasets.Dataset:
+    """Load what `write_split` wrote, memory-mapped.
+
+    Args:
+        path: The file.
+        description: How the source was understood; it becomes `info.description`.
+        own_splits: The splits of the source itself and their numbers of pictures; they become
+            `info.splits`.
+    """
     table = MemoryMappedTable.from_file(str(path))
+    own = {name: datasets.SplitInfo(name, num_examples=rows) for name, rows in own_splits.items()}
     return datasets.Dataset(
         table,
         info=datasets.DatasetInfo(
             description=description,
             features=datasets.Features.from_arrow_schema(table.schema),
+            splits=datasets.SplitDict(own),
         ),
         split=datasets.NamedSplit(path.stem),
         # The key already says what the content depends on; hashing the table would take longer.

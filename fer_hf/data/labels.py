@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fer_hf.emotions import EMOTIONS, canonical_emotion, order_labels
+from fer_hf.emotions import canonical_emotion, order_labels
 
 logger = logging.getLogger(__name__)
 
@@ -127,12 +127,6 @@ def collect_label_names(
             "Labels are numbers without names, so the model will call them %s. Pass `label_names` "
             "to name them, in the order of the numbers.",
             allowed,
-        )
-    elif not set(allowed) & set(EMOTIONS):
-        logger.warning(
-            "None of the labels %s is a known emotion. If they are persons or the like, the labels "
-            "are elsewhere: see `label_pattern` and `layout`.",
-            allowed[:10],
         )
     if unused := [name for name in allowed if name not in used["train"]]:
         logger.warning("No picture of `train` is labelled %s; a model cannot learn it.", unused)

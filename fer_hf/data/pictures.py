@@ -28,35 +28,45 @@ _LEFT_BEHIND = frozenset({"$recycle.bin", "@eadir", "__macosx", "lost+found"})
 """Folders (lower case) that systems make: thumbnails, and what was thrown away."""
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, links that lead nowhere too, so that they are reported.
+def walk_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yield each folder from `root` down, as the names on the way to it, with its files' names.
 
-    Hidden ones and the contents of hidden folders, and of those that systems make, do not count.
-    Neither do pipes, sockets and devices, for opening one may wait forever. A link to a folder
-    elsewhere is followed, unless it is behind another one; within the folder it would only repeat.
+    Both sorted. Hidden ones do not count, nor folders that systems make, nor pipes, sockets and
+    devices, for opening one may wait forever; links that lead nowhere do, so that they are
+    reported. A link to a folder elsewhere is followed, unless it is behind another one; within
+    `root` it would only repeat, or go round.
     """
-    root = folder.resolve()
-    places = [(folder, False)]
+    top = root.resolve()
+    places: list[tuple[tuple[str, ...], bool]] = [((), False)]
     while places:
-        place, is_linked = places.pop()
-        with os.scandir(place) as entries:
+        parts, is_linked = places.pop()
+        files, folders = [], []
+        with os.scandir(root.joinpath(*parts)) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
                     continue
                 if not entry.is_dir():
                     if entry.is_file() or (entry.is_symlink() and not Path(entry).exists()):
-                        yield Path(entry)
+                        files.append(entry.name)
                 elif not entry.is_symlink():
-                    places.append((Path(entry), is_linked))
+                    folders.append(((*parts, entry.name), is_linked))
                 elif not is_linked:
                     target = Path(entry).resolve()
-                    if not (target.is_relative_to(root) or root.is_relative_to(target)):
-                        places.append((Path(entry), True))
+                    if not (target.is_relative_to(top) or top.is_relative_to(target)):
+                        folders.append(((*parts, entry.name), True))
+        yield parts, sorted(files)
+        places += sorted(folders, reverse=True)
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file's name has a picture's ending."""
+    return os.path.splitext(name)[1].lower() in PICTURE_ENDINGS  # noqa: PTH122 (a hundred times faster)
 
 
 def walk_pictures(folder: Path) -> Iterator[Path]:
-    """Yield those of `walk_files` that have a picture's ending."""
-    return (file for file in walk_files(folder) if file.suffix.lower() in PICTURE_ENDINGS)
+    """Yield the files of `walk_folders` that have a picture's ending."""
+    for parts, names in walk_folders(folder):
+        yield from (folder.joinpath(*parts, name) for name in names if is_picture(name))
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -12,12 +12,13 @@ from fer_hf.data.layouts.drawn_faces import DRAWN
 from fer_hf.data.layouts.fer2013 import FER2013
 from fer_hf.data.layouts.ferplus import FERPLUS
 from fer_hf.data.layouts.file_names import FILE_NAMES
+from fer_hf.data.layouts.folder_listing import looking_once
 from fer_hf.data.layouts.folders import FOLDERS
 from fer_hf.data.layouts.hub_datasets import HUB
+from fer_hf.data.layouts.picture_tree import read_tree
 from fer_hf.data.layouts.published import PUBLISHED
 from fer_hf.data.layouts.sidecars import AFFECTNET, CK_PLUS, SIDECARS
 from fer_hf.data.layouts.tables import TABLE
-from fer_hf.data.pictures import walk_pictures
 
 LAYOUTS = {
     layout.name: layout
@@ -41,6 +42,7 @@ LAYOUTS = {
 """The layouts by name, in the order in which a source is compared with them."""
 
 
+@looking_once()
 def locate_source(source: str | Path, options: LoadOptions) -> tuple[Layout, Source]:
     """Find the labels and pictures of a source, without decoding a picture.
 
@@ -70,7 +72,7 @@ def _unpack_archives(path: Path, options: LoadOptions) -> Path:
     if (
         path.is_dir()
         and holds_archives(path)
-        and next(walk_pictures(path), None) is None
+        and not read_tree(path)
         and _recognise_path(path, options) in (None, HUB.name)
     ):
         return unpack(path)
@@ -94,6 +96,7 @@ def _check_options(options: LoadOptions, layout: Layout, source: str | Path) -> 
         )
 
 
+@looking_once()
 def recognise_layout(source: str | Path, options: LoadOptions | None = None) -> str:
     """Return the name of the layout of a source.
 
@@ -103,7 +106,7 @@ def recognise_layout(source: str | Path, options: LoadOptions | None = None) -> 
         FileNotFoundError: If `source` is not a path that exists, nor could be an id on the Hub.
         ValueError: If a folder or file matches no layout, with what it holds.
     """
-    path, options = Path(source).expanduser(), options or LoadOptions()
+    path, options = Path(source).expanduser().absolute(), options or LoadOptions()
     # An empty text would mean the working directory, which nobody meant.
     if path.exists() and source != "":
         if not (path.is_file() or path.is_dir()):

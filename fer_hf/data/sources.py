@@ -17,6 +17,7 @@ from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.recognition import locate_source
 from fer_hf.data.splits import SPLITS, split_rows
 from fer_hf.data.stored_pictures import find_unreadable
+from fer_hf.emotions import EMOTIONS
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def load_splits(
         (`ClassLabel`, names as `emotions.order_labels` orders them) and, if the source has votes,
         `votes`: float32 counts, one for each label in the order of the ids, and `other_votes`, the
         count of votes for none of them, where the source says so. How the source was understood is
-        a line in the `info.description` of each split, and is logged.
+        a line in the `info.description` of each split, and is logged; `info.splits` has the splits
+        of the source itself, see `splits.is_cut`.
 
     Raises:
         ValueError: If the source is not understood, or its content cannot be used; the message says
@@ -85,14 +87,14 @@ def load_splits(
         key = arrow_cache.compute_key(found.identity, described)
         entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, kind, found, chosen))
     about = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))
-    logger.info("Read '%s' as %s", source, about["understood"])
+    understood, own_splits = about["understood"], about["own_splits"]
+    level = logging.WARNING if about["notes"] else logging.INFO
+    logger.log(level, "Read '%s' as %s", source, understood)
     if skipped := about["skipped"]:
         logger.warning("Left out %d unreadable pictures: %s", len(skipped), "; ".join(skipped))
-    for note in about["notes"]:
-        logger.warning("'%s': %s.", source, note)
     return datasets.DatasetDict(
         {
-            split: arrow_cache.load_split(entry / f"{split}.arrow", about["understood"])
+            split: arrow_cache.load_split(entry / f"{split}.arrow", understood, own_splits)
             for split in SPLITS
         }
     )
@@ -120,8 +122,14 @@ def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> 
         pictures = part.read(np.arange(len(rows)))
         arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
     notes = [*source.notes, *notes]
+    if not set(names) & set(EMOTIONS) and not all(name.isdigit() for name in names):
+        notes.append(
+            "none of the labels is a known emotion: if they are persons or the like, the labels "
+            "are elsewhere (see `label_pattern` and `layout`)"
+        )
     about = {
         "understood": _describe(kind, source, parts, labels, names, notes),
+        "own_splits": {split: len(part.labels) for split, part in parts.items()},
         "notes": notes,
         "skipped": skipped,
     }

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 SPLITS = ("train", "validation", "test")
 
@@ -90,6 +91,16 @@ def split_rows(label_ids: np.ndarray, given: Collection[str], seed: int) -> dict
             )
         rows[split], rows["train"] = left[held_out], left[~held_out]
     return rows
+
+
+def is_cut(split: Dataset) -> bool:
+    """Whether a split of `load_splits` was cut out of the source's `train`."""
+    return split.info.splits is not None and str(split.split) not in split.info.splits
+
+
+def select_split(splits: DatasetDict, name: str) -> Dataset:
+    """Return one split, or with `all` the pictures of all of them."""
+    return concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
 
 
 def _stratified_sample(label_ids: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ Readers for each form in which sources hold pictures take row numbers and yield 
 of at most `BATCH_SIZE` pictures, because the pictures of a source need not fit into memory.
 """
 
+import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,6 +45,50 @@ def read_paths(paths: Sequence[str], rows: np.ndarray) -> Iterator[pa.StructArra
             if not path.isprintable() and path.encode(errors="replace").decode() != path:
                 raise ValueError(f"The name of the file {path!a} is not UTF-8. Rename it.")
         yield pa.array([{"path": path} for path in batch], IMAGE_TYPE)
+
+
+def read_crops(
+    paths: Sequence[str], boxes: np.ndarray, rows: np.ndarray, where: str
+) -> Iterator[pa.StructArray]:
+    """Yield what boxes cut out of pictures, as PNG; a picture that cannot be read as its path.
+
+    Boxes count in the pixels as they are stored, as annotations of faces do, whatever the EXIF
+    orientation; what is cut out is then turned upright. What lies outside of the picture is left
+    away.
+
+    Args:
+        paths: The picture of each of N rows.
+        boxes: Left, top, right and bottom in pixels, of shape (N, 4).
+        rows: Ascending row numbers.
+        where: What holds the boxes, for messages.
+
+    Raises:
+        ValueError: If a box lies outside of its picture.
+    """
+
+    def cut(row: int) -> dict[str, Any]:
+        try:
+            picture = load_picture(paths[row])
+        # As in `_find_fault`, which says what is wrong when it meets the path.
+        except Exception:
+            return {"path": paths[row]}
+        left, top = np.floor(boxes[row, :2]).clip(0).astype(int).tolist()
+        right, bottom = np.minimum(np.ceil(boxes[row, 2:]), picture.size).astype(int).tolist()
+        if right <= left or bottom <= top:
+            raise ValueError(
+                f"{where} row {row} has the box {boxes[row].tolist()} (left, top, right, bottom), "
+                f"which lies outside of '{paths[row]}' with its {picture.width}×{picture.height} "
+                "pixels. Correct or remove the row; if the pictures are cut already, remove the "
+                "columns of the box."
+            )
+        png = io.BytesIO()
+        face = to_rgb(picture.crop((left, top, right, bottom)))
+        face.save(png, format="PNG", compress_level=1)
+        return {"bytes": png.getvalue()}
+
+    for start in range(0, len(rows), BATCH_SIZE):
+        batch = rows[start : start + BATCH_SIZE].tolist()
+        yield pa.array(map_in_threads(cut, batch, len(batch), "Cutting faces"), IMAGE_TYPE)
 
 
 def read_parquet(file: Path, column: str, rows: np.ndarray) -> Iterator[pa.StructArray]:

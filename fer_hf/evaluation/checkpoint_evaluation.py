@@ -13,12 +13,6 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from fer_hf.data.audit.contact_sheet import render_contact_sheet
-from fer_hf.data.audit.fingerprints import (
-    SEEN_NAME,
-    compute_fingerprints,
-    find_seen,
-    load_fingerprints,
-)
 from fer_hf.data.labels import map_labels, map_votes, match_labels
 from fer_hf.data.pictures import to_rgb
 from fer_hf.data.stored_pictures import read_encoded
@@ -50,6 +44,7 @@ from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_hf.evaluation.robustness.measuring import Robustness, measure_robustness, sample_rows
 from fer_hf.evaluation.scoring import Classifier, join_processes, score_share, split_rows
+from fer_hf.evaluation.seen_pictures import count_seen
 
 Scores = npt.NDArray[np.float32]
 
@@ -100,14 +95,15 @@ def evaluate_checkpoint(
     evaluation = evaluate_scores(scores, labels, names)
     return CheckpointReport(
         model=name_source(classifier.model_name_or_path),
+        backend=classifier.backend,
         data=name_source(data),
         split=split_name,
         label_match=match_labels(data_names, names),
         evaluation=evaluation,
         with_flip_averaging=evaluate_scores(both.mean(axis=0), labels, names),
         crowd=_compare_with_crowd(classifier, evaluation, labels, split, voted, voted_scores[0]),
-        versions=collect_versions(),
-        num_seen=_count_seen(classifier, split),
+        versions=collect_versions(*(["onnxruntime"] if classifier.backend != "torch" else [])),
+        num_seen=count_seen(classifier, split),
         reliability=compute_reliability(scores, labels),
         not_sure=measure_not_sure(scores, labels, names, not_sure) if not_sure else None,
         slices={
@@ -204,14 +200,6 @@ def _read_votes(split: Dataset, names: Sequence[str]) -> tuple[npt.NDArray, npt.
     votes, lacking = map_votes(split["votes"][:], split.features["label"].names, names)
     others = split["other_votes"][:] if "other_votes" in split.column_names else 0
     return votes, lacking + np.asarray(others)
-
-
-def _count_seen(classifier: Classifier, split: Dataset) -> int | None:
-    """Count the pictures that were trained on; None where the checkpoint does not say."""
-    file = classifier.find_file(SEEN_NAME)
-    if file is None:
-        return None
-    return int(find_seen(compute_fingerprints(split), load_fingerprints(file.parent)).sum())
 
 
 def _iterate_pictures(split: Dataset) -> Iterator[Image.Image]:

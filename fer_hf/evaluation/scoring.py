@@ -27,11 +27,13 @@ class Classifier(Protocol):
     Attributes:
         model_name_or_path: What it was loaded from, for reports.
         label_names: Names of the labels in the order of the scores.
+        backend: What it runs on: `torch`, `onnx` or `onnx-int8`.
         not_sure: When it is not sure; None where the checkpoint does not say.
     """
 
     model_name_or_path: str
     label_names: list[str]
+    backend: str
     not_sure: NotSure | None
 
     @property

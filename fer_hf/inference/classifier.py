@@ -14,7 +14,7 @@ from fer_hf.evaluation.metrics.not_sure import (
     build_prediction_sets,
     soften_scores,
 )
-from fer_hf.inference.networks import open_network
+from fer_hf.inference.networks import choose_backend, open_network
 from fer_hf.inference.preprocessing import read_label_names
 from fer_hf.inference.reading import Reading
 from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
@@ -32,6 +32,7 @@ class ExpressionClassifier:
 
     Attributes:
         model_name_or_path: As it was given.
+        backend: What it runs on: `torch`, `onnx` or `onnx-int8`.
         network: The `Network` that computes the logits.
         label_names: Names of the labels in the order of the scores.
         not_sure: When it is not sure; None for a checkpoint that does not say.
@@ -59,7 +60,8 @@ class ExpressionClassifier:
         backend: str = "auto",
     ) -> None:
         self.model_name_or_path = model_name_or_path
-        self.network = open_network(model_name_or_path, revision, backend)
+        self.backend = choose_backend(model_name_or_path, backend)
+        self.network = open_network(model_name_or_path, revision, self.backend)
         names = read_label_names(self.network.config)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
         settings = self.network.config.get(CONFIG_KEY)

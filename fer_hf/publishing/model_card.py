@@ -66,7 +66,8 @@ def render_model_card(
             "a card without them says nothing. Run the training to its end."
         )
     name = name or report.display_name
-    here = next((e for e in evaluations if e.data == report.data and e.split == split), None)
+    measured = (report.data, split, "torch")
+    here = next((e for e in evaluations if (e.data, e.split, e.backend) == measured), None)
     test = here.evaluation if here else report.evaluations[split]
     _check_same(report.evaluations[split], test, split)
     facts = KNOWN_DATA.get(str(report.settings.get("layout")))
@@ -253,7 +254,13 @@ def _build_comparison(comparison: Comparison, report: RunReport) -> Table:
 def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
     rows = [
         [
-            other.data if other.split in ("test", "all") else f"{other.data}, {other.split}",
+            ", ".join(
+                [
+                    other.data,
+                    *([other.split] if other.split not in ("test", "all") else []),
+                    *([other.backend] if other.backend != "torch" else []),
+                ]
+            ),
             f"{other.evaluation.num_pictures:,}",
             "not known" if other.num_seen is None else f"{other.num_seen:,}",
             render_estimate(other.evaluation.accuracy),

@@ -6,17 +6,19 @@ Only the command line and `training` use these classes; all other packages take 
 import difflib
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NoReturn
 
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict
 from transformers import HfArgumentParser
 
 from fer_hf.data import load_splits
 from fer_hf.data.audit.picture_audit import audit_pictures, count_repeats, drop_duplicates
 from fer_hf.data.layout import LoadOptions
 from fer_hf.data.recognition import recognise_layout
+from fer_hf.data.splits import select_split
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class DataArguments:
     data_label_names: list[str] | None = setting(
         None,
         "Names of labels that are stored as numbers from 0, or the full list of labels; or "
-        "CODE=name for each code that stands for a label, such as AN=anger HA=happy.",
+        "CODE=name for each code that stands for a label, such as AN=anger HA=happy. "
+        "Short: --label_names.",
     )
     votes_file: str | None = setting(None, "fer2013new.csv, the FER+ votes for a fer2013.csv.")
     vote_rule: Literal["majority", "all"] = setting(
@@ -64,7 +67,7 @@ class DataArguments:
     drop_duplicates: bool = setting(
         False,
         "Keep one of several pictures of the same photograph, preferably in test or validation; if "
-        "their labels differ, none in train. Takes a minute for 30,000 pictures.",
+        "their labels differ, none in train. Takes a minute for 30,000 pictures, once.",
     )
     strict: bool = setting(
         False, "Stop if `fer-hf audit` finds anything wrong with the pictures, or duplicates."
@@ -107,8 +110,7 @@ class DataArguments:
 
     def load_split(self, name: str) -> Dataset:
         """Load one split, or with `all` the pictures of all of them; errors as those of `load`."""
-        splits = self.load()
-        return concatenate_datasets(list(splits.values())) if name == "all" else splits[name]
+        return select_split(self.load(), name)
 
     def _load(self) -> DatasetDict:
         splits = load_splits(
@@ -222,8 +224,11 @@ class StrictParser(HfArgumentParser):
         Raises:
             ValueError: A flag that does not exist, or a value that is not valid.
         """
+        # Trainer has a setting of that name for the keys of its inputs, which are fixed here;
+        # whoever writes it means the names of labels, as in `load_splits`.
+        args = [re.sub(r"^--label_names(?==|$)", "--data_label_names", word) for word in args]
         *parsed, unknown = self.parse_args_into_dataclasses(
-            list(args), return_remaining_strings=True, look_for_args_file=False
+            args, return_remaining_strings=True, look_for_args_file=False
         )
         if flag := next((word for word in unknown if word.startswith("-")), None):
             key = flag.lstrip("-").split("=")[0].replace("-", "_")

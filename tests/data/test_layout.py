@@ -49,10 +49,8 @@ def test_a_layout_that_was_added_is_recognised_loaded_and_said(folder, added, ca
         splits = load_splits(folder, layout=layout)
     assert sum(map(len, splits.values())) == 10
     assert splits["train"].features["label"].names == ["happy", "sad"]
-    assert (
-        f"Read '{folder}' as `coded`; labels from the last digit of each file's name (1 → happy, 2 → sad)"
-        in caplog.text
-    )
+    assert f"Read '{folder}' as `coded`; labels from the last digit of each" in caplog.text
+    assert "file's name (1 → happy, 2 → sad)" in caplog.text
 
 
 def test_a_layout_that_was_added_is_listed_where_layouts_are(tmp_path, added):

@@ -54,5 +54,5 @@ def test_an_archive_of_another_kind_is_refused_with_what_to_do(tmp_path):
 
 def test_a_pattern_needs_a_folder_of_pictures(tmp_path):
     (tmp_path / "a.csv").write_text("path,label\na.png,happy\n")
-    with pytest.raises(ValueError, match="`label_pattern` is .* has the layout `table`"):
+    with pytest.raises(ValueError, match=r"`label_pattern` is .* has the layout `table`"):
         load_splits(tmp_path / "a.csv", label_pattern="(?P<label>a)")

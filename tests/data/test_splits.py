@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fer_hf.data.splits import split_rows
+from fer_hf.data import load_splits
+from fer_hf.data.splits import is_cut, select_split, split_rows
 
 
 def count(label_ids, rows):
@@ -56,3 +57,26 @@ def test_the_seed_decides_and_nothing_else():
 def test_a_split_that_would_be_empty_is_refused():
     with pytest.raises(ValueError, match="too few to cut out the missing split `test`"):
         split_rows(np.array([0, 1, 2]), {"train", "validation"}, seed=0)
+
+
+def test_splits_that_were_cut_are_told_from_those_of_the_source(tmp_path):
+    images = np.zeros((12, 4, 4, 3), np.uint8)
+    for name, given in (("whole", ["train"]), ("tested", ["train", "test"])):
+        arrays = {f"{split}_images": images for split in given}
+        arrays |= {f"{split}_labels": np.arange(12) % 2 for split in given}
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    whole, tested = (load_splits(tmp_path / f"{name}.npz") for name in ("whole", "tested"))
+    assert [is_cut(split) for split in whole.values()] == [False, True, True]
+    assert [is_cut(split) for split in tested.values()] == [False, True, False]
+    assert {name: own.num_examples for name, own in whole["test"].info.splits.items()} == {
+        "train": 12
+    }
+    assert is_cut(whole["test"].shuffle(seed=0).take(1))
+    whole["test"].info.splits = None  # as of a `Dataset` from elsewhere
+    assert not is_cut(whole["test"])
+
+
+def test_all_splits_are_one_after_the_other(faces):
+    joined = select_split(faces, "all")
+    assert joined["label"][:] == [label for split in faces.values() for label in split["label"][:]]
+    assert select_split(faces, "test") is faces["test"]

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
+from onnx_files import WEIGHTS, write_config, write_network
 from PIL import Image
 
 from fer_hf import cli
@@ -241,6 +242,35 @@ def test_pictures_of_training_are_known_again(baseline_run, faces, tmp_path, cap
     assert load_json(tmp_path / "out")["num_seen"] is None
 
 
+def test_an_exported_network_is_measured_as_what_it_ran_on(folders, tmp_path, capsys):
+    served = tmp_path / "served"
+    write_network(served / "onnx" / "model.onnx")
+    write_network(served / "onnx" / "model_quantized.onnx", -WEIGHTS)
+    write_config(served, label_names=["happy", "sad"])
+    found = {}
+    for backend, asked in (("onnx", []), ("onnx-int8", ["--backend", "onnx-int8"])):
+        out = tmp_path / backend
+        assert evaluate(served, folders, *asked, "--split", "all", "--output_dir", out) == 0
+        assert f"served as {backend} on faces, all: 20 pictures" in capsys.readouterr().out
+        found[backend] = load_checkpoint_report(out)
+        assert found[backend].backend == backend
+        assert "onnxruntime" in found[backend].versions
+        assert f"served as {backend} on faces" in (out / "report.html").read_text(encoding="utf-8")
+        assert "curves" not in {path.stem for path in out.iterdir()}  # those of its training
+    # The second one's logits are those of the first with the other sign.
+    onnx, int8 = (report.evaluation.accuracy.value for report in found.values())
+    assert onnx + int8 == pytest.approx(1)
+
+
+def test_a_network_that_was_not_exported_and_a_backend_that_is_none_are_refused(
+    baseline_run, folders, capsys
+):
+    assert evaluate(baseline_run, folders, "--backend", "onnx") == 2
+    assert "has no `onnx/model.onnx`, expected an exported one" in get_error(capsys)
+    assert evaluate(baseline_run, folders, "--backend", "tpu") == 2
+    assert "`backend` is 'tpu', expected one of" in get_error(capsys)
+
+
 def test_corruptions_are_measured_on_a_sample_when_asked(
     baseline_run, folders, tmp_path, capsys, monkeypatch
 ):
@@ -405,7 +435,7 @@ def test_a_wrong_call_is_one_line_and_ends_with_2(baseline_run, folders, args, p
 def test_sources_of_one_name_and_split_are_refused(baseline_run, folders, tmp_path, capsys):
     args = ["--data", folders, "--output_dir", tmp_path / "out"]
     assert evaluate(baseline_run, folders, *args) == 2
-    assert "sources of the same name and split, ['faces-test', 'faces-test']" in get_error(capsys)
+    assert "sources of the same name and split, ['faces-all', 'faces-all']" in get_error(capsys)
 
 
 def test_a_checkpoint_that_is_not_there_is_refused(folders, tmp_path, capsys):
@@ -422,6 +452,6 @@ def test_the_help_teaches_by_example(capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["evaluate", "--help"])
     shown = capsys.readouterr().out
-    assert "fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --split all" in shown
-    for flag in ("MODEL", "--split", "--corruptions", "--output_dir", "--batch_size", "--data"):
+    assert "fer-hf evaluate runs/drawn/drawn-resnetv2 --data my_faces --output_dir" in shown
+    for flag in ("MODEL", "--split", "--backend", "--corruptions", "--output_dir", "--data"):
         assert flag in shown

@@ -138,6 +138,14 @@ def test_people_and_pictures_from_elsewhere_appear_only_where_they_were_measured
     )
 
 
+def test_figures_of_an_exported_network_stand_by_themselves(report, evaluations):
+    here, photos = (replace(one, backend="onnx-int8") for one in evaluations)
+    _, text = parse(render_model_card(report, [here, photos]))
+    assert "| ferplus, onnx-int8 |" in text
+    assert "| photos, onnx-int8 " in text
+    assert describe_seen(here) not in text  # it is a note of the figures of the checkpoint itself
+
+
 def test_the_snippet_opens_the_name_asked_for_and_imports_us_only_where_needed(report):
     _, text = parse(render_model_card(report, name="you/my-fer"))
     assert 'pipeline("image-classification", model="you/my-fer")' in text

@@ -227,3 +227,10 @@ def test_the_progress_bar_stays_where_transformers_is_silent():
         assert FerTrainingArguments().disable_tqdm is False
     finally:
         transformers_logging.set_verbosity(before)
+
+
+@pytest.mark.parametrize("flags", [["--label_names", "joy", "sad"], ["--label_names=joy"]])
+def test_label_names_is_short_for_those_of_the_data(flags):
+    run = parse_one("--config", "baseline", *flags)
+    assert run.data.data_label_names[-1] == flags[-1].rpartition("=")[2]
+    assert run.training.label_names == parse_one("--config", "baseline").training.label_names

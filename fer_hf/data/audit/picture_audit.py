@@ -9,19 +9,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from datasets import DatasetDict
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from fer_hf.data.audit.fingerprints import compute_fingerprint
 from fer_hf.data.audit.label_counts import count_labels
-from fer_hf.data.audit.near_duplicates import find_near_duplicates, make_thumbnail
-from fer_hf.data.pictures import load_picture, to_rgb
-from fer_hf.data.stored_pictures import list_stored, map_in_threads, read_encoded
+from fer_hf.data.audit.photographs import Photographs, find_photographs
+from fer_hf.data.stored_pictures import list_stored, read_encoded
 
 logger = logging.getLogger(__name__)
 
@@ -118,19 +112,19 @@ def audit_pictures(splits: DatasetDict, unreadable: Sequence[str] = ()) -> Pictu
         splits: As `load_splits` returns them.
         unreadable: What `load_splits` left out, in words.
     """
-    pictures, examined = list_pictures(splits), _examine(splits)
+    pictures, found = list_pictures(splits), find_photographs(splits.values())
     tiny = [
-        TinyPicture(picture, *found.size)
-        for picture, found in zip(pictures, examined, strict=True)
-        if min(found.size) < SMALLEST_SIDE
+        TinyPicture(picture, *size)
+        for picture, size in zip(pictures, found.sizes.tolist(), strict=True)
+        if min(size) < SMALLEST_SIDE
     ]
-    duplicates = _group(pictures, examined)
+    duplicates = _group(pictures, found)
     return PictureAudit(count_labels(splits), list(unreadable), tiny, duplicates)
 
 
 def find_duplicates(splits: DatasetDict) -> list[DuplicateGroup]:
     """Find the groups of duplicates, in the order of `PictureAudit.duplicates`."""
-    return _group(list_pictures(splits), _examine(splits))
+    return _group(list_pictures(splits), find_photographs(splits.values()))
 
 
 def count_repeats(splits: DatasetDict) -> int:
@@ -192,36 +186,12 @@ def list_pictures(splits: DatasetDict) -> list[Picture]:
     return pictures
 
 
-class _Examined(NamedTuple):
-    fingerprint: int
-    size: tuple[int, int]
-    thumbnail: npt.NDArray[np.uint8]
-
-
-def _examine(splits: DatasetDict) -> list[_Examined]:
-    """Decode every picture once, in threads."""
-
-    def examine(content: bytes) -> _Examined:
-        picture = to_rgb(load_picture(content))
-        return _Examined(compute_fingerprint(picture), picture.size, make_thumbnail(picture))
-
-    contents = (content for data in splits.values() for content in read_encoded(data))
-    return map_in_threads(examine, contents, sum(map(len, splits.values())), "Examining pictures")
-
-
-def _group(pictures: Sequence[Picture], examined: Sequence[_Examined]) -> list[DuplicateGroup]:
-    fingerprints = np.array([found.fingerprint for found in examined], np.uint64)
-    # Pictures that agree in every pixel are compared with the others only once.
-    _, first, distinct = np.unique(fingerprints, return_index=True, return_inverse=True)
-    pairs, _ = find_near_duplicates(np.stack([examined[row].thumbnail for row in first]))
-    graph = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(first), len(first)))
-    _, photographs = connected_components(graph, directed=False)
-
+def _group(pictures: Sequence[Picture], found: Photographs) -> list[DuplicateGroup]:
     members = defaultdict(list)
-    for row, photograph in enumerate(photographs[distinct]):
+    for row, photograph in enumerate(found.photographs):
         members[photograph].append(row)
     groups = [
-        DuplicateGroup([pictures[row] for row in rows], exact=len(set(distinct[rows])) == 1)
+        DuplicateGroup([pictures[row] for row in rows], exact=len(set(found.contents[rows])) == 1)
         for rows in members.values()
         if len(rows) > 1
     ]

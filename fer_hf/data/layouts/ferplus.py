@@ -27,6 +27,8 @@ VOTE_COLUMNS = (
 VOTES_FILE = "fer2013new.csv"
 """What FER+ calls its file of votes."""
 
+_SIDE = 48
+
 
 def drop_single_votes(votes: np.ndarray) -> np.ndarray:
     """Set counts of 1 to 0, as FER+'s official code does with outliers."""
@@ -125,7 +127,7 @@ def join_votes(pictures: Path, votes_file: Path) -> VotedPictures:
             f"'{votes_file}' has votes that are not numbers from 0 to 255 ({error}). Download the "
             "file again."
         ) from error
-    part, pixels, usages = read_fer2013(pictures, len(votes))
+    part, pixels, usages = read_fer2013(pictures, len(votes), _SIDE)
     if len(votes) != len(pixels):
         raise ValueError(
             f"'{pictures}' has {len(pixels)} rows, but '{votes_file}' has {len(votes)}. "

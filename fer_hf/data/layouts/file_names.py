@@ -62,8 +62,9 @@ def _search(root: Path, files: list[Path], text: str) -> tuple[Found, dict[Path,
     """Return the label of each picture that the pattern finds, and the splits it finds."""
     pattern = compile_label_pattern(text)
     labels, splits = {}, {}
+    start = len(root.as_posix().rstrip("/")) + 1
     for file in files:
-        path = file.relative_to(root).as_posix()
+        path = file.as_posix()[start:]
         match = pattern.search(path)
         if match is None or not match["label"]:
             continue

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
+from fer_hf.data.layouts.folder_listing import list_files
 from fer_hf.data.layouts.path_words import find_splits
 from fer_hf.data.layouts.picture_tree import (
     FolderLabels,
@@ -18,7 +19,7 @@ from fer_hf.data.layouts.picture_tree import (
     show_names,
 )
 from fer_hf.data.layouts.sidecars import AFFECTNET
-from fer_hf.data.pictures import walk_files, walk_pictures
+from fer_hf.data.pictures import is_picture
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ def _require_plain_folders(
 
 def _find_nearest(root: Path, folders: list[PictureFolder]) -> str:
     """Describe the layout that a folder without labels comes nearest to."""
-    lists = {file.name for file in walk_files(root) if file.suffix.lower() in LIST_ENDINGS}
+    names = {name for inside in list_files(root).values() for name in inside}
+    lists = [name for name in names if name.lower().endswith(LIST_ENDINGS)]
     if lists:
         return f"`table`, if one of the files {show_names(lists)} says the labels: pass that one"
     nearest = FOLDERS
@@ -90,16 +92,23 @@ def _refuse_copies(root: Path, folders: list[PictureFolder]) -> None:
 
 
 def _find_empty_splits(root: Path) -> dict[str, list[tuple[str, Path]]]:
-    names = [child.name for child in root.iterdir() if child.is_dir()]
+    names = [parts[0] for parts in list_files(root) if len(parts) == 1]
     return {split: [] for split in find_splits(names).values()}
 
 
 def _warn_of_empty_folders(root: Path, labels: FolderLabels) -> None:
-    for parent in sorted(labels.parents):
-        for child in sorted(root.joinpath(*parent).iterdir()):
-            hidden = child.name.startswith((".", "__"))
-            if child.is_dir() and not hidden and next(walk_pictures(child), None) is None:
-                logger.warning("Label folder '%s' has no pictures and is left out.", child)
+    listing = list_files(root)
+    filled = {
+        parts[: depth + 1]
+        for parts, names in listing.items()
+        if any(map(is_picture, names))
+        for depth in range(len(parts))
+    }
+    for parts in listing:
+        is_label = bool(parts) and parts[:-1] in labels.parents and not parts[-1].startswith("__")
+        if is_label and parts not in filled:
+            folder = root.joinpath(*parts)
+            logger.warning("Label folder '%s' has no pictures and is left out.", folder)
 
 
 def _describe_left_out(root: Path, folders: list[PictureFolder]) -> list[str]:

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -13,7 +14,14 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
-from fer_hf.data.layouts.tables import IMAGE_COLUMNS, LABEL_COLUMNS, choose_column
+from fer_hf.data.layouts.list_columns import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    agree,
+    choose_column,
+    find_column,
+    find_label_columns,
+)
 from fer_hf.data.splits import assign_splits
 from fer_hf.data.stored_pictures import BATCH_SIZE
 from fer_hf.emotions import canonical_emotion
@@ -44,7 +52,7 @@ def _locate(path: Path, options: LoadOptions) -> Source:
     """Load a data set of the Hub, or a folder that `datasets.load_dataset` understands.
 
     The picture column is the one of type `Image`, the label column the one of type `ClassLabel`,
-    or else those with the usual names.
+    or else those told by their names or their first rows.
 
     Raises:
         ValueError: If a column or split is not found, or `datasets` cannot read the folder.
@@ -58,9 +66,9 @@ def _locate(path: Path, options: LoadOptions) -> Source:
         logger.warning("Data set %r: splits %s are not used.", source, left_out)
     splits = {split: loaded[name] for split, name in names.items()} or dict(loaded)
     features = next(iter(splits.values())).features
-    image = options.image_column or _find_feature(features, datasets.Image)
+    image = options.image_column or _find_images(features)
     image = choose_column(list(features), image, IMAGE_COLUMNS, "image_column", where)
-    label = options.label_column or _find_feature(features, datasets.ClassLabel)
+    label = options.label_column or _find_labels(next(iter(splits.values())), image)
     label = choose_column(list(features), label, LABEL_COLUMNS, "label_column", where)
 
     def read() -> dict[str, Part]:
@@ -120,9 +128,41 @@ def _explain(error: Exception, source: str) -> Exception:
     )
 
 
-def _find_feature(features: datasets.Features, kind: type) -> str | None:
-    found = [name for name, feature in features.items() if isinstance(feature, kind)]
-    return found[0] if len(found) == 1 else None
+def _find_images(features: datasets.Features) -> str | None:
+    """Return the only column of type `Image`, or else of bytes; None for what its heading says."""
+    images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+    if not images and find_column(list(features), IMAGE_COLUMNS) is None:
+        images = [name for name, kind in features.items() if _holds_bytes(kind)]
+    return images[0] if len(images) == 1 else None
+
+
+def _holds_bytes(kind: Any) -> bool:
+    if isinstance(kind, dict):
+        return kind.keys() == {"bytes", "path"}
+    return isinstance(kind, datasets.Value) and kind.dtype in ("binary", "large_binary")
+
+
+def _find_labels(data: datasets.Dataset, image: str) -> str | None:
+    """Return the only `ClassLabel`, else what its heading or the first rows say; None if nothing.
+
+    Raises:
+        ValueError: If two columns of emotions do not agree.
+    """
+    kinds = data.features
+    labels = [name for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)]
+    if len(labels) == 1:
+        return labels[0]
+    names = [n for n, kind in kinds.items() if n != image and isinstance(kind, datasets.Value)]
+    first = data.select_columns(names)[:BATCH_SIZE]
+    values = [first[name] for name in names]
+    found = find_label_columns(names, values)
+    for other in found[1:]:
+        if not labels and not agree(values[found[0]], values[other]):
+            raise ValueError(
+                f"The columns {names[found[0]]!r} and {names[other]!r} may both be the label, but "
+                "do not agree. Pass `label_column` with the right one."
+            )
+    return names[found[0]] if found and not labels else None
 
 
 def _read_part(data: datasets.Dataset, where: str, image: str, label: str) -> Part:

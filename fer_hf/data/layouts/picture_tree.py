@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fer_hf.data.layouts.folder_listing import list_files, recall
 from fer_hf.data.layouts.path_words import (
     are_series,
     find_emotions,
@@ -16,7 +17,7 @@ from fer_hf.data.layouts.path_words import (
     is_container,
     split_words,
 )
-from fer_hf.data.pictures import list_pictures
+from fer_hf.data.pictures import is_picture
 from fer_hf.emotions import find_emotion_codes
 
 _FEWEST_CODES = 4
@@ -43,15 +44,21 @@ class PictureFolder:
     files: list[Path] = field(repr=False)
 
 
-def read_tree(root: Path, pictures: list[Path] | None = None) -> list[PictureFolder]:
+def read_tree(root: Path) -> list[PictureFolder]:
     """Describe all folders with pictures below `root`, sorted; hidden ones do not count.
 
     Raises:
         ValueError: If two names on one way mean different splits, or two folders the same one.
     """
-    by_folder: dict[tuple[str, ...], list[Path]] = defaultdict(list)
-    for file in list_pictures(root) if pictures is None else pictures:
-        by_folder[file.relative_to(root).parts[:-1]].append(file)
+    return recall(_read_tree, root)
+
+
+def _read_tree(root: Path) -> list[PictureFolder]:
+    by_folder = {
+        parts: [root.joinpath(*parts, name) for name in pictures]
+        for parts, names in list_files(root).items()
+        if (pictures := list(filter(is_picture, names)))
+    }
     splits = _find_split_folders(by_folder)
     named = {
         parts: tuple(

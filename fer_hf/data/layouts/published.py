@@ -151,8 +151,9 @@ def find_labels(
     found: list[tuple[str | None, str, Path]] = []
     others = []
     for folder in read_tree(root):
+        above = "".join(f"{part}/" for part in folder.parts)
         for file in folder.files:
-            match = pattern.search(file.relative_to(root).as_posix())
+            match = pattern.search(above + file.name)
             if match is None:
                 others.append(file)
                 continue

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.layouts.folder_listing import list_files
 from fer_hf.data.layouts.name_files import find_names_file, read_names_file
 from fer_hf.data.layouts.path_words import is_container
-from fer_hf.data.layouts.picture_tree import read_tree
+from fer_hf.data.layouts.picture_tree import PictureFolder, read_tree
 from fer_hf.data.layouts.tables import LABEL_COLUMNS
-from fer_hf.data.pictures import walk_files
 from fer_hf.data.stored_pictures import map_in_threads, read_paths
 
 AFFECTNET_CODES: Mapping[str, str | None] = {
@@ -79,29 +79,36 @@ def find_pairs(root: Path, kind: SidecarKind) -> tuple[list[LabelPair], int]:
         ValueError: If two pictures claim one file.
     """
     folders = read_tree(root)
-    by_stem: dict[str, list[tuple[Path, str | None]]] = defaultdict(list)
+    num_pictures = sum(len(folder.files) for folder in folders)
+    found = [
+        (parts, name)
+        for parts, names in list_files(root).items()
+        for name in names
+        if name.endswith(kind.tail)
+    ]
+    if not found:
+        return [], num_pictures
+    by_stem: dict[str, list[tuple[Path, PictureFolder]]] = defaultdict(list)
     for folder in folders:
         for picture in folder.files:
-            by_stem[picture.stem].append((picture, folder.split))
+            by_stem[picture.stem].append((picture, folder))
     pairs = []
-    for file in walk_files(root):
-        if not file.name.endswith(kind.tail):
-            continue
-        candidates = by_stem.get(file.name.removesuffix(kind.tail), [])
-        if len(candidates) > 1:
-            place = _place(file, root)
-            candidates = [c for c in candidates if _place(c[0], root) == place]
-        if len(candidates) > 1:
+    for parts, name in found:
+        claims = by_stem.get(name.removesuffix(kind.tail), [])
+        if len(claims) > 1:
+            claims = [claim for claim in claims if _place(claim[1].parts) == _place(parts)]
+        file = root.joinpath(*parts, name)
+        if len(claims) > 1:
             raise ValueError(
-                f"'{file}' may say the label of '{candidates[0][0]}' or of '{candidates[1][0]}'. "
-                "Expected one picture for each such file: pass one of the folders."
+                f"'{file}' may say the label of '{claims[0][0]}' or of '{claims[1][0]}'. Expected "
+                "one picture for each such file: pass one of the folders."
             )
-        pairs += [LabelPair(picture, split, file) for picture, split in candidates]
-    return sorted(pairs, key=lambda pair: pair.picture), sum(len(f.files) for f in folders)
+        pairs += [LabelPair(picture, folder.split, file) for picture, folder in claims]
+    return sorted(pairs, key=lambda pair: pair.picture), num_pictures
 
 
-def _place(file: Path, root: Path) -> tuple[str, ...]:
-    return tuple(name for name in file.relative_to(root).parts[:-1] if not is_container(name))
+def _place(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in parts if not is_container(name))
 
 
 def _read_label(file: Path) -> str:
@@ -159,12 +166,7 @@ def _locate(root: Path, kind: SidecarKind) -> Source:
             labels = map_in_threads(
                 lambda pair: _read_label(pair.file), chosen, len(chosen), "Reading labels"
             )
-            for pair, label in zip(chosen, labels, strict=True):
-                if kind.codes is not None and label not in kind.codes:
-                    raise ValueError(
-                        f"'{pair.file}' has the code {label!r}. Expected one of "
-                        f"{', '.join(kind.codes)}: mend or remove it."
-                    )
+            _check_codes(chosen, labels, kind)
             parts[split] = replace(
                 _describe(chosen, labels), label_names=names, codes=kind.codes or {}
             )
@@ -179,6 +181,15 @@ def _locate(root: Path, kind: SidecarKind) -> Source:
         identity.append(names_file)
         notes.append(f"names from '{names_file.name}'")
     return Source(identity, read, f"the file named '…{kind.tail}' of each picture", notes)
+
+
+def _check_codes(pairs: Sequence[LabelPair], labels: Sequence[str], kind: SidecarKind) -> None:
+    for pair, label in zip(pairs, labels, strict=True):
+        if kind.codes is not None and label not in kind.codes:
+            raise ValueError(
+                f"'{pair.file}' says {label!r}, which is none of the set's codes "
+                f"{list(kind.codes)}. Mend or remove it."
+            )
 
 
 def _describe(pairs: Sequence[LabelPair], labels: Sequence[str]) -> Part:
@@ -198,10 +209,7 @@ def _choose_kind(root: Path) -> SidecarKind | None:
     """
     if not root.is_dir():
         return None
-    endings = {file.suffix for file in walk_files(root)}
     for kind in _OTHERS:
-        if Path(f"x{kind.tail}").suffix not in endings:
-            continue
         pairs, num_pictures = find_pairs(root, kind)
         if 2 * len(pairs) <= num_pictures:
             continue
@@ -222,11 +230,7 @@ def _locate_others(root: Path, options: LoadOptions) -> Source:
 
 
 def _has(kind: SidecarKind) -> Any:
-    return lambda root, options: (
-        root.is_dir()
-        and any(file.name.endswith(kind.tail) for file in walk_files(root))
-        and bool(find_pairs(root, kind)[0])
-    )
+    return lambda root, options: root.is_dir() and bool(find_pairs(root, kind)[0])
 
 
 AFFECTNET = Layout(

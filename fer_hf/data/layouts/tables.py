@@ -1,38 +1,39 @@
-"""The `table` layout: CSV, TSV or Parquet with a row for each picture.
+"""The `table` layout: a list with a row for each picture, or for each face of a picture.
 
-Tables name pictures by path, or Parquet holds the pictures themselves; either way pictures are read
+Lists name pictures by path, or Parquet holds the pictures themselves; either way pictures are read
 in batches.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from fer_hf.data.layout import Layout, LoadOptions, Part, Source
-from fer_hf.data.splits import assign_splits, split_name
-from fer_hf.data.stored_pictures import read_parquet, read_paths
-
-IMAGE_COLUMNS = (
-    *("image", "img", "picture"),
-    *("path", "pth", "image_path", "img_path", "filepath", "file_path"),
-    *("file", "filename", "file_name", "image_name", "subdirectory_filepath"),
+from fer_hf.data.layout import Layout, LoadOptions, Source
+from fer_hf.data.layouts.list_columns import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    SPLIT_COLUMNS,
+    choose_column,
+    find_column,
 )
-"""Column names taken for the picture, the first one found first; `pth` is AffectNet's."""
+from fer_hf.data.layouts.list_files import LIST_ENDINGS, SPREADSHEETS, find_list_files, open_list
+from fer_hf.data.layouts.list_parts import read_list
+from fer_hf.data.layouts.list_readings import Reading, examine_list
+from fer_hf.data.layouts.picture_index import PictureIndex
+from fer_hf.data.splits import assign_splits, split_name
 
-LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class", "target")
-"""Column names taken for the label."""
-
-SPLIT_COLUMNS = ("split", "usage", "set", "subset")
-"""Column names taken for the split; `Usage` is FER2013's."""
+__all__ = [
+    "IMAGE_COLUMNS",
+    "LABEL_COLUMNS",
+    "SPLIT_COLUMNS",
+    "choose_column",
+    "find_column",
+]
 
 _ENDINGS = (".csv", ".tsv", ".parquet")
-_CHUNK_ROWS = 1024
+_CERTAIN_ENDINGS = (*_ENDINGS, ".lst", ".jsonl", *SPREADSHEETS)
+_FOLDERS_ABOVE = 2
 
 
 def find_tables(path: Path) -> dict[str, Path]:
@@ -59,146 +60,152 @@ def read_header(file: Path) -> list[str]:
     Raises:
         ValueError: If it is not a table.
     """
-    if file.suffix.lower() == ".parquet":
-        return list(pq.read_schema(file).names)
-    return list(next(read_chunks(file)).columns)
+    return open_list(file)[0].names
 
 
 def read_columns(file: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Read whole columns of a table: texts from CSV and TSV, typed values from Parquet.
+    """Read whole columns of a table: typed values from Parquet, else texts.
 
     Raises:
         ValueError: If it is not a table.
     """
-    if file.suffix.lower() == ".parquet":
-        return pq.read_table(file, columns=list(columns)).to_pydict()
-    table = pd.concat(list(read_chunks(file, columns)))
-    return {column: table[column].tolist() for column in columns}
-
-
-def read_chunks(file: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Yield the rows of CSV or TSV in chunks, as texts; what a short row lacks is an empty text.
-
-    Raises:
-        ValueError: If the file is not UTF-8, or its rows do not fit its header.
-    """
-    try:
-        with pd.read_csv(
-            file,
-            sep="\t" if file.suffix.lower() == ".tsv" else ",",
-            usecols=None if columns is None else list(columns),
-            # Otherwise rows longer than the header would move every column by one.
-            index_col=False,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            chunksize=_CHUNK_ROWS,
-        ) as chunks:
-            for chunk in chunks:
-                yield chunk.fillna("")
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"'{file}' cannot be read as a table ({reason}). Save it as UTF-8, every row "
-            "with as many columns as the first."
-        ) from error
-
-
-def find_column(names: Sequence[str], candidates: Sequence[str]) -> str | None:
-    """Return the column that matches the earliest candidate, whatever its case."""
-    by_name = {name.strip().lower(): name for name in reversed(names)}
-    return next((by_name[name] for name in candidates if name in by_name), None)
-
-
-def choose_column(
-    names: Sequence[str], asked: str | None, candidates: Sequence[str], option: str, where: str
-) -> str:
-    """Return the column `asked` for, or else the one that matches a candidate.
-
-    Raises:
-        ValueError: If there is no such column; the message lists the columns.
-    """
-    column = find_column(names, candidates) if asked is None else asked
-    if column is None or column not in names:
-        wanted = f"no column {asked!r}" if asked else f"none of the columns {list(candidates)}"
-        raise ValueError(
-            f"{where} has the columns {list(names)}, but {wanted}. Pass `{option}` with the name "
-            "of the right one."
-        )
-    return column
+    table = open_list(file)[0]
+    values = table.read([table.names.index(column) for column in columns])
+    return dict(zip(columns, values, strict=True))
 
 
 def _recognise(path: Path, options: LoadOptions) -> bool:
-    # Of a file without the usual columns, reading it names those it has.
+    # Of a file without the columns wanted, reading it names those it has.
     if path.is_file():
-        return bool(find_tables(path))
+        return path.suffix.lower() in (*LIST_ENDINGS, *SPREADSHEETS)
     try:
-        headers = [read_header(file) for file in find_tables(path).values()]
+        lists = _find_lists(path, options)
     except ValueError:
-        return False
-    return bool(headers) and all(
-        find_column(header, IMAGE_COLUMNS) and find_column(header, LABEL_COLUMNS)
-        for header in headers
-    )
+        return True  # as `_locate` will say
+    try:
+        return bool(_assign(lists, path))
+    except ValueError:
+        # Shards of one split are left to `datasets`.
+        return any(reading.table.file.suffix.lower() != ".parquet" for reading in lists)
+
+
+def _find_lists(folder: Path, options: LoadOptions) -> list[Reading]:
+    """Return the lists in a folder, or not far below, that have pictures and labels.
+
+    Raises:
+        ValueError: If a damaged list is the only thing that could say the labels.
+    """
+    index, found, damaged = PictureIndex(folder), [], []
+    for file in find_list_files(folder):
+        try:
+            reading = examine_list(file, index, options.image_column, options.label_column)
+        except ValueError as error:
+            # Any other text may be a .txt.
+            damaged += [error] * (file.suffix.lower() in _CERTAIN_ENDINGS)
+            continue
+        if reading.fits or (reading.are_found and _is_one_folder(reading, index)):
+            found.append(reading)
+    if damaged and not found and len({file.rpartition("/")[0] for file in index.files}) == 1:
+        raise damaged[0]
+    return found
+
+
+def _is_one_folder(reading: Reading, index: PictureIndex) -> bool:
+    """Return whether the pictures of a list lie in one folder, which thus cannot be their label."""
+    values = reading.sample[reading.pictures[0]]
+    paths = index.find(values, reading.table.file.parent).paths
+    return len({path.rpartition("/")[0] for path in paths if path}) == 1
+
+
+def _assign(lists: Sequence[Reading], folder: Path) -> dict[str, Reading]:
+    """Map each split to its list; one list alone is `train`.
+
+    Raises:
+        ValueError: If two lists may be the same.
+    """
+    fitting = [reading for reading in lists if reading.fits] or lists
+    found: dict[str | None, Reading] = {}
+    for reading in fitting:
+        split = _split_of_list(reading.table.file.relative_to(folder))
+        if split in found:
+            pair = found[split].table.file, reading.table.file
+            names = " and ".join(f"'{file.relative_to(folder)}'" for file in pair)
+            raise ValueError(
+                f"'{folder}' has the lists {names}, which may both be meant. Pass the file of the "
+                "right one, or move the other away."
+            )
+        found[split] = reading
+    named = {split: reading for split, reading in found.items() if split is not None}
+    if set(named) - {"validation", "test"} or (named and None not in found):
+        return named
+    return {"train": found[None], **named} if found else {}
+
+
+def _split_of_list(file: Path) -> str | None:
+    """Return the split that the name of a list says, or else one of its folders."""
+    for name in (file.stem, *(folder.name for folder in file.parents)):
+        means = {
+            split for word in (name, *re.split(r"[\W_]+", name)) if (split := split_name(word))
+        }
+        if len(means) == 1:
+            return means.pop()
+    return None
 
 
 def _locate(path: Path, options: LoadOptions) -> Source:
-    """Read the labels of a table, or of a table for each split.
+    """Read the labels of a list, or of a list for each split.
 
-    Relative paths count from the table's folder. Parquet may hold the encoded pictures themselves.
-    A split column divides a table that is alone; beside others it does not count.
+    Relative paths count from the list's folder, or from the source's. Parquet may hold the encoded
+    pictures themselves. A split column divides a list that is alone, or the pictures' paths do.
     """
-    files = find_tables(path)
-    if not files:
-        raise ValueError(
-            f"'{path}' has no table to choose. Expected one .csv, .tsv or .parquet file, or one "
-            "for each split ('train.csv', 'validation.csv', 'test.csv'), not both formats."
-        )
-    parts: dict[str, Part] = {}
-    identity = list(files.values())
-    for split, file in files.items():
-        names, where = read_header(file), f"'{file}'"
-        image = choose_column(names, options.image_column, IMAGE_COLUMNS, "image_column", where)
-        label = choose_column(names, options.label_column, LABEL_COLUMNS, "label_column", where)
-        parts[split], pictures = _read_part(file.absolute(), image, label)
-        identity += pictures
-        if len(files) == 1 and (divider := find_column(names, SPLIT_COLUMNS)):
-            values = read_columns(file, [divider])[divider]
-            parts = parts[split].divide([str(value) for value in values])
-    return Source(identity, lambda: parts, f"the column `{label}`")
+    if path.is_dir():
+        index = PictureIndex(path)
+        lists = _assign(_find_lists(path, options), path)
+        if not lists:
+            names = [str(file.relative_to(path)) for file in find_list_files(path)]
+            raise ValueError(
+                f"'{path}' has no list of pictures with labels (looked at {names}). Expected a "
+                "CSV, TSV, text, JSON or Parquet file, or one for each split ('train.csv', "
+                "'validation.csv', 'test.csv')."
+            )
+    else:
+        index, reading = _examine_alone(path, options)
+        lists = {"train": reading}
+    read = {
+        split: read_list(reading, index, options.image_column, options.label_column)
+        for split, reading in lists.items()
+    }
+    parts = {split: one.part for split, one in read.items()}
+    if len(read) == 1 and (only := next(iter(read.values()))).splits is not None:
+        parts = only.part.divide(only.splits)
+    pictures = [picture for one in read.values() for picture in one.pictures]
+    notes = [one.labels_from for one in read.values()]
+    if path.is_dir() and (num := len(index.files.difference(pictures)) if pictures else 0):
+        notes.append(f"{num} pictures of the folder are in no row")
+    identity = [reading.table.file for reading in lists.values()] + [Path(p) for p in pictures]
+    return Source(identity, lambda: parts, "; ".join(notes))
 
 
-def _read_part(file: Path, image: str, label: str) -> tuple[Part, list[Path]]:
-    """Return the rows of one table, and the pictures that are files of their own."""
-    where, label_names, embedded = f"'{file}'", None, False
-    if file.suffix.lower() == ".parquet":
-        schema = pq.read_schema(file)
-        feature = datasets.Features.from_arrow_schema(schema)[label]
-        label_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-        kind = schema.field(image).type
-        embedded = not (pa.types.is_string(kind) or pa.types.is_large_string(kind))
-    columns = read_columns(file, [label] if embedded else [image, label])
-    part = Part(
-        columns[label],
-        read=lambda rows: read_parquet(file, image, rows),
-        where=where,
-        name=lambda row: f"{where} row {row}",
-        label_names=label_names,
-    )
-    if embedded:
-        return part, []
-    paths = [str(file.parent / (path or "")) for path in columns[image]]
-    part = replace(
-        part,
-        read=lambda rows: read_paths(paths, rows),
-        name=lambda row: f"{paths[row]!r} in {where} row {row}",
-    )
-    return part, [Path(path) for path in paths]
+def _examine_alone(file: Path, options: LoadOptions) -> tuple[PictureIndex, Reading]:
+    """Read a list that is given itself, whose pictures may be in a folder beside its own."""
+    folders = [file.parent, *file.parent.parents][: _FOLDERS_ABOVE + 1]
+    tried: list[tuple[PictureIndex, Reading]] = []
+    for folder in folders:
+        # A home directory may hold anything, and takes long to list.
+        if tried and folder in (Path.home(), *Path.home().parents):
+            break
+        index = PictureIndex(folder)
+        reading = examine_list(file, index, options.image_column, options.label_column)
+        if reading.are_found:
+            return index, reading
+        tried.append((index, reading))
+    return tried[0]
 
 
 TABLE = Layout(
     "table",
-    "a CSV, TSV or Parquet file, or one for each split: columns `image` and `label`",
+    "a list of pictures as CSV, TSV, text, JSON or Parquet, or one for each split: columns such as "
+    "`image` and `label`",
     _recognise,
     _locate,
 )

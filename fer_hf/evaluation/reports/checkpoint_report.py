@@ -61,6 +61,7 @@ class CheckpointReport(Shown):
         robustness: On corrupted pictures; None where that was not asked.
         mistakes: The surest ones, by falling score.
         command: What was typed, without folders.
+        backend: What the checkpoint ran on: `torch`, `onnx` or `onnx-int8`.
     """
 
     model: str
@@ -78,6 +79,7 @@ class CheckpointReport(Shown):
     robustness: Robustness | None = None
     mistakes: list[Mistake] = field(default_factory=list)
     command: str = ""
+    backend: str = "torch"
 
     @property
     def num_pictures(self) -> int:
@@ -86,8 +88,9 @@ class CheckpointReport(Shown):
 
     @property
     def title(self) -> str:
-        """Which checkpoint on which pictures."""
-        return f"{self.model} on {self.data}, {self.split}"
+        """Which checkpoint, as what if not on torch, on which pictures."""
+        model = self.model if self.backend == "torch" else f"{self.model} as {self.backend}"
+        return f"{model} on {self.data}, {self.split}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `report.json` holds: plain data, None for what is undefined."""
@@ -103,13 +106,19 @@ class CheckpointReport(Shown):
         ]
 
 
+def _upgrade(data: dict[str, Any]) -> dict[str, Any]:
+    """Add what format 4 lacks: it was of torch alone."""
+    return {**data, "format": 5, "backend": "torch"} if data["format"] == 4 else data
+
+
 CHECKPOINT_FORMAT = ReportFormat(
     CheckpointReport,
     kind="evaluation",
-    number=4,
+    number=5,
     title="the report of an evaluation",
     advice="Run `fer-hf evaluate MODEL --data SOURCE --output_dir FOLDER`, and give that folder.",
     computed=("num_pictures",),
+    upgrade=_upgrade,
 )
 
 

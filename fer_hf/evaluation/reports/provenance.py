@@ -12,13 +12,16 @@ def name_source(source: str) -> str:
     return path.resolve().name if path.exists() else source
 
 
-def collect_versions() -> dict[str, str]:
+def collect_versions(*more: str) -> dict[str, str]:
     """Return the versions of Python and of the packages that figures depend on, and the hardware.
+
+    `more` are packages that only some figures depend on.
 
     In a checkout of this project its `commit` is there, too.
     """
     packages = ("fer-hf", "torch", "transformers", "timm", "datasets", "accelerate")
-    versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    versions = {name: version(name) for name in (*packages, *more)}
+    versions = {"python": platform.python_version(), **versions}
     versions["hardware"] = _describe_hardware()
     if commit := _read_commit():
         versions["commit"] = commit

@@ -208,8 +208,8 @@ def test_damaged_fer2013_is_refused_by_row(tmp_path):
     write_fer2013(tmp_path, [("Trainig", 0, None, 0)])
     with pytest.raises(ValueError, match=r"splits \['Trainig'\], of which .* are none of train"):
         load_splits(tmp_path)
-    write_fer2013(tmp_path, [("Training", 7, None, 0)])
-    with pytest.raises(ValueError, match=r"among them \[7\], but `label_names` has 7 names"):
+    write_fer2013(tmp_path, [("Training", 8, None, 0)])
+    with pytest.raises(ValueError, match=r"among them \[8\], but `label_names` has 7 names"):
         load_splits(tmp_path)
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n0,1 x 2,Training\n")
     with pytest.raises(ValueError, match=r"Row 0 of .* `pixels`"):

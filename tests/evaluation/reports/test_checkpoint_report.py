@@ -273,7 +273,7 @@ def test_the_report_is_written_as_plain_json(report, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["report.json"]
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(report.to_dict()))
-    assert (written["kind"], written["format"]) == ("evaluation", 4)
+    assert (written["kind"], written["format"]) == ("evaluation", 5)
     assert written["num_pictures"] == 120
     assert written["evaluation"]["accuracy"]["value"] == 0.5
     assert written["evaluation"]["recall_per_label"]["fear"]["value"] is None
@@ -284,6 +284,19 @@ def test_a_report_survives_its_file(report, whole, tmp_path):
     for kept in (report, whole, replace(whole, crowd=None)):
         path = save_checkpoint_report(kept, tmp_path)
         assert load_checkpoint_report(path) == load_checkpoint_report(tmp_path) == kept
+
+
+def test_what_it_ran_on_is_told_where_that_was_not_torch(report, tmp_path):
+    assert report.title == "resnetv2 on faces, test"
+    served = replace(report, backend="onnx-int8")
+    assert served.render().startswith("resnetv2 as onnx-int8 on faces, test: 120 pictures\n")
+
+
+def test_a_report_of_format_4_opens_as_one_of_torch(report, tmp_path):
+    older = {**report.to_dict(), "format": 4}
+    del older["backend"]
+    (tmp_path / "report.json").write_text(json.dumps(older))
+    assert load_checkpoint_report(tmp_path) == report
 
 
 def test_the_report_of_a_run_and_this_one_are_told_apart(report, baseline_run, tmp_path):
@@ -316,7 +329,7 @@ def test_a_report_that_was_changed_by_hand_is_refused(whole, tmp_path):
         ("[]", "not a fer_hf report: it lacks `format`"),
         ("no json", "not JSON"),
         ('{"format": 99}', "a report of kind 'run'"),
-        ('{"kind": "evaluation", "format": 2}', "report format 2, expected format 4"),
+        ('{"kind": "evaluation", "format": 2}', "report format 2, expected format 5"),
     ],
 )
 def test_what_is_no_evaluation_is_refused(tmp_path, text, message):
