@@ -24,6 +24,8 @@ class Sample:
         files: What the other files hold.
         splits: The split of each picture by its path, where the source says it.
         options: What `load_splits` is told.
+        counts: The pictures of each label, where they are not files of their own: faces cut out of
+            the files of `labels`, or pixels in a table.
     """
 
     layout: str
@@ -31,6 +33,7 @@ class Sample:
     files: dict[str, object] = field(default_factory=dict)
     splits: dict[str, str] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def write_sample(root: Path, sample: Sample) -> Path:
@@ -137,7 +140,141 @@ def _ferplus() -> Sample:
     return Sample("ferplus", labels, files, splits)
 
 
+def _raf_db() -> Sample:
+    labels, splits, lines = {}, {}, []
+    for number in range(28):
+        split, digits = ("train", 5) if number % 2 else ("test", 4)
+        name = f"{split}_{number:0{digits}}"
+        labels[f"basic/Image/aligned/{name}_aligned.jpg"] = _RAF_DB[number % 7]
+        labels[f"basic/Image/original/{name}.jpg"] = None
+        splits[f"basic/Image/aligned/{name}_aligned.jpg"] = split
+        lines.append(f"{name}.jpg {number % 7 + 1}")
+    return Sample(
+        "raf-db", labels, {"basic/EmoLabel/list_patition_label.txt": "\n".join(lines)}, splits
+    )
+
+
+_FER2013 = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def _expw() -> Sample:
+    rows = [f"afraid_boss_{n}.jpg 0 1 1 12 12 9.5 {n % 7}" for n in range(28)]
+    rows[:0] = ["afraid_boss_0.jpg 1 2 2 14 14 9.5 3", rows[0]]
+    return Sample(
+        "expw",
+        {f"image/origin/afraid_boss_{n}.jpg": None for n in range(28)},
+        {"label/label.lst": "\n".join(rows)},
+        counts={
+            **dict.fromkeys(("anger", "disgust", "fear", "sad", "surprise", "neutral"), 4),
+            "happy": 5,
+        },
+    )
+
+
+def _affectnet_csv() -> Sample:
+    header = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
+    labels, files = {}, {}
+    for name, count in (("training", 44), ("validation", 11)):
+        lines = [header + "expression,valence,arousal"]
+        for number in range(count):
+            picture, code = f"{number % 3}/{name}{number}.jpg", number % 11
+            labels[f"Manually_Annotated_Images/{picture}"] = None
+            box = "1,1,12,12" if code < 8 else "NULL,NULL,NULL,NULL"
+            lines.append(f"{picture},{box},1.5;2.5,{code},-2,-2")
+        files[f"Manually_Annotated_file_lists/{name}.csv"] = "\n".join(lines)
+    return Sample("affectnet-csv", labels, files, counts=dict.fromkeys(_AFFECTNET, 5))
+
+
+def _yolo() -> Sample:
+    labels, files = {}, {"YOLO_format/data.yaml": "nc: 3\nnames: [Anger, Contempt, Disgust]\n"}
+    for split in ("train", "valid", "test"):
+        for number in range(6):
+            labels[f"YOLO_format/{split}/images/{split}{number}.png"] = None
+            file = f"YOLO_format/{split}/labels/{split}{number}.txt"
+            files[file] = f"{number % 3} 0.5 0.5 0.9 0.9\n"
+    counts = {"anger": 6, "contempt": 6, "disgust": 6}
+    return Sample("yolo", labels, files, counts=counts)
+
+
+def _pixels(header: str, codes: int, usages: tuple[str, ...]) -> str:
+    rows = [header]
+    for number in range(codes * 6):
+        cells = {
+            "emotion": str(number % codes),
+            "pixels": " ".join([str(number)] * 2304),
+            "Usage": usages[number // codes % len(usages)],
+        }
+        rows.append(",".join(cells[name.strip()] for name in header.split(",")))
+    return "\n".join(rows)
+
+
+def _listed(text: str, name: str = "labels.csv") -> Sample:
+    """Twelve pictures in `img/` and a list; ``{}`` in it is for the rows."""
+    labels = {f"img/{n:03}.png": ("anger", "happy", "sad")[n % 3] for n in range(12)}
+    return Sample("table", labels, {name: text})
+
+
+_USAGES = ("Training", "Training", "PublicTest", "PrivateTest")
+
 SAMPLES = {
+    "RAF-DB": _raf_db(),
+    "ExpW": _expw(),
+    "AffectNet's lists": _affectnet_csv(),
+    "AffectNet for YOLO": _yolo(),
+    "FER2013": Sample(
+        "fer2013",
+        {},
+        {"icml_face_data.csv": _pixels("emotion, Usage, pixels", 7, _USAGES)},
+        counts=dict.fromkeys(_FER2013, 6),
+    ),
+    "CK+ as a table": Sample(
+        "fer2013",
+        {},
+        {"ckextended.csv": _pixels("emotion,pixels,Usage", 8, _USAGES)},
+        counts=dict.fromkeys((*_FER2013, "contempt"), 6),
+    ),
+    "SFEW 2.0 with its table": Sample(
+        "table",
+        {f"sfew2.0_images/image_{n:06}.png": _FER2013[n % 7] for n in range(28)},
+        {
+            "sfew_2.0_labels.csv": "image_name,label,emotion,original_split\n"
+            + "\n".join(
+                f"image_{n:06}.png,{n % 7},{_FER2013[n % 7]},{w}_Aligned_Faces"
+                for n in range(28)
+                for w in (("Train", "Val")[n // 7 % 2],)
+            )
+        },
+        {
+            f"sfew2.0_images/image_{n:06}.png": ("train", "validation")[n // 7 % 2]
+            for n in range(28)
+        },
+    ),
+    "AffectNet with Kaggle's labels.csv": Sample(
+        "table",
+        {
+            f"{word}/image{n:07}.jpg": ("happy", "sad", "anger")[n % 3]
+            for n in range(12)
+            for word in (("anger", "happy", "sad")[n % 3],)
+        },
+        {
+            "labels.csv": ",pth,label,relFCs\n"
+            + "\n".join(
+                f"{n},{('anger', 'happy', 'sad')[n % 3]}/image{n:07}.jpg,"
+                f"{('happy', 'sad', 'anger')[n % 3]},0.87"
+                for n in range(12)
+            )
+        },
+    ),
+    "a German table from Excel": _listed(
+        "\ufeffNr;Datei;Gefühl\n"
+        + "\n".join(
+            f"{n};C:\\Bilder\\img\\{n:03}.png;{('Wut', 'Freude', 'Trauer')[n % 3]}"
+            for n in range(12)
+        )
+    ),
+    "a list without a header": _listed(
+        "\n".join(f"{n:03}.png {('angry', 'joy', 'sadness')[n % 3]}" for n in range(12)), "list.txt"
+    ),
     "FER+ as its code writes it": _ferplus(),
     "AffectNet, unpacked": _affectnet(),
     "AffectNet as Kaggle's word folders": Sample(

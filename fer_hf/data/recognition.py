@@ -17,8 +17,10 @@ from fer_hf.data.layouts.folders import FOLDERS
 from fer_hf.data.layouts.hub_datasets import HUB
 from fer_hf.data.layouts.picture_tree import read_tree
 from fer_hf.data.layouts.published import PUBLISHED
+from fer_hf.data.layouts.published_lists import AFFECTNET_CSV, EXPW, RAF_DB
 from fer_hf.data.layouts.sidecars import AFFECTNET, CK_PLUS, SIDECARS
 from fer_hf.data.layouts.tables import TABLE
+from fer_hf.data.layouts.yolo import YOLO
 
 LAYOUTS = {
     layout.name: layout
@@ -30,10 +32,14 @@ LAYOUTS = {
         FERPLUS,
         FER2013,
         AFFECTNET,
+        AFFECTNET_CSV,
         CK_PLUS,
+        RAF_DB,
+        EXPW,
         *PUBLISHED,
-        TABLE,
+        YOLO,
         SIDECARS,
+        TABLE,
         FILE_NAMES,
         FOLDERS,
         HUB,

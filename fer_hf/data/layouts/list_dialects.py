@@ -10,6 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 
 _DELIMITERS = ",;\t| "
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CONTROLS = bytes({*range(0x20)} - {*b"\t\n\v\f\r"})
+_NOT_CP1252 = b"\x81\x8d\x8f\x90\x9d"
 _COMMENTS = ("# ", "#\t", "#\n", "#\r")
 _SAMPLE = 100_000
 _LONGEST_LINE = 8_000_000
@@ -32,12 +35,16 @@ def read_rows(file: Path, delimiter: str | None = None) -> Iterator[list[str]]:
     first = next(lines, "")
     if not _announced_delimiter(first):
         lines = itertools.chain([first], lines)
-    usual = 0
+    usual, held = 0, []
     try:
         for row in _parse(lines, delimiter):
-            usual = usual or len(row) * (not row[0].startswith("#"))
-            if not (row[0].startswith("#") and len(row) != usual):
-                yield row
+            if not row[0].startswith("#"):
+                usual = usual or len(row)
+            held.append(row)
+            if usual:
+                yield from (row for row in held if row[0][:1] != "#" or len(row) == usual)
+                held.clear()
+        yield from held
     except csv.Error as error:
         raise ValueError(
             f"'{file}' cannot be read as a table ({error}). Look for a quotation mark that is not "
@@ -76,13 +83,13 @@ def find_encoding(file: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _find_encoding(file: Path, size: int, changed: int) -> str:
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8-sig", "cp1252")}
-    line = 0
+    decoder, is_utf8, is_cp1252, line = codecs.getincrementaldecoder("utf-8")(), True, True, 0
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):
-            if not line and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            if stream.tell() == len(block) and block.startswith(_UTF_16):
                 return "utf-16"
-            if b"\0" in block or len(re.findall(rb"[\x01-\x08\x0e-\x1f]", block)) * 50 > len(block):
+            num_controls = len(block) - len(block.translate(None, _CONTROLS))
+            if b"\0" in block or num_controls * 50 > len(block):
                 raise ValueError(f"'{file}' is not a text. Save the list as CSV in UTF-8.")
             end = max(block.rfind(b"\n"), block.rfind(b"\r"))
             line = len(block) - end - 1 if end >= 0 else line + len(block)
@@ -91,17 +98,14 @@ def _find_encoding(file: Path, size: int, changed: int) -> str:
                     f"'{file}' has a line of more than {_LONGEST_LINE:,} characters. Expected a "
                     "row for each picture: save the list again."
                 )
-            for name, decoder in list(decoders.items()):
-                try:
-                    decoder.decode(block)
-                except UnicodeDecodeError:
-                    del decoders[name]
-    try:
-        for decoder in list(decoders.values())[:1]:
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return next(iter(decoders), "latin-1")
+            is_cp1252 = is_cp1252 and len(block.translate(None, _NOT_CP1252)) == len(block)
+            try:
+                decoder.decode(block, final=stream.tell() == size)
+            except UnicodeDecodeError:
+                is_utf8 = False
+    if is_utf8:
+        return "utf-8-sig"
+    return "cp1252" if is_cp1252 else "latin-1"
 
 
 def _announced_delimiter(line: str) -> str | None:
@@ -134,10 +138,10 @@ def sniff_delimiters(file: Path) -> list[str]:
 
 
 def _has_one_width(lines: Sequence[str], delimiter: str) -> bool:
-    widths = set()
+    widths: dict[bool, set[int]] = {True: set(), False: set()}
     # The sample may end within quotes; the row that is cut off there does not count.
     with contextlib.suppress(csv.Error):
         for row in _parse(iter(lines), delimiter):
-            if not row[0].startswith("#"):
-                widths.add(len(row))
-    return len(widths) == 1 and 1 not in widths
+            widths[row[0].startswith("#")].add(len(row))
+    found = widths[False] or widths[True]
+    return len(found) == 1 and 1 not in found

@@ -82,19 +82,26 @@ def read_list(
         else lambda rows: read_crops(paths, boxes, rows, where),
         name=lambda row: f"{paths[row]!r} in {where} row {row}",
     )
-    folder = {path.rpartition("/")[0] for path in shown}
     notes = [
         labels_from,
-        f"pictures from the column `{table.names[columns.image]}`",
-        table.how,
-        f"in '{folder.pop()}/'" if len(folder) == 1 and folder != {""} else "",
+        _describe_pictures(reading, columns, shown),
         "splits by the paths" if divided and not splits else "",
-        "faces cut out by the columns " + _name_box(reading, columns) if columns.box else "",
         f"{len(paths) - len(rows)} repeated rows left out" if len(rows) < len(paths) else "",
     ]
     kept = part.select(rows) if len(rows) < len(paths) else part
     divided = [divided[row] for row in rows] if divided else None
     return ListedPart(kept, divided, sorted(set(paths)), ", ".join(filter(None, notes)))
+
+
+def _describe_pictures(reading: Reading, columns: Columns, paths: Sequence[str]) -> str:
+    folders = {path.rpartition("/")[0] for path in paths}
+    notes = [
+        f"pictures from the column `{reading.table.names[columns.image]}`",
+        reading.table.how,
+        f"in '{folders.pop()}/'" if len(folders) == 1 and folders != {""} else "",
+        "faces cut out by the columns " + _name_box(reading, columns) if columns.box else "",
+    ]
+    return ", ".join(filter(None, notes))
 
 
 def _find_paths(values: Sequence[str], file: Path, index: PictureIndex) -> list[str]:

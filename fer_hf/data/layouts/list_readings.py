@@ -100,12 +100,12 @@ def _examine(
     pictures, are_found = _find_pictures(table, body, index)
     if image_column is not None:
         pictures = _find_asked(table, image_column)
+    elif not pictures and (heading := find_column(table.names, IMAGE_COLUMNS)):
+        pictures = [table.names.index(heading)]
     has_header = True
-    if table.headerless and pictures and image_column not in table.names:
+    if table.headerless and pictures and are_found and image_column not in table.names:
         first = sample[pictures[0]][:1]
         has_header = not (_are_names(first) or index.find(first, table.file.parent).share)
-    if not pictures and (heading := find_column(table.names, IMAGE_COLUMNS)):
-        pictures = [table.names.index(heading)]
     chosen, values = (table, body) if has_header else (whole, sample)
     others = [i for i in range(len(chosen.names)) if i not in pictures and i not in table.stored]
     if label_column is not None:
@@ -147,8 +147,12 @@ def _find_pictures(
         share = direct[i] if are_paths else index.find(values, folder).share
         if share and _are_names(values):
             named[i] = share
-        # `5` may be 5.jpg or a label; a label comes more than once.
-        elif share >= _HALF and len(set(values)) > _HALF * len(values):
+        # `5` may be 5.jpg or a label; a label comes more than once, or says so.
+        elif (
+            share >= _HALF
+            and len(set(values)) > _HALF * len(values)
+            and not find_column([table.names[i]], LABEL_COLUMNS)
+        ):
             unnamed[i] = share
     shares = named or unnamed
     most = [i for i, share in shares.items() if share >= min(_HALF, max(shares.values()))]

@@ -6,7 +6,6 @@ A folder is listed once; no picture is asked for by itself, because there may be
 import contextlib
 import os
 import posixpath
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,8 +56,8 @@ class PictureIndex:
     def find(self, values: Sequence[str], list_folder: Path) -> Matches:
         """Find the pictures that values mean.
 
-        A value that is no path here means the one picture that shares the most folders at its end with it,
-        where that leaves away the same start as for most values, or keeps as many folders.
+        A value that is no path here means the one picture that shares the most folders at its end
+        with it, where that leaves away the same start as for most values, or keeps as many folders.
         Backslashes, URL quoting, a missing ending and (if nothing else fits) case do not matter.
         """
         paths = self.find_directly(values, list_folder)
@@ -168,8 +167,10 @@ def _choose_longest(
 
 
 def _clean(value: str) -> str:
-    text = value.strip().strip("'\"").replace("\\", "/")
-    return re.sub(r"^(file://|(\./)+)", "", text)
+    text = value.strip().strip("'\"").replace("\\", "/").removeprefix("file://")
+    while text.startswith("./"):
+        text = text[2:]
+    return text
 
 
 def _is_picture(name: str) -> bool:
@@ -177,20 +178,18 @@ def _is_picture(name: str) -> bool:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    waiting = [folder]
+    """Yield the pictures below a folder; a link counts where it leads out of it, once."""
+    root, followed, waiting = Path(folder).resolve(), set(), [folder]
     while waiting:
         folder = waiting.pop()
         with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
             for entry in entries:
                 if _is_picture(entry.name):
                     yield f"{folder}/{entry.name}"
-                elif (
-                    not entry.name.startswith(".")
-                    and entry.is_dir()
-                    and not _leads_back(entry, folder)
-                ):
+                elif not entry.name.startswith(".") and entry.is_dir():
+                    if entry.is_symlink():
+                        target = Path(entry.path).resolve()
+                        if target in followed or target.is_relative_to(root):
+                            continue
+                        followed.add(target)
                     waiting.append(f"{folder}/{entry.name}")
-
-
-def _leads_back(entry: "os.DirEntry[str]", folder: str) -> bool:
-    return entry.is_symlink() and folder.startswith(Path(entry.path).resolve().as_posix())

@@ -151,6 +151,18 @@ def _build_part(listed: _Listed, paths: Sequence[str]) -> Part:
     )
 
 
+def _refuse_two_lists(root: Path, lists: Sequence[_Listed]) -> None:
+    first: dict[str | None, _Listed] = {}
+    for listed in lists:
+        for split in {split_name(split) for split in listed.splits or ["train"]}:
+            other = first.setdefault(split, listed)
+            if other is not listed:
+                raise ValueError(
+                    f"'{other.file}' and '{listed.file}' both say labels for the split `{split}`. "
+                    "Pass the folder of one of them, or the file."
+                )
+
+
 def _build_layout(
     name: str, looks_like: str, read: Callable[[Path], _Listed | None], notes: Sequence[str] = ()
 ) -> Layout:
@@ -164,6 +176,7 @@ def _build_layout(
         lists = _find_listed(root, read)
         if not lists:
             raise ValueError(f"'{root}' has no list of the layout `{name}`. Expected {looks_like}.")
+        _refuse_two_lists(root, lists)
         by_split: dict[str, Part] = {}
         index = PictureIndex(root if root.is_dir() else root.parent)
         identity: list[Path | str] = []
@@ -171,14 +184,7 @@ def _build_layout(
             paths = _find_pictures(listed, index)
             identity += [listed.file, *sorted(map(Path, set(paths)))]
             part = _build_part(listed, paths)
-            parts = part.divide(listed.splits) if listed.splits else {"train": part}
-            if twice := sorted(set(parts) & set(by_split)):
-                raise ValueError(
-                    f"'{root}' has two lists for the split `{twice[0]}`: "
-                    f"{[str(other.file.relative_to(root)) for other in lists]}. Pass the folder of "
-                    "one of them."
-                )
-            by_split |= parts
+            by_split |= part.divide(listed.splits) if listed.splits else {"train": part}
         where = ", ".join(f"'{listed.file.name}'" for listed in lists)
         return Source(identity, lambda: by_split, f"the list {where}", notes)
 

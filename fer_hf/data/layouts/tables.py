@@ -33,7 +33,6 @@ __all__ = [
 
 _ENDINGS = (".csv", ".tsv", ".parquet")
 _CERTAIN_ENDINGS = (*_ENDINGS, ".lst", ".jsonl", *SPREADSHEETS)
-_FOLDERS_ABOVE = 2
 
 
 def find_tables(path: Path) -> dict[str, Path]:
@@ -187,19 +186,21 @@ def _locate(path: Path, options: LoadOptions) -> Source:
 
 
 def _examine_alone(file: Path, options: LoadOptions) -> tuple[PictureIndex, Reading]:
-    """Read a list that is given itself, whose pictures may be in a folder beside its own."""
-    folders = [file.parent, *file.parent.parents][: _FOLDERS_ABOVE + 1]
-    tried: list[tuple[PictureIndex, Reading]] = []
-    for folder in folders:
-        # A home directory may hold anything, and takes long to list.
-        if tried and folder in (Path.home(), *Path.home().parents):
-            break
-        index = PictureIndex(folder)
-        reading = examine_list(file, index, options.image_column, options.label_column)
-        if reading.are_found:
-            return index, reading
-        tried.append((index, reading))
-    return tried[0]
+    """Read a list that is given itself, whose pictures may be in folders beside its own."""
+    asked = options.image_column, options.label_column
+    index = PictureIndex(file.parent)
+    reading = examine_list(file, index, *asked)
+    # From a folder with pictures, another data set's would be looked through; a home directory
+    # takes long.
+    if (
+        reading.are_found
+        or index.files
+        or file.parent.parent in (Path.home(), *Path.home().parents)
+    ):
+        return index, reading
+    above = PictureIndex(file.parent.parent)
+    other = examine_list(file, above, *asked)
+    return (above, other) if other.are_found else (index, reading)
 
 
 TABLE = Layout(

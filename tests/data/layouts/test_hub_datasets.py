@@ -1,5 +1,7 @@
 """The `hub` layout."""
 
+import io
+
 import datasets
 import pytest
 from PIL import Image
@@ -109,3 +111,28 @@ def test_the_revision_reaches_datasets(monkeypatch):
     splits = load_splits("some/faces", revision="v2")
     assert asked == [("some/faces", "v2")]
     assert sum(map(len, splits.values())) == 20
+
+
+def save(folder, **columns):
+    pictures = [{"bytes": encode(number), "path": None} for number in range(12)]
+    datasets.Dataset.from_dict({"jpeg": pictures, **columns}).save_to_disk(folder)
+    return folder
+
+
+def encode(number):
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4), (10 * number, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_columns_with_other_names_are_told_by_their_content(tmp_path):
+    splits = load_splits(save(tmp_path / "saved", what=NAMES * 6, note=["x"] * 12))
+    assert sum(map(len, splits.values())) == 12
+    assert splits["train"].features["label"].names == ["happy", "sad"]
+
+
+def test_two_columns_of_emotions_that_do_not_agree_are_refused(tmp_path):
+    path = save(tmp_path / "saved", one=NAMES * 6, two=["anger", "fear", "sad"] * 4)
+    with pytest.raises(ValueError, match=r"'one' and 'two' may both .* Pass `label_column`"):
+        load_splits(path)
+    assert len(load_splits(path, label_column="one")["train"])

@@ -32,17 +32,17 @@ def about(splits):
 
 def write_expw(root):
     lines, wanted = [], {}
-    for number in range(7):
+    for number in range(14):
         for face, left in ((0, 0), (1, 20)):
-            colour = (20 + 30 * number, 200 * face, 99)
+            colour = (10 + 15 * number, 200 * face, 99)
             code = (number + face) % 7
             lines.append(f"angry_actor_{number}.png {face} 0 {left} {left + 20} 20 22.9 {code}")
             names = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
             wanted[colour] = names[code]
         picture(
             root / f"image/origin/angry_actor_{number}.png",
-            (20 + 30 * number, 0, 99),
-            (20 + 30 * number, 200, 99),
+            (10 + 15 * number, 0, 99),
+            (10 + 15 * number, 200, 99),
         )
     (root / "label").mkdir()
     (root / "label" / "label.lst").write_text("\n".join([*lines, lines[0]]) + "\n")
@@ -53,7 +53,7 @@ def test_expw_cuts_each_face_out_and_takes_repeated_rows_once(tmp_path):
     wanted = write_expw(tmp_path)
     splits = load_splits(tmp_path)
     assert colours_of(splits) == wanted
-    assert sum(map(len, splits.values())) == 14
+    assert sum(map(len, splits.values())) == 28
     assert about(splits).startswith("`expw`; labels from the list 'label.lst' (0 → anger, ")
 
 
@@ -88,7 +88,7 @@ def test_the_same_list_of_compound_emotions_means_others(tmp_path):
     splits = load_splits(tmp_path)
     assert "1 → happily surprised" in about(splits)
     write_raf_db(tmp_path)
-    with pytest.raises(ValueError, match="two lists for the split `train`"):
+    with pytest.raises(ValueError, match="both say labels for the split `t"):
         load_splits(tmp_path)
 
 

@@ -3,12 +3,15 @@
 import io
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from fer_hf.data import load_splits
+from fer_hf.data.layout import LoadOptions
+from fer_hf.data.sources import locate_source, recognise_layout
 
 LABELS = ["happy", "sad", "anger"] * 6
 COLOURS = [(10 * number, 0, 0) for number in range(len(LABELS))]
@@ -132,12 +135,7 @@ def test_parquet_of_datasets_brings_its_label_names(folder):
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        (
-            ("where", "label"),
-            {},
-            r"columns \['where', 'label'\], but none of .*Pass `image_column`",
-        ),
-        (("path", "mood"), {}, r"columns \['path', 'mood'\], but none .* Pass `label_column`"),
+        (("path", "label"), {"image_column": "x"}, "but no column 'x'. Pass `image_column`"),
         (("path", "label"), {"label_column": "x"}, "but no column 'x'. Pass `label_column`"),
         (("path", "label"), {"label_names": ["happy", "sad"]}, "'anger', which is none of the"),
     ],
@@ -173,15 +171,169 @@ def test_a_column_that_holds_no_pictures_is_refused(folder):
         load_splits(folder / "a.parquet")
 
 
-def test_a_table_in_another_encoding_is_refused(folder):
-    path = folder / "a.csv"
-    path.write_bytes("path,label\nfaces/0.png,fröhlich\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"cannot be read as a table .* Save it as UTF-8"):
-        load_splits(path)
+def test_columns_without_usual_names_are_told_by_their_content(folder):
+    splits = load_splits(write(folder / "a.csv", ("where", "mood"), rows_of()))
+    assert set.union(*map(pairs, splits.values())) == EXPECTED
 
 
 def test_two_formats_of_one_split_are_refused(folder):
     write(folder / "train.csv", ("path", "label"), rows_of())
     write(folder / "train.tsv", ("path", "label"), rows_of(), "\t")
-    with pytest.raises(ValueError, match="no table to choose"):
+    with pytest.raises(ValueError, match=r"lists 'train.csv' and 'train.tsv', which may both"):
         load_splits(folder, layout="table")
+
+
+def find(source, **options):
+    """What the layout finds, without decoding a picture."""
+    return locate_source(source, "table", LoadOptions(**options))[1]
+
+
+def test_what_was_chosen_is_said(folder):
+    rows = [(n, f"{n}.png", f"0,{n}", label) for n, label in enumerate(LABELS[:-1])]
+    path = write(folder / "labels.csv", ("Nr", "Datei", "Wert", "Gefühl"), rows, ";")
+    path.write_bytes(path.read_text("utf-8").encode("cp1252"))
+    assert recognise_layout(folder) == "table"
+    found = find(folder)
+    assert found.labels_from == (
+        "the column `Gefühl` of 'labels.csv', pictures from the column `Datei`, separated by ';', "
+        "read as cp1252 because it is not UTF-8, in 'faces/'; 1 pictures of the folder are in no "
+        "row"
+    )
+    assert found.read()["train"].labels == LABELS[:-1]
+
+
+def test_a_list_below_the_folder_without_header_divides_by_names(tmp_path):
+    (tmp_path / "EmoLabel").mkdir()
+    (tmp_path / "Image" / "aligned").mkdir(parents=True)
+    names = [f"{split}_{n}.png" for split in ("train", "test") for n in range(3)]
+    for name in names:
+        Image.new("RGB", (4, 4)).save(tmp_path / "Image" / "aligned" / name)
+    text = "".join(f"{name}  {number % 3 + 1}\n" for number, name in enumerate(names))
+    (tmp_path / "EmoLabel" / "list.txt").write_text(text)
+    for source in (tmp_path, tmp_path / "EmoLabel" / "list.txt"):
+        parts = find(source).read()
+        assert {split: part.labels for split, part in parts.items()} == {
+            "train": ["1", "2", "3"],
+            "test": ["1", "2", "3"],
+        }
+
+
+@pytest.mark.parametrize("name", ["train", "labels_train", "train/metadata"])
+def test_the_name_of_a_list_or_its_folder_says_the_split(folder, name):
+    for split in ("train", "test"):
+        path = folder / f"{name.replace('train', split)}.csv"
+        path.parent.mkdir(exist_ok=True)
+        write(path, ("path", "label"), rows_of())
+    assert set(find(folder).read()) == {"train", "test"}
+
+
+def test_the_first_splits_may_be_without_a_name(folder):
+    write(folder / "labels.csv", ("path", "label"), rows_of()[:12])
+    write(folder / "test.csv", ("path", "label"), rows_of()[12:])
+    assert {split: len(part.labels) for split, part in find(folder).read().items()} == {
+        "train": 12,
+        "test": 6,
+    }
+
+
+def test_other_texts_beside_a_list_do_not_matter(folder):
+    write(folder / "labels.csv", ("path", "label"), rows_of())
+    (folder / "README.txt").write_text("faces/0.png,happy\n")
+    (folder / "notes.txt").write_text("Some pictures, made by me,\nin 2020\n")
+    (folder / "sizes.csv").write_text("path,bytes\nfaces/0.png,12\n")
+    (folder / "config.json").write_text("[1, 2]")
+    assert find(folder).read()["train"].labels == LABELS
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.xlsx"])
+def test_a_damaged_list_is_refused_where_nothing_else_says_the_labels(folder, name):
+    (folder / name).write_bytes(b"PK\0\0")
+    with pytest.raises(ValueError, match=r"labels.* Save (it|the list) as CSV"):
+        load_splits(folder)
+
+
+def test_a_list_without_labels_is_refused_where_nothing_else_says_them(folder):
+    write(folder / "a.csv", ("path", "mood"), [(path, "so-so") for path, _ in rows_of()])
+    with pytest.raises(
+        ValueError, match=r"columns \['path', 'mood'\] \(first row: \['faces/0.png', 'so-so'\]"
+    ):
+        load_splits(folder)
+
+
+def test_a_list_without_labels_does_not_hide_label_folders(tmp_path):
+    for label in ("happy", "sad"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / label / "0.png")
+    write(tmp_path / "sizes.csv", ("path", "bytes"), [("happy/0.png", 70), ("sad/0.png", 71)])
+    assert recognise_layout(tmp_path) == "folders"
+
+
+def test_a_folder_without_a_list_is_refused_with_what_was_looked_at(folder):
+    (folder / "notes.txt").write_text("some words")
+    with pytest.raises(ValueError, match=r"no list of pictures with labels .*'notes.txt'"):
+        find(folder)
+
+
+def test_shards_of_one_split_are_left_to_datasets(tmp_path):
+    for number in range(2):
+        rows = pa.table({"image": [encode((0, 0, 0))], "label": ["happy"]})
+        pq.write_table(rows, tmp_path / f"train-{number:05d}-of-00002.parquet")
+    assert recognise_layout(tmp_path) == "hub"
+
+
+def test_parquet_says_pictures_and_labels_by_content(folder):
+    images = pa.array([encode(c) for c in COLOURS])
+    pq.write_table(pa.table({"what": LABELS, "jpeg": images}), folder / "a.parquet")
+    splits = load_splits(folder / "a.parquet")
+    assert set.union(*map(pairs, splits.values())) == EXPECTED
+
+
+def test_boxes_cut_faces_out(tmp_path):
+    picture = Image.new("RGB", (8, 4), "red")
+    picture.paste("blue", (4, 0, 8, 4))
+    picture.save(tmp_path / "a.png")
+    rows = [("a.png", -2, 0, 4, 4, "happy"), ("a.png", 4, 0, 9, 4, "sad")] * 2
+    header = ("name", "box_left", "box_top", "box_right", "box_bottom", "emotion")
+    found = find(write(tmp_path / "l.csv", header, rows))
+    part = found.read()["train"]
+    assert "faces cut out by the columns `box_left`, `box_top`" in found.labels_from
+    assert "2 repeated rows left out" in found.labels_from
+    (batch,) = part.read(np.arange(2))
+    faces = [Image.open(io.BytesIO(stored["bytes"])) for stored in batch.to_pylist()]
+    assert [(face.size, face.getpixel((0, 0))) for face in faces] == [
+        ((4, 4), (255, 0, 0)),
+        ((4, 4), (0, 0, 255)),
+    ]
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 4), ("", 0, 4, 4)])
+def test_a_row_without_a_box_is_refused(folder, box):
+    rows = [(*row, 0, 0, 2, 2) for row in rows_of()[:2]] + [(*rows_of()[2], *box)]
+    with pytest.raises(ValueError, match=r"row 2 has no box: `x`, `y`, `w`, `h` are"):
+        find(write(folder / "a.csv", ("path", "label", "x", "y", "w", "h"), rows))
+
+
+def test_a_row_that_contradicts_another_is_refused(folder):
+    path = write(folder / "a.csv", ("path", "label"), [*rows_of(), ("faces/0.png", "sad")])
+    with pytest.raises(ValueError, match=r"rows 0 and 18 both name .*0.png', as 'happy' and 'sad'"):
+        find(path)
+    rows = [(*row, "train") for row in rows_of()] + [("faces/0.png", "happy", "test")]
+    path = write(folder / "a.csv", ("path", "label", "split"), rows)
+    with pytest.raises(ValueError, match="as 'happy in train' and 'happy in test'"):
+        find(path)
+
+
+def test_a_row_that_repeats_another_counts_once(folder):
+    path = write(folder / "a.csv", ("path", "label"), [*rows_of(), ("./faces/0.png", "happiness")])
+    found = find(path)
+    assert "1 repeated rows left out" in found.labels_from
+    assert len(found.read()["train"].labels) == 18
+
+
+def test_a_name_that_fits_two_pictures_is_refused(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "1.png")
+    path = write(tmp_path / "l.csv", ("path", "label"), [("1.png", "happy")])
+    with pytest.raises(ValueError, match=r"row 0 names '1.png', .* \['a/1.png', 'b/1.png'\]"):
+        find(path)
