@@ -2,6 +2,7 @@
 
 from hostile_containers import ARCHIVES, ARRAYS
 from hostile_folders import FOLDERS, SIDECARS
+from hostile_models import MODELS
 from hostile_pictures import PICTURES
 
-CORPUS = {**PICTURES, **FOLDERS, **SIDECARS, **ARRAYS, **ARCHIVES}
+CORPUS = {**PICTURES, **FOLDERS, **SIDECARS, **ARRAYS, **ARCHIVES, **MODELS}

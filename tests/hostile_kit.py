@@ -24,6 +24,7 @@ class Hostile:
         looks: Size and mean colour of one of them, as RGB: `(path, (width, height), (r, g, b))`.
         splits: The split of pictures whose split the source says, by path.
         options: What `load_splits` is told.
+        shows: What a call that is not `data` must print.
         call: The command line instead of ``data SOURCE``; ``{}`` stands for the source.
     """
 
@@ -33,6 +34,7 @@ class Hostile:
     looks: tuple[str, tuple[int, int], tuple[int, int, int]] | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    shows: tuple[str, ...] = ()
     call: tuple[str, ...] = ("data", "{}")
 
 
