@@ -56,7 +56,7 @@ def test_a_hostile_source_is_refused_in_one_line_or_read_as_it_should_be(name, t
     shown = capsys.readouterr()
     assert "Traceback" not in shown.out + shown.err
     assert grown < MOST_GROWTH_KB
-    lines = [line for line in shown.err.splitlines() if line.startswith("fer-hf:")]
+    lines = [line for line in shown.err.splitlines() if line.startswith("fer-hf: error:")]
     if case.refused:
         assert status in (1, 2), shown.out
         assert len(lines) == 1
