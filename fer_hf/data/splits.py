@@ -1,9 +1,12 @@
 """The three splits: the names that mean them, and how those that a source lacks are made."""
 
+import re
 from collections.abc import Collection, Sequence
 
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from fer_hf.data.words import CONTAINER_WORDS, split_words
 
 SPLITS = ("train", "validation", "test")
 
@@ -13,14 +16,37 @@ _SPELLINGS = {
     "test": ("test", "testing", "privatetest"),  # FER2013's word
 }
 
+_SPLIT_OF = {word: split for split, words in _SPELLINGS.items() for word in words}
+
 PROPORTIONS = {"train": 4743, "validation": 526, "test": 587}
 """Pictures of each split among 5,856; a missing split gets the same share of what is there."""
 
 
 def split_name(name: str) -> str | None:
-    """Return the split that `name` means (``"Val"`` is ``"validation"``), or None."""
-    plain = "".join(name.lower().split())
-    return next((split for split, names in _SPELLINGS.items() if plain in names), None)
+    """Return the split that `name` means, or None.
+
+    ``"Val"`` and ``"val_set"`` are ``"validation"``, ``"Test_Aligned_Faces"`` is ``"test"``.
+    """
+    split, rest = find_split(name)
+    return None if rest else split
+
+
+def find_split(name: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the one split that words of `name` mean, and its words that mean anything else.
+
+    Numbers and words such as `images` do not count.
+    """
+    words = split_words(name)
+    if split := _SPLIT_OF.get("".join(words)):
+        return split, ()
+    splits, rest = set(), []
+    for word in words:
+        split = _SPLIT_OF.get(re.sub("(set|data)$", "", word))
+        if split:
+            splits.add(split)
+        elif not (word.isdigit() or word in CONTAINER_WORDS):
+            rest.append(word)
+    return (splits.pop(), tuple(rest)) if len(splits) == 1 else (None, ())
 
 
 def assign_splits(names: Sequence[str]) -> dict[str, str]:

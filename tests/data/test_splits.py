@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_hf.data import load_splits
-from fer_hf.data.splits import is_cut, select_split, split_rows
+from fer_hf.data.splits import is_cut, select_split, split_name, split_rows
 
 
 def count(label_ids, rows):
@@ -80,3 +80,22 @@ def test_all_splits_are_one_after_the_other(faces):
     joined = select_split(faces, "all")
     assert joined["label"][:] == [label for split in faces.values() for label in split["label"][:]]
     assert select_split(faces, "test") is faces["test"]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("Val", "validation"),
+        ("val_set", "validation"),
+        ("Train_Aligned_Faces", "train"),
+        ("PublicTest", "validation"),
+        ("trainset", "train"),
+        ("images-test-2", "test"),
+        ("train_test", None),
+        ("train_station", None),
+        ("latest", None),
+        ("", None),
+    ],
+)
+def test_a_name_means_a_split_if_its_words_say_nothing_else(name, split):
+    assert split_name(name) == split

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
-from fer_hf.data.layouts.path_words import find_emotion_word, split_words
+from fer_hf.data.layouts.path_words import find_emotion_word
 from fer_hf.data.layouts.picture_tree import find_emotion_folders, read_tree
 from fer_hf.data.splits import split_name
+from fer_hf.data.words import split_words
 from fer_hf.emotions import find_emotion_codes
 
 _NEARLY_ALL = 0.9

@@ -4,27 +4,16 @@ Every layout that reads labels from paths asks here, so that one name means one 
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from fer_hf.data.splits import split_name
+from fer_hf.data.splits import find_split
+from fer_hf.data.words import CONTAINER_WORDS, split_words
 from fer_hf.emotions import EMOTIONS, canonical_emotion
 
-_CONTAINERS = """
-align aligned annotated annotation annotations archive archives automatically basic bmp clean crop
-cropped crops data database databases dataset datasets db emotion emotions expression expressions
-extracted face faces facial fer file files folder frame frames full gray grayscale grey image images
-img imgs input inputs jpeg jpg label labels manually original originals output photo photos pic pics
-picture pictures png processed raw release resized rgb sample samples set sets tif tiff unzipped
-webp x bild bilder foto fotos imagen imagenes
-"""
 _COUNTED = "category class cls emo emotion expr expression label"
 _NEGATIONS = "kein keine no non not ohne pas sans sin without"
 _ADVERBS = "angrily appalled awed disgustedly fearfully happily hatred sadly surprisedly"
-
-_CONTAINER_WORDS = frozenset(_CONTAINERS.split())
-"""Words of folders' names that say only that pictures, or files about them, are inside."""
 
 _LABEL_WORDS = frozenset(_COUNTED.split())
 """Before a number these make a label of it (``"class_3"``), where others count persons or takes."""
@@ -33,68 +22,19 @@ _OTHER_MEANINGS = frozenset([*_NEGATIONS.split(), *_ADVERBS.split()])
 """Beside an emotion, these mean another one, or two (Du et al. 2014: "happily surprised")."""
 
 
-def split_words(name: str) -> list[str]:
-    """Split a name where letters, digits and other characters meet, and before inner capitals.
-
-    ``"FER2013Train_set"`` becomes ``["fer", "2013", "train", "set"]``.
-    """
-    words: list[str] = []
-    previous = ""
-    for character in unicodedata.normalize("NFC", name):
-        if character.isalnum():
-            joins = (
-                previous.isalnum()
-                and previous.isdigit() == character.isdigit()
-                and not (previous.islower() and character.isupper())
-            )
-            words[-1:] = [words[-1] + character] if joins else [*words[-1:], character]
-        previous = character
-    return [word.lower() for word in words]
-
-
-def is_container(name: str) -> bool:
-    """Return whether a folder's name says only that pictures are inside: ``"aligned_images"``."""
-    words = split_words(name)
-    return (
-        bool(words)
-        and all(word in _CONTAINER_WORDS or word.isdigit() for word in words)
-        and (not all(word.isdigit() for word in words))
-    )
-
-
 def find_splits(names: Iterable[str]) -> dict[str, str]:
     """Map those of sibling names that mean a split to it.
 
     ``"val_set"`` and ``"images-test"`` do by themselves. ``"ABC_train"`` does beside
     ``"ABC_test"``, not alone: it may be a label of its own.
     """
-    found, rests = {}, {}
-    for name in names:
-        split, rest = _divide_split(name)
-        if split is not None:
-            found[name], rests[name] = split, rest
-    common = Counter(rest for rest, _ in {(rests[name], found[name]) for name in found})
+    found = {name: find_split(name) for name in names}
+    meant = {name: split for name, (split, _) in found.items() if split}
+    rests = {name: found[name][1] for name in meant}
+    shared = Counter(rest for rest, _ in {(rests[name], meant[name]) for name in meant})
     return {
-        name: split for name, split in found.items() if not rests[name] or common[rests[name]] > 1
+        name: split for name, split in meant.items() if not rests[name] or shared[rests[name]] > 1
     }
-
-
-def _divide_split(name: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the split that a name means, and its other words but for numbers and containers."""
-    words = split_words(name)
-    if split := split_name("".join(words)):
-        return split, ()
-    rest, splits = [], set()
-    for word in words:
-        split = split_name(word) or next(
-            (split_name(word.removesuffix(end)) for end in ("set", "data") if word.endswith(end)),
-            None,
-        )
-        if split:
-            splits.add(split)
-        elif not (word.isdigit() or word in _CONTAINER_WORDS):
-            rest.append(word)
-    return (splits.pop(), tuple(rest)) if len(splits) == 1 else (None, ())
 
 
 def find_emotions(names: Collection[str], above: Collection[str] = ()) -> dict[str, str]:
@@ -106,7 +46,7 @@ def find_emotions(names: Collection[str], above: Collection[str] = ()) -> dict[s
     """
     words = {name: split_words(name) for name in names}
     shared = set.intersection(*map(set, words.values())) if len(names) > 1 else set()
-    beside = shared | _CONTAINER_WORDS | {word for name in above for word in split_words(name)}
+    beside = shared | CONTAINER_WORDS | {word for name in above for word in split_words(name)}
     found = {}
     for name in names:
         emotion = canonical_emotion(name)

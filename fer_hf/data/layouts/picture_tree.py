@@ -14,10 +14,9 @@ from fer_hf.data.layouts.path_words import (
     are_series,
     find_emotions,
     find_splits,
-    is_container,
-    split_words,
 )
 from fer_hf.data.pictures import is_picture
+from fer_hf.data.words import is_container, split_words
 from fer_hf.emotions import find_emotion_codes
 
 _FEWEST_CODES = 4

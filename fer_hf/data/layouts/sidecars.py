@@ -16,10 +16,10 @@ import numpy as np
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.folder_listing import list_files
 from fer_hf.data.layouts.name_files import find_names_file, read_names_file
-from fer_hf.data.layouts.path_words import is_container
 from fer_hf.data.layouts.picture_tree import PictureFolder, read_tree
 from fer_hf.data.layouts.tables import LABEL_COLUMNS
 from fer_hf.data.stored_pictures import map_in_threads, read_paths
+from fer_hf.data.words import is_container
 
 AFFECTNET_CODES: Mapping[str, str | None] = {
     **{"0": "neutral", "1": "happy", "2": "sad", "3": "surprise", "4": "fear", "5": "disgust"},

@@ -5,7 +5,7 @@ import pytest
 
 from fer_hf.data import load_splits
 from fer_hf.data.layouts.fer2013 import read_fer2013
-from fer_hf.data.sources import recognise_layout
+from fer_hf.data.recognition import recognise_layout
 
 
 def write(path, header="emotion,pixels,Usage", num_labels=7, side=2, usage="Training"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fer_hf.data import load_splits
 from fer_hf.data.layout import LoadOptions
-from fer_hf.data.sources import locate_source, recognise_layout
+from fer_hf.data.recognition import locate_source, recognise_layout
 
 LABELS = ["happy", "sad", "anger"] * 6
 COLOURS = [(10 * number, 0, 0) for number in range(len(LABELS))]
@@ -185,7 +185,7 @@ def test_two_formats_of_one_split_are_refused(folder):
 
 def find(source, **options):
     """What the layout finds, without decoding a picture."""
-    return locate_source(source, "table", LoadOptions(**options))[1]
+    return locate_source(source, LoadOptions(layout="table", **options))[1]
 
 
 def test_what_was_chosen_is_said(folder):
