@@ -43,9 +43,11 @@ def read_names_file(file: Path) -> list[str]:
             f"'{file}' cannot be read as names of labels ({reason}). Expected a list of names, or "
             "names numbered from 0 without gaps: mend or remove it."
         ) from error
+    if not isinstance(names, list):
+        raise ValueError(f"'{file}' holds {names!r}. Expected a JSON list of label names.")
     # Nested lists of YAML may be short, and endless as a text.
-    if not isinstance(names, list) or any(isinstance(name, list | dict) for name in names):
-        raise ValueError(f"'{file}' does not hold a plain list of label names. Mend or remove it.")
+    if any(isinstance(name, list | dict) for name in names):
+        raise ValueError(f"'{file}' holds lists in a list. Expected a plain list of label names.")
     return check_label_names([str(name) for name in names], f"'{file}'")
 
 
