@@ -25,8 +25,11 @@ def _list_arrays(path: Path) -> list[str]:
         return sorted(file.stem for file in path.glob("*.npy") if file.is_file())
     if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return []
-    with zipfile.ZipFile(path) as archive:
-        names = [Path(name) for name in archive.namelist()]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [Path(name) for name in archive.namelist()]
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f"'{path}' is damaged ({error}). Save it again with np.savez.") from error
     return sorted(name.stem for name in names if name.suffix == ".npy")
 
 

@@ -184,7 +184,7 @@ def _name_emotions(folders: list[PictureFolder]) -> dict[str, str]:
 
 
 def find_plain_folders(folders: list[PictureFolder], *, outermost: bool) -> FolderLabels:
-    """Take for labels, which are no emotions, the first folders that do not count persons.
+    """Take for labels, of which most are no emotions, the first folders that count no persons.
 
     Args:
         folders: What `read_tree` returned.
@@ -217,7 +217,7 @@ def find_plain_folders(folders: list[PictureFolder], *, outermost: bool) -> Fold
     inside = [folder for folder in folders if len(folder.names) > depth]
     names = {folder.parts: folder.names[depth] for folder in inside}
     parents = {parts[: parts.index(name)] for parts, name in names.items()}
-    return FolderLabels(names, {}, parents)
+    return FolderLabels(names, find_emotions(set(names.values())), parents)
 
 
 def _find_repeated(folders: list[PictureFolder], depth: int) -> set[str]:
