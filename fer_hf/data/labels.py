@@ -16,6 +16,9 @@ from fer_hf.emotions import canonical_emotion, order_labels
 
 logger = logging.getLogger(__name__)
 
+_MISSING = frozenset({"", "#n/a", "<na>", "nan", "null"})
+"""What tables have (in lower case) where a cell is empty."""
+
 
 def name_labels(
     values: Sequence[Any],
@@ -37,10 +40,15 @@ def name_labels(
         ValueError: If a row has no label, or a number has no name.
     """
     named = {code: name for code, name in (codes or {}).items() if code not in (label_names or ())}
+    for row, value in enumerate(values):
+        if isinstance(value, list | dict):
+            raise ValueError(
+                f"{name_row(row)} has the label {value!r}. Expected a text or a number: write it so."
+            )
     texts = [spell_label(value) for value in values]
     texts = [named.get(text) or text for text in texts]
     distinct = set(texts)
-    if missing := distinct & {"", "nan"}:
+    if missing := {text for text in distinct if text.lower() in _MISSING}:
         row = min(texts.index(text) for text in missing)
         raise ValueError(f"{name_row(row)} has no label. Give it one, or remove the row.")
     are_names = label_names is not None and distinct <= set(label_names)

@@ -6,6 +6,7 @@ everywhere. It needs nothing but Pillow and NumPy, because serving has nothing e
 
 import io
 import math
+import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 
@@ -63,17 +64,53 @@ MOST_PIXELS = 25_000_000
 _TILE = (TILEWIDTH, TILELENGTH)
 _BAND_PIXELS = 2**20
 
+_LEFT_BEHIND = frozenset({"$recycle.bin", "@eadir", "__macosx", "lost+found"})
+"""Folders (lower case) that systems make: thumbnails, and what was thrown away."""
+
+
+def walk_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yield each folder from `root` down, as the names on the way to it, with its files' names.
+
+    Both sorted. Hidden ones do not count, nor folders that systems make, nor pipes, sockets and
+    devices, for opening one may wait forever; links that lead nowhere do, so that they are
+    reported. A link to a folder elsewhere is followed, unless it is behind another one; within
+    `root` it would only repeat, or go round.
+    """
+    top = root.resolve()
+    places: list[tuple[tuple[str, ...], bool]] = [((), False)]
+    while places:
+        parts, is_linked = places.pop()
+        files, folders = [], []
+        with os.scandir(root.joinpath(*parts)) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
+                    continue
+                if not entry.is_dir():
+                    if entry.is_file() or (entry.is_symlink() and not Path(entry).exists()):
+                        files.append(entry.name)
+                elif not entry.is_symlink():
+                    folders.append(((*parts, entry.name), is_linked))
+                elif not is_linked:
+                    target = Path(entry).resolve()
+                    if not (target.is_relative_to(top) or top.is_relative_to(target)):
+                        folders.append(((*parts, entry.name), True))
+        yield parts, sorted(files)
+        places += sorted(folders, reverse=True)
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file's name has a picture's ending."""
+    return os.path.splitext(name)[1].lower() in PICTURE_ENDINGS  # noqa: PTH122 (a hundred times faster)
+
 
 def walk_pictures(folder: Path, endings: Container[str] = PICTURE_ENDINGS) -> Iterator[Path]:
-    """Yield the files below a folder that have a picture's ending, or one of `endings`.
-
-    Hidden files and the contents of hidden folders do not count.
-    """
-    for file in folder.rglob("*"):
-        if file.suffix.lower() in endings and not any(
-            name.startswith(".") for name in file.relative_to(folder).parts
-        ):
-            yield file
+    """Yield the files of `walk_folders` that have a picture's ending, or one of `endings`."""
+    for parts, names in walk_folders(folder):
+        yield from (
+            folder.joinpath(*parts, name)
+            for name in names
+            if os.path.splitext(name)[1].lower() in endings  # noqa: PTH122 (see `is_picture`)
+        )
 
 
 def list_pictures(folder: Path, endings: Container[str] = PICTURE_ENDINGS) -> list[Path]:

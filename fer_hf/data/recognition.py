@@ -115,6 +115,8 @@ def recognise_layout(source: str | Path, options: LoadOptions | None = None) -> 
     path, options = Path(source).expanduser().absolute(), options or LoadOptions()
     # An empty text would mean the working directory, which nobody meant.
     if path.exists() and source != "":
+        if not (path.is_file() or path.is_dir()):
+            raise ValueError(f"'{path}' is a pipe or a device. Expected a file or a folder.")
         unpacked = _unpack_archives(path, options)
         if options.label_pattern is not None and unpacked.is_dir():
             return FILE_NAMES.name

@@ -34,10 +34,17 @@ PROGRESS_FROM = 2_000
 
 
 def read_paths(paths: Sequence[str], rows: np.ndarray) -> Iterator[pa.StructArray]:
-    """Yield pictures that stay in files of their own: only the paths are stored."""
+    """Yield pictures that stay in files of their own: only the paths are stored.
+
+    Raises:
+        ValueError: If the name of a file is not UTF-8, which Arrow cannot store.
+    """
     for start in range(0, len(rows), BATCH_SIZE):
-        batch = [{"path": paths[row]} for row in rows[start : start + BATCH_SIZE]]
-        yield pa.array(batch, IMAGE_TYPE)
+        batch = [paths[row] for row in rows[start : start + BATCH_SIZE]]
+        for path in batch:
+            if not path.isprintable() and path.encode(errors="replace").decode() != path:
+                raise ValueError(f"The name of the file {path!a} is not UTF-8. Rename it.")
+        yield pa.array([{"path": path} for path in batch], IMAGE_TYPE)
 
 
 def read_crops(

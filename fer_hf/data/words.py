@@ -23,6 +23,9 @@ def split_words(name: str) -> list[str]:
     words: list[str] = []
     previous = ""
     for character in unicodedata.normalize("NFC", name):
+        if previous.isalnum() and unicodedata.category(character).startswith("M"):
+            words[-1] += character  # an accent, or a vowel of a script such as Hindi's
+            continue
         if character.isalnum():
             joins = (
                 previous.isalnum()

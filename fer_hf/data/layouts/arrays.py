@@ -22,11 +22,14 @@ _NAMES = ("label_names", "class_names")
 def _list_arrays(path: Path) -> list[str]:
     """List the arrays in an `.npz` or a folder of `.npy`, by name; empty for anything else."""
     if path.is_dir():
-        return sorted(file.stem for file in path.glob("*.npy"))
+        return sorted(file.stem for file in path.glob("*.npy") if file.is_file())
     if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return []
-    with zipfile.ZipFile(path) as archive:
-        names = [Path(name) for name in archive.namelist()]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [Path(name) for name in archive.namelist()]
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f"'{path}' is damaged ({error}). Save it again with np.savez.") from error
     return sorted(name.stem for name in names if name.suffix == ".npy")
 
 
@@ -55,7 +58,8 @@ def _locate(path: Path, options: LoadOptions) -> Source:
     label_names = options.label_names
     if label_names is None:
         if stored := next((name for name in _NAMES if name in names), None):
-            label_names = check_label_names(list(arrays.load(stored).ravel()), f"Array `{stored}`")
+            names_of_labels = _decode(arrays.load(stored).ravel(), stored)
+            label_names = check_label_names(list(names_of_labels), f"Array `{stored}`")
         elif beside := find_names_file(path if path.is_dir() else path.parent):
             label_names = read_names_file(beside)
             identity.append(beside)
@@ -82,9 +86,12 @@ class _Arrays:
                 # Let go of the old array first: two of them may not fit in memory.
                 self._kept = None
                 with np.load(self._path, allow_pickle=False) as archive:
-                    self._kept = name, archive[name]
+                    array = archive[name]
+                if not isinstance(array, np.ndarray):
+                    raise ValueError("not an array")
+                self._kept = name, array
             return self._kept[1]
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, OverflowError, MemoryError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"Array `{name}` of '{self._path}' cannot be read safely ({error}). Save plain "
                 "numbers or fixed-width texts with np.save or np.savez; Python objects (pickles) "
@@ -143,11 +150,22 @@ def _read_labels(labels: np.ndarray, name: str) -> list[int | str]:
         raise ValueError(
             f"Array `{name}` has shape {labels.shape}. Expected (N,), (N, 1) or one-hot (N, C)."
         )
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
-    if labels.dtype.kind == "f" and not (labels == np.trunc(labels)).all():
+    labels = _decode(labels, name)
+    if labels.dtype.kind not in "biufU":
+        raise ValueError(
+            f"Array `{name}` holds {labels.dtype}. Expected whole numbers or texts: convert it."
+        )
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.trunc(labels))).all():
         raise ValueError(f"Array `{name}` has labels that are not whole numbers. Round them.")
-    return labels.tolist()
+    return (labels.astype(int) if labels.dtype.kind == "b" else labels).tolist()
+
+
+def _decode(texts: np.ndarray, name: str) -> np.ndarray:
+    """Turn bytes into texts, and leave other arrays as they are."""
+    try:
+        return np.char.decode(texts, "utf-8") if texts.dtype.kind == "S" else texts
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Array `{name}` is not UTF-8 ({error}). Encode it so.") from error
 
 
 ARRAYS = Layout(

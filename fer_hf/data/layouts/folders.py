@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
-from fer_hf.data.layouts.folder_listing import is_picture, list_files
+from fer_hf.data.layouts.folder_listing import list_files
 from fer_hf.data.layouts.path_words import find_splits
 from fer_hf.data.layouts.picture_tree import (
     FolderLabels,
@@ -19,6 +19,7 @@ from fer_hf.data.layouts.picture_tree import (
     show_names,
 )
 from fer_hf.data.layouts.sidecars import AFFECTNET
+from fer_hf.data.pictures import is_picture
 
 logger = logging.getLogger(__name__)
 

@@ -68,7 +68,12 @@ def _parse(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 def _read_lines(file: Path) -> Iterator[str]:
     with file.open(encoding=find_encoding(file), newline="") as stream:
-        yield from stream
+        try:
+            yield from stream
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"'{file}' is damaged in its encoding ({error}). Save it again, as UTF-8."
+            ) from error
 
 
 def find_encoding(file: Path) -> str:

@@ -65,7 +65,8 @@ def find_list_files(folder: Path, depth: int = _DEPTH) -> list[Path]:
             if entry.name.startswith(".") or _NOT_LISTS.match(entry.name):
                 continue
             if entry.name.lower().endswith((*LIST_ENDINGS, *SPREADSHEETS)):
-                found.append(folder / entry.name)
+                if entry.is_file():  # opening a pipe may wait forever
+                    found.append(folder / entry.name)
             elif depth and entry.is_dir():
                 below.append(folder / entry.name)
     return sorted(found) + [
@@ -141,7 +142,7 @@ def _open_json(file: Path) -> ListFile:
                 if lines
                 else json.load(stream)
             )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"'{file}' cannot be read as JSON ({error}). Save it again.") from error
     if isinstance(content, dict) and all(isinstance(v, str | int) for v in content.values()):
         # {"1.jpg": "happy"}
@@ -156,9 +157,14 @@ def _open_json(file: Path) -> ListFile:
     def read(columns: Sequence[int], limit: int | None) -> list[list[str]]:
         rows = content[:limit]
         found = ([row.get(names[column]) for row in rows] for column in columns)
-        return [["" if value is None else str(value) for value in values] for values in found]
+        return [[_spell(value) for value in values] for values in found]
 
     return ListFile(file, names, "", read)
+
+
+def _spell(value: Any) -> Any:
+    """Return a value as a text; lists and objects stay, to be refused where they are used."""
+    return "" if value is None else value if isinstance(value, list | dict) else str(value)
 
 
 def _open_parquet(file: Path) -> ListFile:
@@ -171,12 +177,16 @@ def _open_parquet(file: Path) -> ListFile:
 
     def read(columns: Sequence[int], limit: int | None) -> list[list[Any]]:
         wanted = [names[column] for column in columns]
-        if limit is None:
-            table = pq.read_table(file, columns=wanted)
-        else:
-            with pq.ParquetFile(file) as parquet:
-                batches = list(itertools.islice(parquet.iter_batches(limit, columns=wanted), 1))
-                table = pa.Table.from_batches(batches, None if batches else parquet.schema_arrow)
+        try:
+            if limit is None:
+                table = pq.read_table(file, columns=wanted)
+            else:
+                with pq.ParquetFile(file) as parquet:
+                    batches = list(itertools.islice(parquet.iter_batches(limit, columns=wanted), 1))
+                    schema = None if batches else parquet.schema_arrow
+                    table = pa.Table.from_batches(batches, schema)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"'{file}' is damaged ({error}). Download it again.") from error
         return [table[name].to_pylist() for name in wanted]
 
     return ListFile(

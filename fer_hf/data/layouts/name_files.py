@@ -37,7 +37,7 @@ def read_names_file(file: Path) -> list[str]:
             numbered = names if by_number else {number: name for name, number in names.items()}
             by_id = {int(number): name for number, name in numbered.items()}
             names = [by_id[number] for number in range(len(by_id))]
-    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"'{file}' cannot be read as names of labels ({reason}). Expected a list of names, or "
@@ -45,6 +45,9 @@ def read_names_file(file: Path) -> list[str]:
         ) from error
     if not isinstance(names, list):
         raise ValueError(f"'{file}' holds {names!r}. Expected a JSON list of label names.")
+    # Nested lists of YAML may be short, and endless as a text.
+    if any(isinstance(name, list | dict) for name in names):
+        raise ValueError(f"'{file}' holds lists in a list. Expected a plain list of label names.")
     return check_label_names([str(name) for name in names], f"'{file}'")
 
 

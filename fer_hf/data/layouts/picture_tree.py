@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer_hf.data.layouts.folder_listing import is_picture, list_files, recall
+from fer_hf.data.layouts.folder_listing import list_files, recall
 from fer_hf.data.layouts.path_words import (
     are_series,
     find_emotions,
     find_splits,
 )
+from fer_hf.data.pictures import is_picture
 from fer_hf.data.words import is_container, split_words
 from fer_hf.emotions import find_emotion_codes
 
@@ -183,7 +184,7 @@ def _name_emotions(folders: list[PictureFolder]) -> dict[str, str]:
 
 
 def find_plain_folders(folders: list[PictureFolder], *, outermost: bool) -> FolderLabels:
-    """Take for labels, which are no emotions, the first folders that do not count persons.
+    """Take for labels, of which most are no emotions, the first folders that count no persons.
 
     Args:
         folders: What `read_tree` returned.
@@ -216,7 +217,7 @@ def find_plain_folders(folders: list[PictureFolder], *, outermost: bool) -> Fold
     inside = [folder for folder in folders if len(folder.names) > depth]
     names = {folder.parts: folder.names[depth] for folder in inside}
     parents = {parts[: parts.index(name)] for parts, name in names.items()}
-    return FolderLabels(names, {}, parents)
+    return FolderLabels(names, find_emotions(set(names.values())), parents)
 
 
 def _find_repeated(folders: list[PictureFolder], depth: int) -> set[str]:

@@ -3,6 +3,7 @@
 The file may lie beside its picture, as in unpacked WebDataset shards, or in a folder of its own.
 """
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,8 @@ CK_PLUS_CODES: Mapping[str, str | None] = {
 """CK+'s codes (Lucey et al. 2010), as its `_emotion.txt` files have them."""
 
 _MOST_CHARACTERS = 10_000
-_PROBED = 20
+_PROBED = 50
+_FEW_LABELS = 8
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,13 @@ def _read_label(file: Path) -> str:
     """
     try:
         if file.suffix == ".npy":
-            values = np.load(file, allow_pickle=False)
+            # Mapped, because its header may announce more than there is memory.
+            values = np.load(file, mmap_mode="r", allow_pickle=False)
             found: Any = values.item() if values.size == 1 else None
         else:
             text = file.read_text(encoding="utf-8-sig")[:_MOST_CHARACTERS].strip()
             found = json.loads(text) if file.suffix == ".json" else text
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, RecursionError) as error:
         raise ValueError(
             f"'{file}' cannot be read as a label ({error}). Expected one label in it: mend or "
             "remove it."
@@ -200,19 +203,25 @@ def _describe(pairs: Sequence[LabelPair], labels: Sequence[str]) -> Part:
 
 
 def _choose_kind(root: Path) -> SidecarKind | None:
-    """Return the first kind of files that say two or more different labels for most pictures."""
+    """Return the first kind of files that say for most pictures one of a few labels.
+
+    Texts that hardly ever come twice are no labels but captions or the like.
+    """
     if not root.is_dir():
         return None
     for kind in _OTHERS:
         pairs, num_pictures = find_pairs(root, kind)
         if 2 * len(pairs) <= num_pictures:
             continue
-        try:
-            step = max(1, len(pairs) // _PROBED)
-            if len({_read_label(pair.file) for pair in pairs[::step]}) > 1:
-                return kind
-        except ValueError:
-            continue
+        probed = pairs[:: max(1, len(pairs) // _PROBED)]
+        labels = []
+        for pair in probed:
+            # A few that are damaged are reported later, when all are read.
+            with contextlib.suppress(ValueError):
+                labels.append(_read_label(pair.file))
+        is_few = 1 < len(set(labels)) <= max(_FEW_LABELS, len(labels) // 2)
+        if is_few and 2 * len(labels) > len(probed):
+            return kind
     return None
 
 
