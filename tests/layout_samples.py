@@ -544,6 +544,15 @@ SAMPLES = {
         {f"shard/{number:05}.cls": str(number % 3) for number in range(12)}
         | {"classes.txt": "angry\nhappy\nsad\n"},
     ),
+    "WebDataset with numbers and names": Sample(
+        "sidecars",
+        {f"shard/{number:05}.jpg": ("anger", "happy", "sad")[number % 3] for number in range(12)},
+        {f"shard/{number:05}.cls": str(number % 3) for number in range(12)}
+        | {
+            f"shard/{number:05}.json": f'{{"label": "{("Wut", "joy", "SAD")[number % 3]}"}}'
+            for number in range(12)
+        },
+    ),
     "a JSON file for each picture": Sample(
         "sidecars",
         {f"images/{number}.png": ("anger", "happy")[number % 2] for number in range(12)},
