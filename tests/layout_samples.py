@@ -459,6 +459,29 @@ SAMPLES = {
             }.items()
         },
     ),
+    "ADFES": Sample(
+        "adfes",
+        {
+            f"ADFES/{who}-{word}-Apex.jpg": label
+            for who in ("F01", "F02", "M01")
+            for word, label in {
+                **{"Anger": "anger", "Contempt": "contempt", "Disgust": "disgust"},
+                **{"Embarrass": "embarrass", "Fear": "fear", "Joy": "happy", "Pride": "pride"},
+                **{"Neutral": "neutral", "Sad": "sad", "Surprise": "surprise"},
+            }.items()
+        },
+    ),
+    "Yale faces": Sample(
+        "yale",
+        {
+            f"yalefaces/subject0{who}.{word}.gif": label
+            for who in (1, 2, 3)
+            for word, label in {
+                **{"happy": "happy", "normal": "neutral", "sad": "sad", "surprised": "surprise"},
+                **{"glasses": None, "sleepy": None, "leftlight": None},
+            }.items()
+        },
+    ),
     "CREMA-D frames": Sample(
         "crema-d",
         {
