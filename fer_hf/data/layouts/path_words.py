@@ -42,11 +42,17 @@ def find_emotions(names: Collection[str], above: Collection[str] = ()) -> dict[s
 
     A number, a word like `images`, a word that all the names share, and a word of the folders
     `above` may stand beside the emotion (``"0_neutral"``, ``"aia_anger"`` in ``"aia"``). Any other
-    word makes it a label of its own: ``"happily_surprised"`` is not ``"surprise"``.
+    word, another emotion and a "not" make it a label of its own: ``"happily_surprised"`` is not
+    ``"surprise"``, even where all the names are surprised.
     """
     words = {name: split_words(name) for name in names}
     shared = set.intersection(*map(set, words.values())) if len(names) > 1 else set()
     beside = shared | CONTAINER_WORDS | {word for name in above for word in split_words(name)}
+    beside = {
+        word
+        for word in beside
+        if word not in _OTHER_MEANINGS and canonical_emotion(word) not in EMOTIONS
+    }
     found = {}
     for name in names:
         emotion = canonical_emotion(name)

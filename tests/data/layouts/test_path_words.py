@@ -47,6 +47,9 @@ def test_numbers_containers_shared_words_and_folders_above_may_stand_beside_an_e
 def test_any_other_word_makes_a_label_of_its_own():
     names = ["happily_surprised", "not_happy", "very sad", "fear of heights"]
     assert find_emotions([*names, "anger"]) == {"anger": "anger"}
+    assert find_emotions(["happily surprised", "sadly surprised", "angrily surprised"]) == {}
+    assert find_emotions(["not happy", "not sad"]) == {}
+    assert find_emotions(["sad 1", "sad 2"], ["sad"]) == {"sad 1": "sad", "sad 2": "sad"}
 
 
 @pytest.mark.parametrize(
