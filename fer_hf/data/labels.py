@@ -43,7 +43,7 @@ def name_labels(
     for row, value in enumerate(values):
         if isinstance(value, list | dict):
             raise ValueError(
-                f"{name_row(row)} has the label {value!r}. Expected a text or a number: write it so."
+                f"{name_row(row)} has the label {value!r}. Expected a text or a number."
             )
     texts = [spell_label(value) for value in values]
     texts = [named.get(text) or text for text in texts]
