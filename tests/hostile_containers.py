@@ -66,7 +66,7 @@ def _npz(content: bytes | None = None, **files: bytes) -> Callable[[Path], Path]
 
 
 def _npz_bomb(root: Path) -> Path:
-    """Write 20 GB of zeros, zipped to 20 MB... by a header that lies about a short stream."""
+    """Write an array whose header announces 14 TB."""
     with zipfile.ZipFile(root / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in _base_arrays().items():
             archive.writestr(f"{name}.npy", _announce(10**11) if name == _TRAIN else npy(array))
@@ -215,9 +215,6 @@ def _lie(content: bytes) -> bytes:
         out[start + 23 : start + 27] = struct.pack("<I", 12)
     return bytes(out)
 
-
-_GIGABYTE = bytes(1_000_000)
-_BOMB = gzip.compress(bytes(512) * 2, 9)
 
 ARCHIVES: dict[str, Hostile] = {
     "a zip as it should be": Hostile(_zip(_PICTURES), labels=BASE),
