@@ -11,7 +11,7 @@ from hostile_kit import Hostile, draw, draw_all, write
 
 _PATHS = [f"faces/{number}.png" for number in range(10)]
 _TRUE = {path: ("happy", "sad")[number % 2] for number, path in enumerate(_PATHS)}
-_ROWS = [(path, label) for path, label in _TRUE.items()]
+_ROWS = list(_TRUE.items())
 
 
 def _text(

@@ -1,4 +1,4 @@
-"""Sources, flags and bytes that Hypothesis makes up: refused in one line, or read as they are meant.
+"""Sources, flags and bytes that Hypothesis makes up: refused in one line, or read as meant.
 
 The same few examples every time. To look further: ``FER_HF_FUZZ=2000 pytest tests/test_fuzz.py``.
 """
