@@ -158,7 +158,7 @@ VALUES = {
     "--config": ("gone.yaml",),
 }
 OF_COMMAND = {
-SOURCES = ("drawn", "faces", "faces/list.csv", "faces/happy/0.png", "gone", "", "x*.png", "https://x")
+    "data": {"--contact_sheet": ("sheet.png",), "--clear": (), "--fer2013": ("x.csv",)},
     "audit": {"--no_labels": (), "--most": ("3", "-3"), "--output_dir": ("out",), "--strict": ()},
     "push_data": {"--private": (), "--create_pr": (), "--license": ("mit", "cc-by-4.0")},
     "predict": {
