@@ -459,6 +459,29 @@ SAMPLES = {
             }.items()
         },
     ),
+    "ADFES": Sample(
+        "adfes",
+        {
+            f"ADFES/{who}-{word}-Apex.jpg": label
+            for who in ("F01", "F02", "M01")
+            for word, label in {
+                **{"Anger": "anger", "Contempt": "contempt", "Disgust": "disgust"},
+                **{"Embarrass": "embarrass", "Fear": "fear", "Joy": "happy", "Pride": "pride"},
+                **{"Neutral": "neutral", "Sad": "sad", "Surprise": "surprise"},
+            }.items()
+        },
+    ),
+    "Yale faces": Sample(
+        "yale",
+        {
+            f"yalefaces/subject0{who}.{word}.gif": label
+            for who in (1, 2, 3)
+            for word, label in {
+                **{"happy": "happy", "normal": "neutral", "sad": "sad", "surprised": "surprise"},
+                **{"glasses": None, "sleepy": None, "leftlight": None},
+            }.items()
+        },
+    ),
     "CREMA-D frames": Sample(
         "crema-d",
         {
@@ -543,6 +566,15 @@ SAMPLES = {
         {f"shard/{number:05}.jpg": ("anger", "happy", "sad")[number % 3] for number in range(12)},
         {f"shard/{number:05}.cls": str(number % 3) for number in range(12)}
         | {"classes.txt": "angry\nhappy\nsad\n"},
+    ),
+    "WebDataset with numbers and names": Sample(
+        "sidecars",
+        {f"shard/{number:05}.jpg": ("anger", "happy", "sad")[number % 3] for number in range(12)},
+        {f"shard/{number:05}.cls": str(number % 3) for number in range(12)}
+        | {
+            f"shard/{number:05}.json": f'{{"label": "{("Wut", "joy", "SAD")[number % 3]}"}}'
+            for number in range(12)
+        },
     ),
     "a JSON file for each picture": Sample(
         "sidecars",

@@ -70,7 +70,7 @@ def test_accents_width_and_keyboards_do_not_matter(names, expected):
     assert [canonical_emotion(name) for name in names] == [expected] * len(names)
 
 
-@pytest.mark.parametrize("name", ["calm", "rage", "enojado", "content", "happily surprised", "ß"])
+@pytest.mark.parametrize("name", ["calm", "rage", "content", "happily surprised", "ß"])
 def test_names_that_are_no_emotion_for_sure_stay_labels_of_their_own(name):
     assert canonical_emotion(f" {name} ") == name
 

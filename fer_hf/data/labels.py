@@ -42,9 +42,7 @@ def name_labels(
     named = {code: name for code, name in (codes or {}).items() if code not in (label_names or ())}
     for row, value in enumerate(values):
         if isinstance(value, list | dict):
-            raise ValueError(
-                f"{name_row(row)} has the label {value!r}. Expected a text or a number."
-            )
+            raise ValueError(f"{name_row(row)} has the label {value!r}. Write a text or a number.")
     texts = [spell_label(value) for value in values]
     texts = [named.get(text) or text for text in texts]
     distinct = set(texts)

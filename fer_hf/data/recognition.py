@@ -65,13 +65,13 @@ def locate_source(source: str | Path, options: LoadOptions) -> tuple[Layout, Sou
     _check_options(options, kind, source)
     path = Path(source).expanduser().absolute()
     if path.exists():
-        return kind, kind.locate(_unpack_archives(path, options), options)
+        return kind, kind.locate(unpack_archives(path, options), options)
     if kind.recognise_text is None:
         raise FileNotFoundError(f"There is no file or folder '{path}'. Check the path.")
     return kind, kind.locate(Path(source), options)
 
 
-def _unpack_archives(path: Path, options: LoadOptions) -> Path:
+def unpack_archives(path: Path, options: LoadOptions) -> Path:
     """Return the folder of what an archive holds, or archives in a folder without pictures do."""
     if is_archive(path):
         return unpack(path)
@@ -117,7 +117,7 @@ def recognise_layout(source: str | Path, options: LoadOptions | None = None) -> 
     if path.exists() and source != "":
         if not (path.is_file() or path.is_dir()):
             raise ValueError(f"'{path}' is a pipe or a device. Expected a file or a folder.")
-        unpacked = _unpack_archives(path, options)
+        unpacked = unpack_archives(path, options)
         if options.label_pattern is not None and unpacked.is_dir():
             return FILE_NAMES.name
         if found := _recognise_path(unpacked, options):

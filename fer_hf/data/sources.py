@@ -122,6 +122,7 @@ def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> 
         pictures = part.read(np.arange(len(rows)))
         arrow_cache.write_split(folder / f"{split}.arrow", pictures, columns, names)
     notes = [*source.notes, *notes]
+    notes += _find_merged(parts, labels)
     if all(name.isdigit() for name in names):
         notes.append("the labels are numbers without names: pass `label_names` to name them")
     elif not set(names) & set(EMOTIONS):
@@ -136,6 +137,17 @@ def _write(folder: Path, kind: Layout, source: Source, options: LoadOptions) -> 
         "skipped": skipped,
     }
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _find_merged(parts: dict[str, Part], labels: dict[str, list[str]]) -> list[str]:
+    """Say which labels of one split became one label, because they are spellings of an emotion."""
+    merged: dict[str, set[str]] = {}
+    for split, part in parts.items():
+        spelled: dict[str, set[str]] = {}
+        for value, name in zip(part.labels, labels[split], strict=True):
+            spelled.setdefault(name, set()).add(spell_label(value))
+        merged |= {name: texts for name, texts in spelled.items() if len(texts) > 1}
+    return [f"{', '.join(sorted(texts))} are all {name!r}" for name, texts in merged.items()]
 
 
 def _leave_out_codes(

@@ -3,9 +3,9 @@
 A room of its own because it is long, and nothing in it has to be understood to use it.
 """
 
-# Left out on purpose: what is another emotion in another language (`enojado` is angry in Spanish,
-# disgusted in Portuguese), what some sets have beside the emotion (rage, terror, grief, calm), and
-# what means more than it (natural, normal, smile). Such names stay labels of their own.
+# Left out on purpose: what some sets have beside the emotion (rage, terror, grief, calm), and what
+# means more than it (natural, normal, smile). Such names stay labels of their own. `enojado` is the
+# Spanish word, angry; in Portuguese, where it is rare, it is disgusted.
 SPELLINGS = {
     "English": {
         "anger": "anger angry angered angrily angriness mad",
@@ -15,7 +15,7 @@ SPELLINGS = {
         "happy": "happy happily happiness joy joyful joyfully joyous",
         "neutral": "neutral neutrality neutrally",
         "sad": "sad sadly sadness sorrow sorrowful unhappy unhappiness",
-        "surprise": "surprise surprised surprising surprisingly",
+        "surprise": "surprise surprised surprising surprisingly suprise suprised",
     },
     "German": {
         "anger": "Ärger ärgerlich verärgert Wut wütend Zorn zornig",
@@ -38,7 +38,7 @@ SPELLINGS = {
         "surprise": "surprise surpris étonnement étonné étonnée",
     },
     "Spanish": {
-        "anger": "ira enfado enfadado enfadada enojo rabia cólera",
+        "anger": "ira enfado enfadado enfadada enojo enojado enojada rabia cólera",
         "contempt": "desprecio despectivo despectiva desdén desdeñoso desdeñosa",
         "disgust": "asco asqueado asqueada repugnancia",
         "fear": "miedo temor temeroso temerosa asustado asustada",
@@ -48,9 +48,9 @@ SPELLINGS = {
         "surprise": "sorpresa sorprendido sorprendida asombro asombrado asombrada",
     },
     "Portuguese": {
-        "anger": "raiva raivoso raivosa ira zangado zangada cólera",
+        "anger": "bravo brava raiva raivoso raivosa ira zangado zangada cólera",
         "contempt": "desprezo desdém desdenhoso desdenhosa",
-        "disgust": "nojo repugnância repulsa",
+        "disgust": "nojo aversão repugnância repulsa",
         "fear": "medo temor assustado assustada amedrontado amedrontada",
         "happy": "felicidade feliz alegria alegre contente",
         "neutral": "neutro neutra neutralidade",
@@ -113,7 +113,7 @@ SPELLINGS = {
         "disgust": "iğrenme iğrenmiş tiksinme tiksinti tiksinmiş",
         "fear": "korku korkmuş korkulu korkan",
         "happy": "mutlu mutluluk neşe neşeli sevinç sevinçli",
-        "neutral": "nötr tarafsız yansız",
+        "neutral": "nötr tarafsız yansız doğal",
         "sad": "üzgün üzüntü üzgünlük üzüntülü mutsuz mutsuzluk hüzün hüzünlü",
         "surprise": "şaşkın şaşkınlık şaşırmış şaşırma sürpriz",
     },

@@ -4,15 +4,17 @@ A room of its own because what reads tables takes a second to import, and plain 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fer_hf.data.archives import is_archive, unpack
+import numpy as np
+import pyarrow as pa
+
 from fer_hf.data.layout import LoadOptions, Part
 from fer_hf.data.layouts.tables import TABLE, read_header
 from fer_hf.data.pictures import list_pictures
-from fer_hf.data.recognition import locate_source, recognise_layout
-from fer_hf.data.stored_pictures import read_paths
+from fer_hf.data.recognition import locate_source, recognise_layout, unpack_archives
+from fer_hf.data.stored_pictures import BATCH_SIZE, IMAGE_TYPE
 
 
 def read_parts(place: str) -> Sequence[Part] | None:
@@ -23,7 +25,8 @@ def read_parts(place: str) -> Sequence[Part] | None:
         ConnectionError: If it could be a data set's id, but the Hub does not answer.
     """
     path = Path(place).expanduser()
-    if is_archive(path) and (pictures := list_pictures(folder := unpack(path))):
+    folder = unpack_archives(path, LoadOptions()) if path.exists() else path
+    if folder != path and (pictures := list_pictures(folder)):
         return [_describe_unpacked(place, folder, pictures)]
     try:
         layout = recognise_layout(place)
@@ -42,10 +45,16 @@ def read_parts(place: str) -> Sequence[Part] | None:
 
 
 def _describe_unpacked(place: str, folder: Path, pictures: Sequence[Path]) -> Part:
-    paths = [str(picture) for picture in pictures]
+    """Describe unpacked pictures by where they are in the archive, not by where they lie now."""
+
+    def read(rows: np.ndarray) -> Iterator[pa.StructArray]:
+        for start in range(0, len(rows), BATCH_SIZE):
+            batch = [pictures[row].read_bytes() for row in rows[start : start + BATCH_SIZE]]
+            yield pa.array([{"bytes": content} for content in batch], IMAGE_TYPE)
+
     return Part(
-        [None] * len(paths),
-        read=lambda rows: read_paths(paths, rows),
+        [None] * len(pictures),
+        read=read,
         where=place,
         name=lambda row: f"{place}/{pictures[row].relative_to(folder).as_posix()}",
     )

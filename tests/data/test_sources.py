@@ -107,3 +107,13 @@ def test_importing_the_room_imports_neither_torch_nor_transformers():
     script = "import sys, fer_hf.data; print({'torch', 'transformers'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_spellings_of_one_emotion_in_one_split_are_said(tmp_path, caplog):
+    for label in ("enojado", "raiva", "feliz"):
+        (tmp_path / label).mkdir()
+        for number in range(5):
+            Image.new("RGB", (4, 4)).save(tmp_path / label / f"{label}{number}.png")
+    splits = load_splits(tmp_path)
+    assert splits["train"].features["label"].names == ["anger", "happy"]
+    assert "enojado, raiva are all 'anger'" in caplog.text

@@ -1,6 +1,7 @@
 """Pictures as users name them: plain ones stay plain, and labelled sources are read as such."""
 
 import io
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -88,3 +89,19 @@ def test_a_video_says_what_reads_it(tmp_path):
     assert open_file(str(video)) == "a video: use `fer-hf video`"
     assert find_files(str(tmp_path)) == []
     assert find_files(str(tmp_path), VIDEO_ENDINGS) == [str(video)]
+
+
+def test_pictures_of_archives_are_called_by_their_place_in_the_archive(tmp_path):
+    for name in ("a", "b"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for number in range(2):
+                stream = io.BytesIO()
+                Image.new("RGB", (4, 4), (number, 0, 0)).save(stream, "PNG")
+                archive.writestr(f"{name}/{number}.png", stream.getvalue())
+    found = find_pictures([str(tmp_path / "a.zip")])
+    assert [name_picture(one) for one in found] == [f"{tmp_path}/a.zip/{n}.png" for n in (0, 1)]
+    assert [open_file(one).getpixel((0, 0))[0] for one in found] == [0, 1]
+    both = find_pictures([str(tmp_path)])
+    assert [name_picture(one) for one in both] == [
+        f"{tmp_path}/{name}/{number}.png" for name in ("a", "b") for number in (0, 1)
+    ]

@@ -82,8 +82,13 @@ def find_label_columns(
 
 
 def agree(first: Sequence[Any], second: Sequence[Any]) -> bool:
-    """Return whether two columns say the same in other words: their values go in fixed pairs."""
+    """Return whether two columns say the same in other words: their values go in fixed pairs.
+
+    Two columns of emotions say the same only if these are the same.
+    """
     pairs = set(zip(map(_text, first), map(_text, second), strict=True))
+    if _are_emotions(first) and _are_emotions(second):
+        return all(canonical_emotion(one) == canonical_emotion(other) for one, other in pairs)
     return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
 
 

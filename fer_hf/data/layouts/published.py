@@ -115,6 +115,24 @@ PUBLISHED_SETS = (
         {"n": "neutral"},
     ),
     PublishedSet(
+        "adfes",
+        "F01-Anger-Apex.jpg: the second field",
+        r"(?:^|/)[fm]\d\d-(?P<label>[a-z]+)-(?:apex|face|turn|high|med|low)",
+        "the second field of each picture's name",
+        {"joy": "happy"},
+    ),
+    PublishedSet(
+        "yale",
+        "subject01.happy.gif: the second field; normal is neutral, and glasses or lights are none",
+        r"(?:^|/)subject\d\d\.(?P<label>happy|normal|sad|sleepy|surprised|wink"
+        r"|(?:center|left|right)light|(?:no)?glasses)\.",
+        "the second field of each picture's name",
+        {
+            **{"normal": "neutral", "sleepy": None, "wink": None, "glasses": None},
+            **dict.fromkeys(("noglasses", "centerlight", "leftlight", "rightlight")),
+        },
+    ),
+    PublishedSet(
         "crema-d",
         "1001_DFA_ANG_XX/1.jpg: ANG is anger",
         r"(?:^|/)1\d{3}_[a-z]{3}_(?P<label>ang|dis|fea|hap|neu|sad)_(?:xx|lo|md|hi|x)",

@@ -20,6 +20,7 @@ from fer_hf.data.layouts.picture_tree import PictureFolder, read_tree
 from fer_hf.data.layouts.tables import LABEL_COLUMNS
 from fer_hf.data.stored_pictures import map_in_threads, read_paths
 from fer_hf.data.words import is_container
+from fer_hf.emotions import EMOTIONS, canonical_emotion
 
 AFFECTNET_CODES: Mapping[str, str | None] = {
     **{"0": "neutral", "1": "happy", "2": "sad", "3": "surprise", "4": "fear", "5": "disgust"},
@@ -203,12 +204,14 @@ def _describe(pairs: Sequence[LabelPair], labels: Sequence[str]) -> Part:
 
 
 def _choose_kind(root: Path) -> SidecarKind | None:
-    """Return the first kind of files that say for most pictures one of a few labels.
+    """Return the first kind of files that say for most pictures one of a few labels, if any does.
 
-    Texts that hardly ever come twice are no labels but captions or the like.
+    Those that say emotions come before others, such as numbers. Texts that hardly ever come twice
+    are no labels but captions or the like.
     """
     if not root.is_dir():
         return None
+    others = None
     for kind in _OTHERS:
         pairs, num_pictures = find_pairs(root, kind)
         if 2 * len(pairs) <= num_pictures:
@@ -221,8 +224,10 @@ def _choose_kind(root: Path) -> SidecarKind | None:
                 labels.append(_read_label(pair.file))
         is_few = 1 < len(set(labels)) <= max(_FEW_LABELS, len(labels) // 2)
         if is_few and 2 * len(labels) > len(probed):
-            return kind
-    return None
+            if any(canonical_emotion(label) in EMOTIONS for label in labels):
+                return kind
+            others = others or kind
+    return others
 
 
 def _locate_others(root: Path, options: LoadOptions) -> Source:

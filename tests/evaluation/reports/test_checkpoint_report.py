@@ -276,7 +276,7 @@ def test_sets_with_thresholds_of_their_own_say_which_labels_share_one():
     assert found.pooled_labels == ["b"]
     assert found.sets.per_label == {"a": estimate_share(3, 3), "b": estimate_share(1, 1)}
     said = describe_not_sure(found)
-    assert "for 90 % of the pictures of each label by itself (not b, with fewer than 9 " in said
+    assert "for 90 % of the pictures of each label by itself (not b, with fewer than 19 " in said
     assert "by itself; here" in describe_not_sure(replace(found, pooled_labels=[]))
     assert "to hold the true one for 90 %; here" in describe_not_sure(
         replace(found, pooled_labels=None)
