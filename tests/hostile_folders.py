@@ -1,6 +1,5 @@
 """Hostile trees of folders: misleading names, links, and files beside pictures that lie."""
 
-import io
 import json
 import os
 import unicodedata
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from hostile_containers import npy
 from hostile_kit import BASE, Hostile, draw_all, write, write_base
 
 
@@ -169,21 +169,15 @@ _link_label, labels=BASE),
 }  # fmt: skip
 
 
-def _npy(array: object, **settings: bool) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.asarray(array), **settings)
-    return buffer.getvalue()
-
-
-def _beside(ending: str, changed: bytes | str, *refused: str, right: str | None = None) -> Hostile:
+def _beside(ending: str, changed: bytes | str, *refused: str, right: str | None = "") -> Hostile:
     """Return eight pictures with a file each, of which the fourth says something else."""
     texts = ("angry", "joy")
     good = {
         ".cls": lambda label: label,
         ".txt": lambda label: f"{label}\n",
         ".json": lambda label: json.dumps({"emotion": label, "age": 3}),
-        ".npy": lambda label: _npy(label),
-        "_exp.npy": lambda label: _npy(str(("", "joy").index(label)) if label == "joy" else "6"),
+        ".npy": lambda label: npy(label),
+        "_exp.npy": lambda label: npy(str(("", "joy").index(label)) if label == "joy" else "6"),
         "_emotion.txt": lambda label: {"angry": " 1.0e+00\n", "joy": "5"}[label],
     }[ending]
     labels: dict[str, str | None] = {
@@ -191,7 +185,7 @@ def _beside(ending: str, changed: bytes | str, *refused: str, right: str | None 
     }
     files = {f"labels/{n}{ending}": good(texts[n % 2]) for n in range(12)}
     files[f"labels/4{ending}"] = changed
-    if right:
+    if right != "":
         labels["images/4.png"] = right
     return _tree(labels, *refused, files=files)
 
@@ -199,7 +193,7 @@ def _beside(ending: str, changed: bytes | str, *refused: str, right: str | None 
 _TENFOLD = "x0: &x0 [a,a]\n" + "".join(
     f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
-_HUGE_NPY = _npy(np.zeros(4, np.uint8)).replace(b"(4,)", b"(9999999999999,)")[:128]
+_HUGE_NPY = npy(np.zeros(4, np.uint8)).replace(b"(4,)", b"(9999999999999,)")[:128]
 
 
 def _yolo(
@@ -234,13 +228,13 @@ SIDECARS: dict[str, Hostile] = {
     "a text beside a picture that begins with a mark": _beside(".txt", "\ufeffangry", right="anger"),
     "a text beside a picture that is empty": _beside(".txt", "", "4.txt'", "one label"),
     "an array beside a picture that is a pickle": _beside(
-        ".npy", _npy(np.array([{"a": 1}], object), allow_pickle=True), "4.npy'", "cannot be read"),
+        ".npy", npy(np.array([{"a": 1}], object), allow_pickle=True), "4.npy'", "cannot be read"),
     "an array beside a picture of two labels": _beside(
-        ".npy", _npy(["joy", "angry"]), "4.npy'", "one label"),
+        ".npy", npy(["joy", "angry"]), "4.npy'", "one label"),
     "an array beside a picture that announces 10 TB": _beside(".npy", _HUGE_NPY, "4.npy'"),
-    "an array beside a picture that is cut off": _beside(".npy", _npy("joy")[:130], "4.npy'"),
-    "a code that AffectNet does not have": _beside("_exp.npy", _npy("99"), "99"),
-    "a code of AffectNet for no face": _beside("_exp.npy", _npy("10")),
+    "an array beside a picture that is cut off": _beside(".npy", npy("joy")[:130], "4.npy'"),
+    "a code that AffectNet does not have": _beside("_exp.npy", npy("99"), "99"),
+    "a code of AffectNet for no face": _beside("_exp.npy", npy("10"), right=None),
     "a code that CK+ does not have": _beside("_emotion.txt", " 9.0e+00", "9"),
     "two pictures for one label": _tree(
         {**{f"{n}.png": None for n in range(8)}, "1.jpg": None}, "1.json'",
@@ -267,7 +261,3 @@ SIDECARS: dict[str, Hostile] = {
         "0 0.5 0.5 1 1", "data.yaml'", "angry", names="names: [angry, angry]\n"),
     "names of faces that are cut off": _yolo("0 0.5 0.5 1 1", "data.yaml'", names="names: [angry"),
 }  # fmt: skip
-# The fifth picture has no face.
-_LEFT = SIDECARS["a code of AffectNet for no face"].labels
-assert isinstance(_LEFT, dict)
-del _LEFT["images/4.png"]

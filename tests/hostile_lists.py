@@ -11,7 +11,7 @@ from hostile_kit import Hostile, draw, draw_all, write
 
 _PATHS = [f"faces/{number}.png" for number in range(10)]
 _TRUE = {path: ("happy", "sad")[number % 2] for number, path in enumerate(_PATHS)}
-_ROWS = [(path, label) for path, label in _TRUE.items()]
+_ROWS = list(_TRUE.items())
 
 
 def _text(
@@ -57,6 +57,9 @@ def _objects(*changed: object) -> list[object]:
     return rows[: len(rows) - len(changed)] + list(changed)
 
 
+_AFFECTNET = "subDirectory_filePath,face_x,face_y,face_width,face_height,expression\n" + "".join(
+    f"{path},0,0,8,8,{number % 2 + 1}\n" for number, path in enumerate(_PATHS[:9])
+)
 _LABELS = list(_TRUE.values())
 _STORED = [draw(number + 1) for number in range(10)]
 _GREYS = {str(number + 1): label for number, label in enumerate(_LABELS)}
@@ -97,6 +100,14 @@ LISTS: dict[str, Hostile] = {
     "a list in cp1252": _list(_text([(p, "fröhlich" if v == "happy" else v) for p, v in _ROWS]).encode("cp1252")),
     "a list with quotes around everything": _list(
         _text([(f'"{p}"', f'"{v}"') for p, v in _ROWS], '"image","label"')),
+    "a list separated by semicolons with quotes around everything": _list(
+        _text([(f'"{p}"', f'"{v}"') for p, v in _ROWS], '"image","label"', ";")),
+    "AffectNet's list with a row too short": _list(
+        _AFFECTNET + "faces/9.png,0\n", "list.csv'", "faces/9.png"),
+    "AffectNet's list with a box that is a word": _list(
+        _AFFECTNET + "faces/9.png,x,0,8,8,1\n", "list.csv'", "x"),
+    "ExpW's list with a box that is a word": _list(
+        "0.png 0 1 x 9 9 50 3\n1.png 0 1 1 9 9 50 4\n", "label.lst'", name="label.lst"),
     "a list with blank lines": _list(_text().replace("\n", "\n\n")),
     "a list with blanks around cells": _list(_text([(f" {p} ", f" {v} ") for p, v in _ROWS])),
     "a list with a comma in a note": _list(

@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -100,12 +101,17 @@ def _run(command: str, args: Sequence[str]) -> int:
             raise
         # By name, because importing the class would import torch.
         was_stopped = type(error).__name__ == "InterruptedRunError"
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = printable(" ".join(str(error).split())) or type(error).__name__
         # All processes of a run are stopped together, and the first one speaks for them.
         if not was_stopped or os.environ.get("RANK", "0") == "0":
             print(f"fer-hf: {'' if was_stopped else 'error: '}{message}", file=sys.stderr)
         return 130 if was_stopped else 2 if isinstance(error, _WRONG_CALL) else 1
     return 0
+
+
+def printable(text: str) -> str:
+    """Replace what would break a line or steer a terminal: names of files may hold it."""
+    return "".join("?" if unicodedata.category(c).startswith("C") else c for c in text)
 
 
 def _quieten_libraries() -> None:

@@ -28,12 +28,12 @@ import json
 import os
 import shlex
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_hf.cli import printable
 from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _print(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPict
     """
     not_sure = reader.classifier.not_sure
     # Of a labelled source the names are not known before it is read.
-    longest = max((len(_printable(file)) for file in pictures.files), default=_WIDEST_NAME)
+    longest = max((len(printable(file)) for file in pictures.files), default=_WIDEST_NAME)
     layout = _Layout(
         as_blocks=len(pictures) <= _MOST_BLOCKS,
         name_width=max(len("picture"), min(longest + len(" face 1") * given.faces, _WIDEST_NAME)),
@@ -183,7 +183,7 @@ def _print(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPict
                 if given.json:
                     bar.write(_render_json(result.file, reading, given))
                     continue
-                name = _printable(result.file) + (f" face {number}" if given.faces else "")
+                name = printable(result.file) + (f" face {number}" if given.faces else "")
                 bar.write(layout.render(name, reading))
             sys.stdout.flush()
     if num_failed:
@@ -207,7 +207,7 @@ def _score(
     for result in reader.score_files(pictures, **settings):
         bar.update()
         if result.error is not None:
-            name, error = _printable(result.file), _printable(" ".join(result.error.split()))
+            name, error = printable(result.file), printable(" ".join(result.error.split()))
             bar.write(f"fer-hf: no scores for {name}: {error}", file=sys.stderr)
         yield result
 
@@ -280,8 +280,3 @@ def _bar_character() -> str:
     except UnicodeEncodeError:
         return "#"
     return "█"
-
-
-def _printable(text: str) -> str:
-    """Replace what would break a line or steer a terminal: names of files may hold it."""
-    return "".join("?" if unicodedata.category(c).startswith("C") else c for c in text)

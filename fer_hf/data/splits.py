@@ -21,6 +21,8 @@ _SPLIT_OF = {word: split for split, words in _SPELLINGS.items() for word in word
 PROPORTIONS = {"train": 4743, "validation": 526, "test": 587}
 """Pictures of each split among 5,856; a missing split gets the same share of what is there."""
 
+_LONGEST_NAME = 255  # as of a file; cells of a table can be far longer
+
 
 def split_name(name: str) -> str | None:
     """Return the split that `name` means, or None.
@@ -36,6 +38,8 @@ def find_split(name: str) -> tuple[str | None, tuple[str, ...]]:
 
     Numbers and words such as `images` do not count.
     """
+    if len(name) > _LONGEST_NAME:
+        return None, ()
     words = split_words(name)
     if split := _SPLIT_OF.get("".join(words)):
         return split, ()

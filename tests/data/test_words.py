@@ -19,3 +19,7 @@ def test_containers_say_only_that_pictures_are_inside(name):
 @pytest.mark.parametrize("name", ["happy", "S001", "1", "happy_images", ""])
 def test_other_names_are_no_containers(name):
     assert not is_container(name)
+
+
+def test_vowel_signs_belong_to_their_words():
+    assert split_words("0_गुस्सा") == ["0", "गुस्सा"]

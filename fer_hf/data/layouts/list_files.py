@@ -6,7 +6,6 @@ it that is consistent, the most likely first.
 
 import itertools
 import json
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fer_hf.data.layouts.folder_listing import list_files
 from fer_hf.data.layouts.list_dialects import find_encoding, read_rows, sniff_delimiters
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".lst")
@@ -58,19 +58,13 @@ class ListFile:
 
 
 def find_list_files(folder: Path, depth: int = _DEPTH) -> list[Path]:
-    """Return the files in a folder and up to `depth` folders below it that may be lists, sorted."""
-    found, below = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or _NOT_LISTS.match(entry.name):
-                continue
-            if entry.name.lower().endswith((*LIST_ENDINGS, *SPREADSHEETS)):
-                if entry.is_file():  # opening a pipe may wait forever
-                    found.append(folder / entry.name)
-            elif depth and entry.is_dir():
-                below.append(folder / entry.name)
-    return sorted(found) + [
-        file for child in sorted(below) for file in find_list_files(child, depth - 1)
+    """Return the files in a folder and up to `depth` folders below it that may be lists."""
+    return [
+        folder.joinpath(*parts, name)
+        for parts, names in list_files(folder).items()
+        if len(parts) <= depth and not any(map(_NOT_LISTS.match, parts))
+        for name in names
+        if name.lower().endswith((*LIST_ENDINGS, *SPREADSHEETS)) and not _NOT_LISTS.match(name)
     ]
 
 

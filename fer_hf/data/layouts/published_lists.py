@@ -97,7 +97,10 @@ def _read_affectnet(file: Path) -> _Listed | None:
     if file.suffix.lower() != ".csv":
         return None
     rows = read_rows(file, ",")
-    header = [name.strip().lower() for name in next(rows, [])]
+    try:
+        header = [name.strip().lower() for name in next(rows, [])]
+    except ValueError:
+        return None  # another list, whose cells something else separates
     wanted = ("subdirectory_filepath", "face_x", "face_y", "face_width", "face_height")
     if not {*wanted, "expression"} <= set(header):
         return None

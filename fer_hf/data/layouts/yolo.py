@@ -1,5 +1,6 @@
 """The `yolo` layout: faces in pictures, boxed and numbered in a text file for each picture."""
 
+import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
@@ -112,11 +113,13 @@ def _recognise(root: Path, options: LoadOptions) -> bool:
     if not root.is_dir() or _find_names(root) is None:
         return False
     pairs, _ = find_pairs(root, _KIND)
-    try:
-        probed = [_read_faces(pair) for pair in pairs[:: max(1, len(pairs) // _PROBED)]]
-    except ValueError:
-        return False
-    return any(probed)
+    probed = pairs[:: max(1, len(pairs) // _PROBED)]
+    faces = []
+    for pair in probed:
+        # A few that are damaged are reported later, when all are read.
+        with contextlib.suppress(ValueError):
+            faces.append(_read_faces(pair))
+    return any(faces) and 2 * len(faces) > len(probed)
 
 
 YOLO = Layout(
