@@ -68,7 +68,7 @@ def list_pictures() -> dict[str, Callable[[Path], None]]:
             "TIFF", "RGB", 14, compression="tiff_lzw", tiffinfo={278: 99_999}
         ),
         "BMP": write("BMP", "RGB", 9),
-        "GIF": write("GIF", "P", nine),
+        "GIF": write("GIF", "P", 12),
         "WebP": write("WEBP", "RGB", 22, method=0, quality=30),
         "AVIF": write("AVIF", "RGB", 17, speed=10, quality=30),
         **strips,
