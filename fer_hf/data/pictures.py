@@ -27,17 +27,18 @@ MAX_SIDE = 65_535
 
 FORMATS = {
     "AVIF": (16, 2),
-    "BMP": (8, 0),
-    "GIF": (8, 2),
-    "JPEG": (8, 2),
-    "PNG": (8, 2),
-    "PPM": (8, 0),
+    "BMP": (9, 0),
+    "GIF": (9, 2),
+    "JPEG": (9, 1),
+    "PNG": (9, 2),
+    "PPM": (9, 0),
     "TIFF": (14, 0),
     "WEBP": (21, 2),
 }
 """Of Pillow's formats those for photographs, others start programs of the machine; and what they
 take at most, as bytes for each pixel and for each byte of the file. Pillow's RGB takes four for a
-pixel, and turning or converting it as many again. Checked by `benchmarks/memory.py`."""
+pixel, turning or converting it as many again, and a grey copy to find faces in one more. Checked by
+`benchmarks/memory.py`."""
 
 _PROGRESSIVE_JPEG = 12
 """Bytes for each pixel, instead: its coefficients are all in memory before the first row."""

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fer_hf.data.pictures import reduce_huge
-from fer_hf.inference.preprocessing import read_preprocessing
+from fer_hf.data.pictures import MOST_PIXELS, reduce_huge
+from fer_hf.inference.preprocessing import read_preprocessing, read_processor
 from fer_hf.models.bundled import locate_model
 from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, read_json
 
@@ -98,9 +98,18 @@ class TorchNetwork:
         self._resizes_with_pillow = isinstance(loaded.image_processor, TimmWrapperImageProcessor)
 
     def preprocess(self, pictures: Sequence[Image.Image], /) -> npt.NDArray[np.float32]:  # noqa: D102
-        if not self._resizes_with_pillow:
-            pictures = [reduce_huge(picture) for picture in pictures]
-        return self._image_processor(list(pictures), return_tensors="pt")["pixel_values"].numpy()
+        shrunk = [self._shrink(picture) for picture in pictures]
+        return self._image_processor(shrunk, return_tensors="pt")["pixel_values"].numpy()
+
+    def _shrink(self, picture: Image.Image) -> Image.Image:
+        """Shrink a huge picture, of which torchvision would make several copies, to no effect."""
+        if self._resizes_with_pillow or picture.width * picture.height <= MOST_PIXELS:
+            return picture
+        try:
+            squash = read_processor(self._image_processor.to_dict())
+        except (KeyError, TypeError, ValueError):
+            squash = None
+        return reduce_huge(picture) if squash is None else Image.fromarray(squash.resize(picture))
 
     def compute_logits(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: D102
         import torch

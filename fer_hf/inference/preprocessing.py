@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from fer_hf.data.pictures import reduce_huge
+from fer_hf.data.pictures import cut_bands
 from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, read_json
 
 Levels = npt.NDArray[np.uint8]
@@ -41,18 +41,22 @@ class Preprocessing:
 
     def __call__(self, pictures: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         """Turn RGB pictures of any size into `pixel_values` of shape (N, 3, height, width)."""
-        levels = np.stack([self._resize(picture) for picture in pictures])
+        levels = np.stack([self.resize(picture) for picture in pictures])
         pixel_values = np.ascontiguousarray(levels.transpose(0, 3, 1, 2), dtype=np.float32)
         mean, std = np.array([self.mean, self.std], np.float32)[:, :, None, None]
         pixel_values *= 1 / (255 * std)
         pixel_values -= mean / std
         return pixel_values
 
-    def _resize(self, picture: Image.Image) -> Levels:
+    def resize(self, picture: Image.Image) -> Levels:
+        """Resize one RGB picture to (height, width, 3), of which no copy is made."""
         if self.resizer == "pillow":
             return np.asarray(picture.resize((self.width, self.height), self.resample))
-        levels = np.asarray(reduce_huge(picture))
-        return resize_as_torchvision(levels, self.width, self.height, self.resample)
+        rows = [
+            _resize_rows(np.asarray(band), self.width, self.resample)
+            for _, band in cut_bands(picture)
+        ]
+        return resize_as_torchvision(np.concatenate(rows), self.width, self.height, self.resample)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
@@ -66,7 +70,7 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     timm_settings = read_json(folder / CONFIG_FILE).get("pretrained_cfg")
     settings = timm_settings or read_json(folder / PROCESSOR_FILE)
     try:
-        found = _read_timm(settings) if timm_settings else _read_processor(settings)
+        found = _read_timm(settings) if timm_settings else read_processor(settings)
     except (AttributeError, KeyError, TypeError, ValueError):
         found = None
     if found is None or found.resample not in _FILTERS:
@@ -92,7 +96,13 @@ def _read_timm(settings: dict[str, Any]) -> Preprocessing | None:
     return Preprocessing(width, height, resample, mean, std, "pillow")
 
 
-def _read_processor(settings: dict[str, Any]) -> Preprocessing | None:
+def read_processor(settings: dict[str, Any]) -> Preprocessing | None:
+    """Read the settings of an image processor of transformers; None if it does not squash.
+
+    Raises:
+        KeyError: One lacks.
+        ValueError: One is of another kind.
+    """
     steps = [settings[f"do_{step}"] for step in ("resize", "rescale", "normalize")]
     if not all(steps) or settings.get("do_center_crop") or settings["rescale_factor"] != 1 / 255:
         return None

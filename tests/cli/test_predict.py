@@ -392,7 +392,7 @@ def test_a_wrong_call_is_one_line_and_ends_with_2(args, parts, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("config", "weights", "status", "part"),
     [
-        ({"model_type": "bert"}, b"", 2, "not an image classifier"),
+        ({"model_type": "bert"}, bytes([2, *bytes(7)]) + b"{}", 2, "not an image classifier"),
         (None, None, 2, "holds no `model.safetensors`"),
         (None, b"garbage" * 100, 1, "damaged or incomplete"),
     ],

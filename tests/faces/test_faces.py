@@ -199,3 +199,11 @@ def test_threads_share_a_detector(photos_dir, yunet_path, name):
     for thread in threads:
         thread.join()
     assert together == [[faces] * 3 for faces in alone]
+
+
+def test_a_huge_face_is_cropped_from_a_smaller_copy(monkeypatch):
+    monkeypatch.setattr("fer_hf.faces.face.MOST_SIDE", 100)
+    picture = Image.new("RGB", (600, 500), (10, 20, 30))
+    crop = crop_face(picture, Face((50, 50, 350, 350), 1.0), margin=0)
+    assert crop.size == (100, 100)
+    assert crop.getpixel((50, 50)) == (10, 20, 30)

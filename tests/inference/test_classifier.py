@@ -17,6 +17,8 @@ from fer_hf.evaluation.scoring import score_split
 from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.files import find_pictures, open_picture
+from fer_hf.inference.preprocessing import read_preprocessing
+from fer_hf.models import load_model
 
 
 @pytest.fixture(scope="module")
@@ -442,3 +444,15 @@ def test_settings_of_another_kind_are_refused_in_one_line(checkpoint):
     (checkpoint / "config.json").write_text(json.dumps({**config, "id2label": "happy"}))
     with pytest.raises(ValueError, match=r"not an image classifier .*\(AttributeError\)\. Check"):
         ExpressionClassifier(str(checkpoint))
+
+
+def test_huge_pictures_score_as_in_a_pipeline(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_hf.inference.networks.MOST_PIXELS", 60_000)
+    monkeypatch.setattr("fer_hf.data.pictures._BAND_PIXELS", 10_000)
+    loaded = load_model("baseline", ["cross", "pleased"], weights="none")
+    loaded.save(tmp_path)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (301, 250, 3), np.uint8))
+    plain = loaded.image_processor([picture], return_tensors="pt")["pixel_values"].numpy()
+    np.testing.assert_array_equal(ExpressionClassifier(str(tmp_path)).preprocess([picture]), plain)
+    whole = read_preprocessing(tmp_path)([picture])
+    np.testing.assert_allclose(whole, plain, atol=1e-6)
