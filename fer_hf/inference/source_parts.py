@@ -40,7 +40,10 @@ def read_parts(place: str) -> Sequence[Part] | None:
         for column in reversed(columns):
             with contextlib.suppress(ValueError):
                 located = locate_source(place, LoadOptions(label_column=column))[1]
-                return list(located.read().values())
+                if parts := [part for part in located.read().values() if part.labels]:
+                    return parts
+        if path.suffix.lower() == ".txt":
+            return None  # most texts are no lists
         raise
 
 

@@ -327,7 +327,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stage", ["run.build_report", "results.save_report"])
+@pytest.mark.parametrize("stage", ["results._build_report", "results.save_report"])
 def test_a_signal_outside_of_training_says_how_to_go_on_and_costs_nothing(
     tmp_path, monkeypatch, capsys, number, stage
 ):

@@ -139,7 +139,7 @@ def test_a_model_whose_scores_are_no_numbers_is_refused_by_name(
     broken = {name: torch.full_like(values, np.nan) for name, values in weights.items()}
     safetensors.torch.save_file(broken, file, {"format": "pt"})
     assert run(tmp_path / "broken", resnet_run, *DRAWN) == 2
-    assert "Model `broken`: Found [nan" in get_error(capsys)
+    assert f"The weights of '{tmp_path / 'broken'}' are NaN" in get_error(capsys)
 
 
 def test_a_single_picture_is_refused(baseline_run, resnet_run, capsys):

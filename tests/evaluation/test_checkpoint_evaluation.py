@@ -372,7 +372,7 @@ def test_scores_that_are_no_numbers_are_refused(baseline_run, folders, tmp_path,
     broken = {name: torch.full_like(values, np.nan) for name, values in weights.items()}
     safetensors.torch.save_file(broken, checkpoint / "model.safetensors", {"format": "pt"})
     assert evaluate(checkpoint, folders) == 2
-    assert "Found [nan" in get_error(capsys)
+    assert f"The weights of '{checkpoint}' are NaN" in get_error(capsys)
 
 
 def test_a_folder_with_anything_else_is_refused_before_scoring(

@@ -78,9 +78,12 @@ def test_a_word_that_is_nothing_here_is_asked_for_at_the_hub(monkeypatch):
 
 
 def test_a_table_without_pictures_is_refused_with_its_columns(tmp_path):
-    (tmp_path / "t.csv").write_text("age,label\n3,happy\n")
+    # Pictures are looked for above the folder as well, where other tests have theirs.
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+    (folder / "t.csv").write_text("age,label\n3,happy\n")
     with pytest.raises(ValueError, match=r"has the columns \['age', 'label'\] .* but none of"):
-        find_pictures([str(tmp_path / "t.csv")])
+        find_pictures([str(folder / "t.csv")])
 
 
 def test_a_video_says_what_reads_it(tmp_path):

@@ -140,14 +140,22 @@ def test_it_keeps_its_promise_on_ferplus(ferplus):
     validation = score_through_pipeline(splits["validation"]["image"])
     kept = ExpressionClassifier(str(FOLDER)).not_sure
     fitted = fit_not_sure(validation, splits["validation"]["label"][:])
-    assert kept.conformal_thresholds == pytest.approx(fitted.conformal_thresholds, abs=1e-3)
+    pairs = zip(kept.conformal_thresholds, fitted.conformal_thresholds, strict=True)
+    assert all(
+        ours == (own if own is None else pytest.approx(own, abs=1e-3)) for ours, own in pairs
+    )
     labels = splits["test"]["label"][:]
     answered = measure_selective_accuracy(scores, labels, fitted.threshold).coverage.value
     assert 0.88 <= answered <= 0.92
     covered = measure_set_coverage(kept.build_prediction_sets(scores), labels, EMOTIONS)
     assert 0.88 <= covered.overall.value <= 0.92
+    # Contempt had too few pictures on validation for a threshold of its own.
+    assert [
+        name for name, own in zip(EMOTIONS, fitted.conformal_thresholds, strict=True) if not own
+    ] == ["contempt"]
     assert all(
-        share.low <= 0.9 <= share.high or share.value > 0.9 for share in covered.per_label.values()
+        share.low <= 0.9 <= share.high or share.value > 0.9
+        for name, share in covered.per_label.items()
+        if name != "contempt"
     )
-    # The price, nearly all of it for contempt: one label was enough when the rare ones were missed.
-    assert 1.7 <= covered.mean_size <= 1.9
+    assert 1.05 <= covered.mean_size <= 1.2
