@@ -15,12 +15,6 @@ from fer_hf.data.stored_pictures import list_stored
 
 MOST_GROWTH_KB = 600_000
 
-# What is right, but not so yet, and why.
-NOT_YET = {
-    "a model whose processor resizes to nothing": "transformers' words do not name the checkpoint",
-    "a model whose processor resizes to a billion pixels": "torch's words do not name it either",
-}
-
 pytestmark = pytest.mark.timeout(20)
 
 
@@ -46,8 +40,6 @@ def read_labels(splits, keys):
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_hostile_source_is_refused_in_one_line_or_read_as_it_should_be(name, tmp_path, capsys):
     case = CORPUS[name]
-    if name in NOT_YET:
-        pytest.xfail(NOT_YET[name])
     if "may not be read" in name and os.geteuid() == 0:
         pytest.skip("root may read everything")
     root = tmp_path / "source"

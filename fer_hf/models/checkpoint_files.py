@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
 
+_LARGEST_SIDE = 4096
+
 
 def check_is_checkpoint(source: str) -> None:
     """Refuse a folder that is not a checkpoint, or of which a file is damaged.
@@ -33,9 +35,9 @@ def check_is_checkpoint(source: str) -> None:
                 "`save_pretrained` writes it. Give the folder that holds config.json and "
                 "model.safetensors."
             )
-    for name in (CONFIG_FILE, PROCESSOR_FILE):
-        if (folder / name).is_file():
-            read_json(folder / name)
+    read_json(folder / CONFIG_FILE)
+    if (folder / PROCESSOR_FILE).is_file():
+        _check_sizes(folder / PROCESSOR_FILE)
     for file in weights:
         try:
             with safe_open(file, framework="np"):
@@ -44,6 +46,18 @@ def check_is_checkpoint(source: str) -> None:
             raise OSError(
                 f"The weights {str(file)!r} are damaged or incomplete ({error}). Copy them again."
             ) from error
+
+
+def _check_sizes(file: Path) -> None:
+    settings = read_json(file)
+    for key in ("size", "crop_size"):
+        given = settings.get(key)
+        for side in given.values() if isinstance(given, dict) else [given]:
+            if isinstance(side, int) and not 0 < side <= _LARGEST_SIDE:
+                raise ValueError(
+                    f"'{file}' has the `{key}` {given!r}, expected sides from 1 to {_LARGEST_SIDE} "
+                    "pixels. Mend it, or copy the checkpoint again."
+                )
 
 
 def read_json(path: Path) -> dict[str, Any]:
