@@ -94,9 +94,13 @@ def _build_ferplus(given: Namespace) -> None:
 def _show(given: Namespace) -> None:
     from fer_hf.data.audit.label_counts import count_labels, render_label_counts
 
-    # What it logs of the source is printed below, for whoever reads only that.
-    logging.getLogger("fer_hf.data.sources").setLevel(logging.WARNING)
-    splits = given.pictures.load()
+    # What is logged of the source is printed below, for whoever reads only that.
+    log = logging.getLogger("fer_hf.data.sources")
+    log.addFilter(_is_warning)
+    try:
+        splits = given.pictures.load()
+    finally:
+        log.removeFilter(_is_warning)
     train = splits["train"]
     print(f"understood as {train.info.description}\n")
     print(render_label_counts(count_labels(splits)))
@@ -106,6 +110,10 @@ def _show(given: Namespace) -> None:
     print(f"\npictures: {shown}{more} pixels; columns: {', '.join(train.column_names)}")
     if given.contact_sheet:
         _save_contact_sheet(train, Path(given.contact_sheet))
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def _save_contact_sheet(split: "Dataset", path: Path) -> None:
