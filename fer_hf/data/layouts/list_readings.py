@@ -14,6 +14,7 @@ from fer_hf.data.layouts.list_columns import (
     find_split_column,
 )
 from fer_hf.data.layouts.list_files import ListFile, open_list
+from fer_hf.data.layouts.list_one_hot import add_one_hot
 from fer_hf.data.layouts.picture_index import Matches, PictureIndex
 from fer_hf.data.pictures import PICTURE_ENDINGS
 
@@ -117,6 +118,9 @@ def _examine(
             [chosen.names[i] for i in others], [values[i] for i in others], has_header=has_header
         )
         labels = [others[i] for i in found]
+        if not labels and has_header and (hot := add_one_hot(table)) is not table:
+            chosen, labels = hot, [len(table.names)]
+            values = [*values, *hot.read(labels, _SAMPLE_ROWS)]
     return Reading(chosen, has_header, values, pictures, are_found, labels)
 
 
