@@ -294,5 +294,10 @@ def _describe_weaknesses(test: Evaluation) -> tuple[str, str]:
 
 
 def _build_settings(report: RunReport) -> Table:
-    rows = [[f"`{name}`", f"`{value}`"] for name, value in report.settings.items()]
+    values = {name: str(value) for name, value in report.settings.items()}
+    rows = [
+        # Some say in words what they are, with code in it.
+        [f"`{name}`", value if "`" in value else f"`{value}`"]
+        for name, value in values.items()
+    ]
     return Table(["setting", "value"], rows)
