@@ -26,7 +26,7 @@ def open_webcam(number: int) -> Iterator["Webcam"]:
         OSError: There is no such webcam, or it gives no pictures.
     """
     # What OpenCV has to say of a missing one are five lines for its developers.
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(number)
     try:
         is_there, first = capture.read()
