@@ -85,8 +85,8 @@ def main() -> None:
             folder = write_sample(Path(home) / "sample", sample)
             said = describe(folder, home, sample.options)
         said = re.sub(r"([*_<])", r"\\\1", said)
-        shown = ", ".join(f"`{path}`" for path in (paths[0], *sorted(sample.files)[:2]))
-        lines += ["", f"**{name}**: {shown}", "", f"> {said}"]
+        shown = dict.fromkeys([paths[0], *sorted(sample.files)[:2]])
+        lines += ["", f"**{name}**: {', '.join(f'`{path}`' for path in shown)}", "", f"> {said}"]
         if name in KNOWN_FROM:
             lines += ["", f"Known from: {KNOWN_FROM[name]}."]
         print(f"{name}: {said}", flush=True)
