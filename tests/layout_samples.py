@@ -272,6 +272,28 @@ SAMPLES = {
             for n in range(12)
         )
     ),
+    "a list of numbers and a file of names": Sample(
+        "table",
+        {f"img/{n}.png": ("anger", "happy", "sad")[n % 3] for n in range(12)},
+        {
+            "labels.txt": "\n".join(f"{n}.png {n % 3}" for n in range(12)),
+            "classes.txt": "Wut\nFreude\nTrauer\n",
+        },
+    ),
+    "a list beside the pictures of each split, all of the same names": Sample(
+        "table",
+        {
+            f"{split}/images/{n}.png": ("anger", "happy", "sad")[(n + shift) % 3]
+            for shift, split in enumerate(("train", "test"))
+            for n in range(9)
+        },
+        {
+            f"{split}/labels.csv": "name,emotion\n"
+            + "\n".join(f"{n}.png,{('angry', 'joy', 'sad')[(n + shift) % 3]}" for n in range(9))
+            for shift, split in enumerate(("train", "test"))
+        },
+        {f"{split}/images/{n}.png": split for split in ("train", "test") for n in range(9)},
+    ),
     "a list without a header": _listed(
         "\n".join(f"{n:03}.png {('angry', 'joy', 'sadness')[n % 3]}" for n in range(12)), "list.txt"
     ),

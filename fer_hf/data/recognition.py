@@ -79,7 +79,8 @@ def unpack_archives(path: Path, options: LoadOptions) -> Path:
         path.is_dir()
         and holds_archives(path)
         and not read_tree(path)
-        and _recognise_path(path, options) in (None, HUB.name)
+        # A list may be of pictures that are in the archive beside it.
+        and _recognise_path(path, options) in (None, HUB.name, TABLE.name)
     ):
         return unpack(path)
     return path

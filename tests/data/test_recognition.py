@@ -38,6 +38,17 @@ def test_archives_of_splits_in_a_folder_are_read_together(tmp_path):
     assert count(load_splits(tmp_path)) == {"train": 36, "validation": 4, "test": 8}
 
 
+def test_a_list_beside_the_archive_of_its_pictures_is_read(tmp_path):
+    sample = SAMPLES["a list without a header"]
+    write_sample(tmp_path / "set", sample)
+    shutil.make_archive(str(tmp_path / "img"), "zip", tmp_path / "set" / "img")
+    (tmp_path / "set" / "list.txt").rename(tmp_path / "list.txt")
+    shutil.rmtree(tmp_path / "set")
+    splits = load_splits(tmp_path)
+    assert sum(count(splits).values()) == len(sample.labels)
+    assert "'list.txt', pictures from the column `1`" in splits["train"].info.description
+
+
 def test_an_archive_beside_its_content_does_not_count(tmp_path):
     write_sample(tmp_path / "set", SAMPLES["JAFFE"])
     shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path / "set")

@@ -70,15 +70,22 @@ class PictureIndex:
         depths = Counter(fit.depth for fit in fits.values())
         starts = Counter(fit.start for fit in fits.values())
         depth, start = depths.most_common(1)[0][0], starts.most_common(1)[0][0]
+        below = f"{list_folder.absolute().as_posix()}/"
+        own = {
+            row: [file for file in fit.files if file.startswith(below)] for row, fit in fits.items()
+        }
+        # A list beside its pictures is of these, whatever has the same names elsewhere.
+        is_beside = 2 * sum(map(bool, own.values())) > len(fits)
         unclear = {}
         for row, fit in fits.items():
+            files = own[row] if is_beside else fit.files
             # `train/1.jpg` that is missing is not `test/1.jpg`.
-            if fit.start and fit.start != start and fit.depth < depth:
+            if not files or (fit.start and fit.start != start and fit.depth < depth):
                 continue
-            if len(fit.files) == 1:
-                paths[row] = fit.files[0]
+            if len(files) == 1:
+                paths[row] = files[0]
             else:
-                unclear[row] = sorted(fit.files)
+                unclear[row] = sorted(files)
         return Matches(paths, unclear)
 
     def show(self, path: str) -> str:

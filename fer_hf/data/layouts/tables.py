@@ -6,10 +6,12 @@ in batches.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fer_hf.data.layout import Layout, LoadOptions, Source
+from fer_hf.data.labels import spell_label
+from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.layouts.list_columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
@@ -20,6 +22,7 @@ from fer_hf.data.layouts.list_columns import (
 from fer_hf.data.layouts.list_files import LIST_ENDINGS, SPREADSHEETS, find_list_files, open_list
 from fer_hf.data.layouts.list_parts import read_list
 from fer_hf.data.layouts.list_readings import Reading, examine_list
+from fer_hf.data.layouts.name_files import find_names_file, read_names_file
 from fer_hf.data.layouts.picture_index import PictureIndex
 from fer_hf.data.splits import assign_splits, split_name
 
@@ -179,10 +182,22 @@ def _locate(path: Path, options: LoadOptions) -> Source:
         parts = only.part.divide(only.splits)
     pictures = [picture for one in read.values() for picture in one.pictures]
     notes = [one.labels_from for one in read.values()]
+    identity = [reading.table.file for reading in lists.values()] + [Path(p) for p in pictures]
+    is_named = options.label_names or options.codes or not path.is_dir()
+    if not is_named and (names_file := find_names_file(path)):
+        parts = {split: _name_numbers(part, names_file) for split, part in parts.items()}
+        identity.append(names_file)
     if path.is_dir() and (num := len(index.files.difference(pictures)) if pictures else 0):
         notes.append(f"{num} pictures of the folder are in no row")
-    identity = [reading.table.file for reading in lists.values()] + [Path(p) for p in pictures]
     return Source(identity, lambda: parts, "; ".join(notes))
+
+
+def _name_numbers(part: Part, names_file: Path) -> Part:
+    """Take the names of labels that are numbers from a file beside the list."""
+    is_number = all(spell_label(label).isdigit() for label in part.labels)
+    if part.label_names is not None or not is_number:
+        return part
+    return replace(part, label_names=read_names_file(names_file))
 
 
 def _examine_alone(file: Path, options: LoadOptions) -> tuple[PictureIndex, Reading]:

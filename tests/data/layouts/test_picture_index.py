@@ -68,3 +68,13 @@ def test_a_folder_that_leads_back_to_itself_is_read_once(tmp_path):
     index = make(tmp_path, "img/1.jpg")
     (tmp_path / "img" / "again").symlink_to(tmp_path)
     assert find(index, tmp_path, "1.jpg") == ["img/1.jpg"]
+
+
+def test_a_list_beside_its_pictures_takes_none_of_the_same_name_elsewhere(tmp_path):
+    index = make(tmp_path, "a/i/1.jpg", "a/i/2.jpg", "b/i/1.jpg", "b/i/2.jpg", "b/i/3.jpg")
+    assert find(index, tmp_path / "a", "1.jpg", "2.jpg", "3.jpg") == [
+        "a/i/1.jpg",
+        "a/i/2.jpg",
+        None,
+    ]
+    assert find(index, tmp_path / "b", "1.jpg", "3.jpg") == ["b/i/1.jpg", "b/i/3.jpg"]
