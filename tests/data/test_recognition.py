@@ -49,6 +49,14 @@ def test_a_list_beside_the_archive_of_its_pictures_is_read(tmp_path):
     assert "'list.txt', pictures from the column `1`" in splits["train"].info.description
 
 
+def test_a_pattern_is_searched_in_archives_of_a_folder(tmp_path):
+    write_sample(tmp_path / "set", SAMPLES["a pattern"])
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "set")
+    shutil.rmtree(tmp_path / "set")
+    splits = load_splits(tmp_path, label_pattern=r"[ab]x(?P<label>[A-Z]{2})")
+    assert sum(count(splits).values()) == len(SAMPLES["a pattern"].labels)
+
+
 def test_an_archive_beside_its_content_does_not_count(tmp_path):
     write_sample(tmp_path / "set", SAMPLES["JAFFE"])
     shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path / "set")

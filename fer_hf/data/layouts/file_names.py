@@ -1,20 +1,18 @@
 """The `file-names` layout: the label is in each picture's name, or where a pattern finds it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from fer_hf.data.layout import Layout, LoadOptions, Source, source_of_files
 from fer_hf.data.layouts.path_words import find_emotion_word
-from fer_hf.data.layouts.picture_tree import find_emotion_folders, read_tree
+from fer_hf.data.layouts.picture_tree import FEWEST_CODES, find_emotion_folders, read_tree
 from fer_hf.data.splits import split_name
 from fer_hf.data.words import split_words
 from fer_hf.emotions import find_emotion_codes
 
 _NEARLY_ALL = 0.9
 """The share of pictures whose names must say a label before names are taken to say labels."""
-
-_FEWEST_CODES = 4
 
 Found = dict[Path, str]
 
@@ -40,11 +38,8 @@ def _locate(root: Path, options: LoadOptions) -> Source:
                 "'happy_01.jpg', or a `label_pattern` that says where in a path the label is."
             )
         labels, where = found
-    if options.label_names or options.codes:
-        codes: Mapping[str, str] = {}
-    else:
-        codes = find_emotion_codes(set(labels.values())) or {}
-    if options.label_names and not set(labels.values()) <= set(options.label_names):
+    codes: Mapping[str, str] = {}
+    if not options.codes and not set(labels.values()) <= set(options.label_names or ()):
         codes = find_emotion_codes(set(labels.values()), options.label_names) or {}
     has_splits = any(splits[file] for file in labels)
     pictures: dict[str, list[tuple[str, Path]]] = {}
@@ -109,7 +104,7 @@ def compile_label_pattern(text: str) -> re.Pattern[str]:
 
 def _find_words(files: list[Path]) -> tuple[Found, str] | None:
     """Find one word in each name that is an emotion, in nearly all names."""
-    words = _keep_found(files, find_emotion_word)
+    words = {file: word for file in files if (word := find_emotion_word(file.stem)) is not None}
     if len(set(words.values())) < 2 or len(words) < _NEARLY_ALL * len(files):
         return None
     return words, "a word in each picture's name"
@@ -122,7 +117,7 @@ def _find_codes(files: list[Path]) -> tuple[Found, str] | None:
     places = []
     for place in range(shortest):
         distinct = {parts[place] for parts in words.values()}
-        if len(distinct) >= _FEWEST_CODES and find_emotion_codes(distinct):
+        if len(distinct) >= FEWEST_CODES and find_emotion_codes(distinct):
             places.append(place)
     if len(places) != 1:
         return None
@@ -130,15 +125,9 @@ def _find_codes(files: list[Path]) -> tuple[Found, str] | None:
     return codes, f"the code in place {places[0] + 1} of each picture's name"
 
 
-def _keep_found(files: list[Path], find: Callable[[str], str | None]) -> Found:
-    return {file: label for file in files if (label := find(file.stem)) is not None}
-
-
 def _recognise(path: Path, options: LoadOptions) -> bool:
     if not path.is_dir():
         return False
-    if options.label_pattern is not None:
-        return True
     folders = read_tree(path)
     files = [file for folder in folders for file in folder.files]
     if not files or find_emotion_folders(folders):

@@ -19,7 +19,7 @@ from fer_hf.data.pictures import is_picture
 from fer_hf.data.words import is_container, split_words
 from fer_hf.emotions import find_emotion_codes
 
-_FEWEST_CODES = 4
+FEWEST_CODES = 4
 """Two or three short names may be anything; from this many on that all fit, they are codes."""
 
 _MOST_PLAIN_LABELS = 30
@@ -177,7 +177,7 @@ def _name_emotions(folders: list[PictureFolder]) -> dict[str, str]:
     for depth, names in enumerate(_levels(folders)):
         above = {name for folder in folders for name in folder.names[:depth]}
         emotions = find_emotions(names, above)
-        if not emotions and len(names) >= _FEWEST_CODES:
+        if not emotions and len(names) >= FEWEST_CODES:
             emotions = find_emotion_codes(names) or {}
         found |= emotions
     return found

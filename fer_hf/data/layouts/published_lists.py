@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
+from fer_hf.data.layouts.folder_listing import recall
 from fer_hf.data.layouts.list_files import find_list_files, read_rows
 from fer_hf.data.layouts.picture_index import PictureIndex
 from fer_hf.data.layouts.published import RAF_DB_CODES
@@ -176,17 +177,18 @@ def _refuse_two_lists(root: Path, lists: Sequence[_Listed]) -> None:
                 )
 
 
-def _build_layout(
-    name: str, looks_like: str, read: Callable[[Path], _Listed | None], notes: Sequence[str] = ()
-) -> Layout:
+def _build_layout(name: str, looks_like: str, read: Callable[[Path], _Listed | None]) -> Layout:
+    def find(root: Path) -> list[_Listed]:
+        return _find_listed(root, read)
+
     def recognise(root: Path, options: LoadOptions) -> bool:
         try:
-            return bool(_find_listed(root, read))
+            return bool(recall(find, root))
         except ValueError:
             return True  # it is the list of this set, and damaged: reading it says where
 
     def locate(root: Path, options: LoadOptions) -> Source:
-        lists = _find_listed(root, read)
+        lists = recall(find, root)
         if not lists:
             raise ValueError(f"'{root}' has no list of the layout `{name}`. Expected {looks_like}.")
         _refuse_two_lists(root, lists)
@@ -199,7 +201,7 @@ def _build_layout(
             part = _build_part(listed, paths)
             by_split |= part.divide(listed.splits) if listed.splits else {"train": part}
         where = ", ".join(f"'{listed.file.name}'" for listed in lists)
-        return Source(identity, lambda: by_split, f"the list {where}", notes)
+        return Source(identity, lambda: by_split, f"the list {where}")
 
     return Layout(name, looks_like, recognise, locate)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
-from fer_hf.data.layouts.folder_listing import list_files
+from fer_hf.data.layouts.folder_listing import list_files, recall
 from fer_hf.data.layouts.name_files import find_names_file, read_names_file
 from fer_hf.data.layouts.picture_tree import PictureFolder, read_tree
 from fer_hf.data.layouts.tables import LABEL_COLUMNS
@@ -231,7 +231,7 @@ def _choose_kind(root: Path) -> SidecarKind | None:
 
 
 def _locate_others(root: Path, options: LoadOptions) -> Source:
-    return _locate(root, _choose_kind(root) or _OTHERS[0])
+    return _locate(root, recall(_choose_kind, root) or _OTHERS[0])
 
 
 def _has(kind: SidecarKind) -> Any:
@@ -255,6 +255,6 @@ CK_PLUS = Layout(
 SIDECARS = Layout(
     "sidecars",
     "1.jpg with 1.cls, 1.json or 1.txt: a file for each picture, as in WebDataset shards",
-    recognise=lambda root, options: _choose_kind(root) is not None,
+    recognise=lambda root, options: recall(_choose_kind, root) is not None,
     locate=_locate_others,
 )
