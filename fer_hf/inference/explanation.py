@@ -170,7 +170,7 @@ def _compute_grad_cam(
 
     from fer_hf.models.heads import expand_logits
 
-    compute_features, compute_logits = _split(model)
+    compute_features, compute_logits = split_at_feature_map(model)
     with torch.no_grad():
         features = compute_features(torch.from_numpy(pixel_values))
     with torch.enable_grad():
@@ -183,7 +183,7 @@ def _compute_grad_cam(
     return (weights * features.detach()).sum(dim=1).relu().numpy()
 
 
-def _split(model: "PreTrainedModel") -> "tuple[Layers, Layers]":
+def split_at_feature_map(model: "PreTrainedModel") -> "tuple[Layers, Layers]":
     """Return what turns `pixel_values` into the last feature map, and what that into logits."""
     from torch import nn
     from transformers import TimmWrapperForImageClassification
