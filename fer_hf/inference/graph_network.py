@@ -33,6 +33,7 @@ class GraphNetwork:
     Attributes:
         head_weight: Of the last linear layer, shape (K, C).
         head_bias: Likewise, shape (K,).
+        head_names: What the two are called in the weights' file.
         pools_by_mean: Whether the features are the plain mean of the last feature map.
 
     Raises:
@@ -57,9 +58,9 @@ class GraphNetwork:
         self.config = read_json(folder / CONFIG_FILE)
         self.preprocess = read_preprocessing(folder)
         said = _read_description(folder / GRAPH_FILE)
-        head = said["head_weight"], said["head_bias"]
-        weights = _read_weights(folder, [*said["weights"], *head])
-        self.head_weight, self.head_bias = (weights.pop(name) for name in head)
+        self.head_names = said["head_weight"], said["head_bias"]
+        weights = _read_weights(folder, [*said["weights"], *self.head_names])
+        self.head_weight, self.head_bias = (weights.pop(name) for name in self.head_names)
         self.head_weight = self.head_weight.reshape(len(self.head_bias), -1)
         for name, shape in said["weights"].items():
             if list(weights[name].shape) != shape:
