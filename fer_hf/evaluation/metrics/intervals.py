@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 NUM_RESAMPLES = 1000
 # The two-sided 95 % point of the normal distribution.
@@ -39,6 +38,8 @@ def estimate_share(hits: int, total: int) -> Estimate:
     """
     if total == 0:
         return UNDEFINED
+    from scipy.stats import binomtest  # whoever only reads reports need not have it
+
     interval = binomtest(hits, total).proportion_ci(confidence_level=0.95, method="wilson")
     return Estimate(hits / total, float(interval.low), float(interval.high))
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -15,6 +14,8 @@ SUM_TOLERANCE = 1e-3
 
 def compute_softmax(logits: npt.ArrayLike) -> Floats:
     """Turn logits (..., C) of any float type into float64 scores that sum to 1 over C."""
+    from scipy.special import softmax  # whoever only reads reports need not have it
+
     return softmax(np.asarray(logits, dtype=np.float64), axis=-1)
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_normal
 from fer_hf.evaluation.metrics.metric import Metric
@@ -40,6 +39,8 @@ def _compute_auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> tuple[float
     A picture's placement is the share of the other side that its score is on the right side of,
     ties counting half; the AUC is the mean placement of either side.
     """
+    from scipy.stats import rankdata  # whoever only reads reports need not have it
+
     num_positive, num_negative = positive.sum(), (~positive).sum()
     if not num_positive or not num_negative:
         return np.nan, np.zeros(len(scores))
