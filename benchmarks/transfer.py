@@ -24,11 +24,11 @@ from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.metrics.intervals import Estimate
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.linear_head import fit_head, list_folds
 from fer_hf.models import load_model
 from fer_hf.training.arguments import DataArguments, ModelArguments
 from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import load_features
-from fer_hf.training.frozen.fitting import fit_head, list_folds
 from fer_hf.training.run import fine_tune
 from fer_hf.training.training_arguments import FerTrainingArguments
 

@@ -1,16 +1,22 @@
 """Facial-expression classifiers, fine-tuned and measured with the Hugging Face stack.
 
-Importing the package is cheap: torch and transformers are imported when something needs them.
+Importing the package is cheap, and needs no torch: what needs it imports it.
 """
 
-from importlib.metadata import version
 from typing import Any
 
-import lazy_loader
-import wrapt
+from fer_hf.data.extras import attach_stub
+from fer_hf.data.import_hooks import call_after_import
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__version__ = version("fer-hf")
+_load, __dir__, __all__ = attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "__version__":
+        return _load(name)
+    from importlib.metadata import version  # takes as long as all the rest
+
+    return version("fer-hf")
 
 
 def _register_models(_: Any) -> None:
@@ -30,4 +36,4 @@ def _register_models(_: Any) -> None:
 
 # Runs when transformers' auto classes are first imported, or now if they already are: importing
 # them here would make `import fer_hf` take seconds.
-wrapt.register_post_import_hook(_register_models, "transformers.models.auto.modeling_auto")
+call_after_import("transformers.models.auto.modeling_auto", _register_models)

@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import wrapt
-
+from fer_hf.data.extras import naming_missing_extra
+from fer_hf.data.import_hooks import call_after_import
 from fer_hf.training.signals import handling_signals, interrupted_by_signals
 
 _EPILOG = """\
@@ -90,7 +90,7 @@ def _run(command: str, args: Sequence[str]) -> int:
     if "--debug" not in args:
         _quieten_libraries()
     try:
-        with interrupted_by_signals():
+        with interrupted_by_signals(), naming_missing_extra():
             module = importlib.import_module(f"fer_hf.cli.{command}")
             module.main([arg for arg in args if arg != "--debug"])
     except KeyboardInterrupt:
@@ -99,6 +99,8 @@ def _run(command: str, args: Sequence[str]) -> int:
     except Exception as error:
         if "--debug" in args:
             raise
+        if isinstance(error, ModuleNotFoundError) and {"-h", "--help"} & {*args}:
+            print(module.__doc__)  # what its extra would be good for
         # By name, because importing the class would import torch.
         was_stopped = type(error).__name__ == "InterruptedRunError"
         message = printable(" ".join(str(error).split())) or type(error).__name__
@@ -117,8 +119,10 @@ def printable(text: str) -> str:
 def _quieten_libraries() -> None:
     """Silence warnings that nobody can act on, and bars of loading a few tensors.
 
-    The hooks run when a library is imported, or at once if it has been.
+    Those of libraries that are not imported yet, and may never be.
     """
+    # What is wrong with a picture is said in one line, which Pillow's words would drown.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
     def quieten_hub(hub_logging: Any) -> None:
         hub_logging.set_verbosity_error()  # it warns twice that nothing has changed
@@ -127,7 +131,5 @@ def _quieten_libraries() -> None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
 
-    wrapt.register_post_import_hook(quieten_hub, "huggingface_hub.utils.logging")
-    wrapt.register_post_import_hook(quieten_transformers, "transformers.utils.logging")
-    # What is wrong with a picture is said in one line, which Pillow's words would drown.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    call_after_import("huggingface_hub.utils.logging", quieten_hub)
+    call_after_import("transformers.utils.logging", quieten_transformers)

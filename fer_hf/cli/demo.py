@@ -13,7 +13,7 @@ Examples:
 
 from collections.abc import Sequence
 
-from fer_hf.cli.parsing import add_shared, build_parser, name_missing_extra, parse
+from fer_hf.cli.parsing import add_shared, build_parser, parse
 from fer_hf.models.bundled import BUNDLED_MODEL
 
 
@@ -34,7 +34,7 @@ def main(args: Sequence[str]) -> None:
     )
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     given = parse(parser, args)
-    with name_missing_extra("demo"):
-        from fer_hf.demo import DemoModels, build_demo, launch_demo
+    from fer_hf.demo import DemoModels, build_demo, launch_demo
+
     models = DemoModels(given.model, detector=given.detector)
     launch_demo(build_demo(models), models, host=given.host, port=given.port)

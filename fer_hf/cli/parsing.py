@@ -128,15 +128,3 @@ def suggest_retry(command: str, args: Sequence[str], note: str = "") -> Iterator
     except OSError as error:
         call = shlex.join(["fer-hf", command, *args])
         raise OSError(f"{error} {note}Try again: {call}") from error
-
-
-@contextmanager
-def name_missing_extra(extra: str) -> Iterator[None]:
-    """Say of a package that is not installed how to install it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"This needs {error.name}, which is not installed. Say: pip install 'fer-hf[{extra}]'",
-            name=error.name,
-        ) from error

@@ -24,7 +24,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_hf.cli.parsing import add_shared, build_parser, name_missing_extra, parse
+from fer_hf.cli.parsing import add_shared, build_parser, parse
 
 if TYPE_CHECKING:
     from fer_hf.faces.reader import FaceReader
@@ -44,11 +44,11 @@ def main(args: Sequence[str]) -> None:
     """
     given = _parse(args)
     folders = _name_folders(_find_videos(given.videos, given.output_dir), given.output_dir)
-    with name_missing_extra("video"):
-        from fer_hf.faces.detectors import load_detector
-        from fer_hf.faces.reader import FaceReader
-        from fer_hf.inference.classifier import ExpressionClassifier
-        from fer_hf.video.analysis import FILES
+    from fer_hf.faces.detectors import load_detector
+    from fer_hf.faces.reader import FaceReader
+    from fer_hf.inference.classifier import ExpressionClassifier
+    from fer_hf.video.analysis import FILES
+
     classifier = ExpressionClassifier(given.model, backend=given.backend)
     # As in the demo: frames without faces would cost most.
     reader = FaceReader(classifier, load_detector(given.detector, thorough=False))
@@ -205,7 +205,7 @@ def _describe(source: str | int, result: "VideoResult") -> str:
     shown = [f"{label} {100 * n / total:.0f} %" for label, n in result.labels.items()]
     faces = "1 face" if result.num_faces == 1 else f"{result.num_faces} faces"
     expressions = f": {', '.join(shown[:_MOST_LABELS])}" if shown else ""
-    files = (result.annotated, result.csv, result.parquet, result.plot)
+    files = filter(None, (result.annotated, result.csv, result.parquet, result.plot))
     lines = [
         f"{_name(source)}: {result.seconds:.1f} seconds, {faces}{expressions}",
         f"  {result.csv.parent}: {', '.join(file.name for file in files)}",

@@ -20,7 +20,7 @@ from fer_hf.data.archive_members import (
     read_members,
     refuse,
 )
-from fer_hf.data.arrow_cache import compute_key, explaining_full_disk, find_or_write
+from fer_hf.data.cache_folder import compute_key, explaining_full_disk, find_or_write
 
 _VERSION = 1  # raise it when archives are unpacked in another way
 _ENDING = re.compile(r"\.(zip|tar|tar\.gz|tgz|tar\.bz2|tbz2|tar\.xz|txz)$", re.IGNORECASE)

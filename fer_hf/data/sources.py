@@ -12,6 +12,7 @@ import datasets
 import numpy as np
 
 from fer_hf.data import arrow_cache
+from fer_hf.data.cache_folder import compute_key, explaining_full_disk, find_or_write
 from fer_hf.data.labels import collect_label_names, name_labels, spell_label
 from fer_hf.data.layout import Layout, LoadOptions, Part, Source
 from fer_hf.data.recognition import locate_source
@@ -81,11 +82,11 @@ def load_splits(
         (48, 48)
     """
     chosen = LoadOptions(layout=layout, **options)
-    with arrow_cache.explaining_full_disk():
+    with explaining_full_disk():
         kind, found = locate_source(source, chosen)
         described = {"source": str(source), **asdict(chosen), "layout": kind.name}
-        key = arrow_cache.compute_key(found.identity, described)
-        entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, kind, found, chosen))
+        key = compute_key(found.identity, described)
+        entry = find_or_write(key, lambda folder: _write(folder, kind, found, chosen))
     about = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))
     understood, own_splits = about["understood"], about["own_splits"]
     level = logging.WARNING if about["notes"] else logging.INFO

@@ -10,23 +10,19 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from datasets import ClassLabel, Dataset, Features
-from datasets import Image as ImageColumn
 from PIL import Image
 
 from fer_hf.demo.batch_reading import PictureFile
+from fer_hf.demo.head_teaching import open_backbone, teach_head
 from fer_hf.demo.limits import Limits
+from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.faces import FaceDetector, crop_face
 from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
-
-if TYPE_CHECKING:
-    from fer_hf.evaluation.reports.run_report import RunReport
 
 FEWEST_LABELS, MOST_LABELS = 2, 8
 FEWEST_PICTURES = 2
@@ -50,7 +46,7 @@ class TaughtModel:
         archive: The checkpoint as a zip.
     """
 
-    report: "RunReport"
+    report: RunReport
     reader: FaceReader
     archive: Path
 
@@ -126,23 +122,17 @@ class Lesson:
         Raises:
             ValueError: Too few labels or pictures, or a model without a backbone to keep.
         """
-        # Torch takes seconds to import; the page is there before.
-        from fer_hf.training.frozen.fitting import fit
-
         with self._lock:
             self._check_counts()
             self._delete_model()
             Path(parent_dir).mkdir(parents=True, exist_ok=True)
             self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_hex(16), dir=parent_dir)
             checkpoint = Path(self._folder.name) / CHECKPOINT_NAME
-            report = fit(
-                build_dataset(self._pictures),
-                "pictures given in the demo",
-                checkpoint,
-                model_name_or_path=self._model,
-                # They are a visitor's own: nothing of them stays on this machine.
-                use_cache=False,
-            )
+            pictures = {
+                label: [Image.open(io.BytesIO(content)) for content in contents]
+                for label, contents in self._pictures.items()
+            }
+            report = teach_head(open_backbone(self._model), pictures, checkpoint)
             reader = FaceReader(ExpressionClassifier(str(checkpoint)), self._detector)
             archive = shutil.make_archive(
                 str(checkpoint), "zip", root_dir=self._folder.name, base_dir=CHECKPOINT_NAME
@@ -219,19 +209,7 @@ def _encode(face: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def build_dataset(pictures: Mapping[str, Sequence[bytes]]) -> Dataset:
-    """Return encoded pictures by label as columns `image` and `label`, in memory."""
-    rows = [
-        ({"bytes": content, "path": None}, label)
-        for label, contents in pictures.items()
-        for content in contents
-    ]
-    images, labels = zip(*rows, strict=True)
-    features = Features({"image": ImageColumn(), "label": ClassLabel(names=list(pictures))})
-    return Dataset.from_dict({"image": images, "label": labels}, features=features)
-
-
-def describe_figures(report: "RunReport") -> str:
+def describe_figures(report: RunReport) -> str:
     """Describe in Markdown how good the head is on unseen pictures, and against a guess."""
     measured, guess = report.evaluations["validation"], report.yardsticks[0]
     accuracy = measured.accuracy

@@ -3,6 +3,6 @@
 Scores and labels go in, plain data comes out: nothing here knows a network.
 """
 
-import lazy_loader
+from fer_hf.data.extras import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

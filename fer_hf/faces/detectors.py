@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import resolve_name
 
+from fer_hf.data.extras import naming_missing_extra
 from fer_hf.faces.face import Face, FaceDetector
 from fer_hf.inference.files import PictureSource, open_picture
 
@@ -41,18 +42,13 @@ def load_detector(name_or_path: str = "auto", *, thorough: bool = True) -> FaceD
             f"There is no face detector {name_or_path!r}, expected one of {('auto', *DETECTORS)} "
             "or the path of an .onnx file. Choose one of these."
         )
-    try:
+    with naming_missing_extra():
         if is_path:
             return import_module("fer_hf.faces.yunet").YuNetDetector(name_or_path)
         if name_or_path == "auto":
             at_hand = import_module("fer_hf.faces.yunet").find_yunet() is not None
             name_or_path = "yunet" if at_hand else "haar"
         return resolve_name(DETECTORS[name_or_path])(thorough=thorough)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"Finding faces needs `{error.name}`, which is not installed. "
-            'Run: pip install "fer-hf[faces]"'
-        ) from error
 
 
 def find_faces(picture: PictureSource, detector: FaceDetector | str = "auto") -> list[Face]:

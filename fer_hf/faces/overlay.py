@@ -6,11 +6,11 @@ is dashed.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -20,8 +20,6 @@ from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import LABEL_INK, LABEL_PAPER, format_percent, get_label_color
 
 _NOT_SURE_COLOR = "#ffffff"
-# Covers Latin, Greek and Cyrillic; Pillow's own font stops after Latin.
-_FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf")
 _FRACTION = 4  # bits behind the point of the pixel positions that OpenCV is given
 
 
@@ -101,7 +99,7 @@ def _trace_rounded_box(box: Box, dash: float | None, line: int) -> list[npt.NDAr
 @lru_cache(maxsize=256)
 def _render_tag(text: str, color: str, font_size: int, max_width: int) -> Image.Image:
     """Write text on a dark tag with a coloured edge, smaller where it would be too wide."""
-    font = ImageFont.truetype(_FONT, font_size)
+    font = _load_font(font_size)
     width, height = round(font.getlength(text) + font_size), round(1.7 * font_size)
     if width > max_width and font_size > 1:
         smaller = min(font_size - 1, font_size * max_width // width)
@@ -115,6 +113,16 @@ def _render_tag(text: str, color: str, font_size: int, max_width: int) -> Image.
     tag = shapes.resize((width, height), Image.Resampling.BOX)
     ImageDraw.Draw(tag).text((width / 2, height / 2), text, LABEL_INK, font, anchor="mm")
     return tag
+
+
+def _load_font(size: int) -> ImageFont.FreeTypeFont:
+    """Load a font of a size in pixels: one for Latin, Greek and Cyrillic where matplotlib is."""
+    # Found, not imported, which takes a quarter of a second.
+    matplotlib = find_spec("matplotlib")
+    if matplotlib is None or matplotlib.origin is None:
+        return ImageFont.load_default(size)  # type: ignore[return-value]  # Latin only
+    folder = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(folder / "DejaVuSans-Bold.ttf", size)
 
 
 def _find_place(

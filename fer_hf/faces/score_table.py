@@ -13,9 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from fer_hf.data.extras import naming_missing_extra
 from fer_hf.faces.reader import NO_FACE, FaceReader, FaceReading, FileReadings
 from fer_hf.inference.reading import SCORE_PREFIX
 
@@ -25,7 +23,9 @@ CROWD_PREFIX = "crowd_"
 _BATCH_ROWS = 10_000
 _SIDES = ("left", "top", "right", "bottom")
 
-Row = list[Any]
+Row = Sequence[Any]
+Columns = Mapping[str, type]
+"""The columns of a table by name; what is of type `list` is a list of words."""
 
 
 class ScoreTable:
@@ -65,7 +65,7 @@ class ScoreTable:
         self.path = check_table_path(path)
         self.journal = self.path.with_name(f"{self.path.name}.journal")
         self._has_faces, self._with_crowd = reader.detector is not None, with_crowd
-        self._schema = _build_schema(
+        self._columns = _list_columns(
             reader.label_names, has_faces=self._has_faces, with_crowd=with_crowd
         )
         self._settings = {
@@ -100,7 +100,7 @@ class ScoreTable:
         """Append what was read of a picture to the journal."""
         rows = [self._build_row(reading) for reading in result.readings]
         # `picture` stands before the rows, and `error` is the last column.
-        rows = rows or [[None] * (len(self._schema) - 2) + [result.error]]
+        rows = rows or [[None] * (len(self._columns) - 2) + [result.error]]
         lines = [*([self._settings] if self._is_new else []), [result.file, *rows]]
         self.journal.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered: what was added is there whatever happens to the process.
@@ -113,11 +113,11 @@ class ScoreTable:
         """Write the table from the journal, in one step."""
         with TemporaryDirectory(dir=self.path.parent, prefix=".unfinished-") as folder:
             whole = Path(folder, self.path.name)
-            FORMATS[self.path.suffix.lower()](whole, self._schema, self._read_rows())
+            FORMATS[self.path.suffix.lower()](whole, self._columns, self._read_rows())
             whole.replace(self.path)
 
     def _build_row(self, reading: FaceReading) -> Row:
-        row: Row = [reading.number, *map(_round, reading.face.box)] if self._has_faces else []
+        row: list[Any] = [reading.number, *map(_round, reading.face.box)] if self._has_faces else []
         row += map(_round, reading.scores.values())
         if self._with_crowd:
             row += map(_round, (reading.crowd_scores or {}).values())
@@ -174,22 +174,25 @@ def check_table_path(path: str | Path) -> Path:
 
     Raises:
         ValueError: It ends in none of `FORMATS`.
+        ModuleNotFoundError: It is Parquet, and pyarrow is not installed.
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise ValueError(
             f"The output is {str(path)!r}, expected a file ending in one of {list(FORMATS)}. "
             "Choose one of these."
         )
+    if Path(path).suffix.lower() == ".parquet":
+        with naming_missing_extra():  # before minutes of scoring
+            import pyarrow.parquet  # noqa: F401
     return Path(path)
 
 
-def _build_schema(label_names: Sequence[str], *, has_faces: bool, with_crowd: bool) -> pa.Schema:
-    real, text = pa.float64(), pa.string()
-    faces = [("face", pa.int64()), *((side, real) for side in _SIDES)] if has_faces else []
+def _list_columns(label_names: Sequence[str], *, has_faces: bool, with_crowd: bool) -> Columns:
+    faces = {"face": int} | dict.fromkeys(_SIDES, float) if has_faces else {}
     prefixes = [SCORE_PREFIX, CROWD_PREFIX] if with_crowd else [SCORE_PREFIX]
-    scores = [(prefix + name, real) for prefix in prefixes for name in label_names]
-    verdict = [("prediction", text), ("sure", pa.bool_()), ("set", pa.list_(text))]
-    return pa.schema([("picture", text), *faces, *scores, *verdict, ("error", text)])
+    scores = {prefix + name: float for prefix in prefixes for name in label_names}
+    verdict = {"prediction": str, "sure": bool, "set": list}
+    return {"picture": str, **faces, **scores, **verdict, "error": str}
 
 
 def _round(score: float) -> float:
@@ -200,30 +203,43 @@ def _describe(settings: Mapping[str, object]) -> str:
     return ", ".join(f"`{name}` {value!r}" for name, value in settings.items())
 
 
-def _write_csv(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> None:
+def _write_csv(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(schema.names)
+        writer.writerow(columns)
         for row in rows:
             writer.writerow("; ".join(cell) if isinstance(cell, list) else cell for cell in row)
 
 
-def _write_jsonl(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> None:
+def _write_jsonl(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            line = dict(zip(schema.names, row, strict=True))
+            line = dict(zip(columns, row, strict=True))
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _write_parquet(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> None:
+def _write_parquet(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
+    # Most of what a table costs to import, and to install.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        bool: pa.bool_(),
+        float: pa.float64(),
+        int: pa.int64(),
+        list: pa.list_(pa.string()),
+        str: pa.string(),
+    }
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    remaining = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(rows, _BATCH_ROWS)):
-            columns = zip(zip(*batch, strict=True), schema.types, strict=True)
-            arrays = [pa.array(values, kind) for values, kind in columns]
+        while batch := list(islice(remaining, _BATCH_ROWS)):
+            values = zip(zip(*batch, strict=True), schema.types, strict=True)
+            arrays = [pa.array(column, kind) for column, kind in values]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-FORMATS: dict[str, Callable[[Path, pa.Schema, Iterator[Row]], None]] = {
+FORMATS: dict[str, Callable[[Path, Columns, Iterable[Row]], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
     ".jsonl": _write_jsonl,

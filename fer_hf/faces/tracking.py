@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import lap
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from fer_hf.faces.face import Box, intersect_boxes
 from fer_hf.faces.reader import FaceReading
@@ -136,7 +136,7 @@ def _mix(old: dict[str, float], new: dict[str, float], share: float) -> dict[str
 
 
 def match_boxes(old: Sequence[Box], new: Sequence[Box], *, min_iou: float) -> list[tuple[int, int]]:
-    """Pair boxes so that the sum of their overlaps is largest (H. W. Kuhn, 1955).
+    """Pair boxes so that the sum of their overlaps is largest (Jonker and Volgenant, 1987).
 
     Args:
         old: Boxes of the picture before.
@@ -148,8 +148,10 @@ def match_boxes(old: Sequence[Box], new: Sequence[Box], *, min_iou: float) -> li
     """
     iou = compute_iou(old, new)
     iou[iou < min_iou] = 0
-    rows, columns = linear_sum_assignment(iou, maximize=True)
-    return [(i, j) for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if iou[i, j]]
+    if not iou.any():  # the solver takes no empty matrices, either
+        return []
+    _, columns, _ = lap.lapjv(-iou, extend_cost=True)
+    return [(i, j) for i, j in enumerate(columns.tolist()) if j >= 0 and iou[i, j]]
 
 
 def compute_iou(old: Sequence[Box], new: Sequence[Box]) -> npt.NDArray[np.float64]:

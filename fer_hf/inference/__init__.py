@@ -1,5 +1,5 @@
 """From pictures to scores with a trained checkpoint, on torch or onnxruntime."""
 
-import lazy_loader
+from fer_hf.data.extras import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -14,7 +14,7 @@ from fer_hf.evaluation.metrics.not_sure import (
     NotSure,
     soften_scores,
 )
-from fer_hf.inference.networks import choose_backend, open_network
+from fer_hf.inference.networks import open_network
 from fer_hf.inference.preprocessing import CONFIG_FILE, PROCESSOR_FILE, read_label_names
 from fer_hf.inference.reading import Reading
 from fer_hf.models.bundled import BUNDLED_MODEL, locate_model
@@ -26,9 +26,10 @@ class ExpressionClassifier:
     Args:
         model_name_or_path: A checkpoint folder or Hub id; by default the bundled model.
         revision: Branch, tag or commit on the Hub.
-        backend: `torch`; `onnx` for what `fer-hf export` wrote, which imports no torch, and
-            `onnx-int8` for its smaller and faster twin; `auto` is torch, or `onnx` where torch is
-            not installed or the folder holds nothing else.
+        backend: `torch`; `onnx` for the graph beside the weights or for what `fer-hf export` wrote,
+            neither of which imports torch; `onnx-int8` for the export's smaller and faster twin;
+            `auto` is `onnx` with a graph, else torch, or `onnx` where torch is not installed or
+            the folder holds nothing but an export.
 
     Attributes:
         model_name_or_path: As it was given.
@@ -60,8 +61,8 @@ class ExpressionClassifier:
         backend: str = "auto",
     ) -> None:
         self.model_name_or_path = model_name_or_path
-        self.backend = choose_backend(model_name_or_path, backend)
-        self.network = open_network(model_name_or_path, revision, self.backend)
+        self.network = open_network(model_name_or_path, revision, backend)
+        self.backend = self.network.backend
         names = read_label_names(self.network.config, model_name_or_path)
         self.label_names = names if len(names) > 1 else [f"not {names[0]}", names[0]]
         settings = self.network.config.get(CONFIG_KEY)
@@ -160,8 +161,8 @@ class ExpressionClassifier:
 
     def compute_fingerprint(self) -> str:
         """Return 16 characters that differ where scores do: weights, settings or backend."""
-        digest = hashlib.sha256(self.network.file.encode())
-        for name in (CONFIG_FILE, PROCESSOR_FILE, self.network.file):
+        digest = hashlib.sha256(self.backend.encode())
+        for name in (CONFIG_FILE, PROCESSOR_FILE, *self.network.files):
             if file := self.find_file(name):
                 digest.update(file.read_bytes())
         return digest.hexdigest()[:16]

@@ -1,16 +1,21 @@
-"""Where in a picture the evidence for a label lies: Grad-CAM heat maps, which need torch."""
+"""Where in a picture the evidence for a label lies: Grad-CAM heat maps.
+
+A network that pools its last feature map by its mean needs no gradients for them, and no torch.
+"""
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from fer_hf.data.pictures import to_rgb
 from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.inference.graph_network import GraphNetwork
 from fer_hf.inference.networks import TorchNetwork
 from fer_hf.inference.preprocessing import is_squashed
 
@@ -20,8 +25,26 @@ if TYPE_CHECKING:
 
     Layers = Callable[[torch.Tensor], torch.Tensor]
 
-COLORMAP = "inferno"
-"""Matplotlib's name of the colours of a heat map; perceptually uniform, dark where it is 0."""
+_INFERNO = {
+    **{0: "000003", 6: "02010e", 17: "0b0726", 31: "1f0c47", 43: "34095f", 53: "450a69"},
+    **{71: "62146e", 92: "83206b", 115: "a72d5f", 140: "cc4148", 162: "e65c2e", 184: "f68012"},
+    **{195: "fa9306", 203: "fba208", 215: "fbb91e", 228: "f6d33f", 239: "f1e864", 248: "f3f689"},
+    255: "fcfea4",
+}
+COLORMAP = np.stack(
+    [
+        np.interp(range(256), list(_INFERNO), levels).round().astype(np.uint8)
+        for levels in zip(*map(bytes.fromhex, _INFERNO.values()), strict=True)
+    ],
+    axis=1,
+)
+"""The colours of a heat map, (256, 3), from nothing to much evidence: lightness grows evenly.
+
+They are within one level of `inferno` (Smith, van der Walt, Firing, 2015, CC0), of which these are
+the colours that straight lines between them need.
+"""
+
+_opened_again: WeakKeyDictionary[ExpressionClassifier, TorchNetwork] = WeakKeyDictionary()
 
 
 def compute_heat_map(
@@ -37,7 +60,8 @@ def compute_heat_map(
     evidence for all labels alike does not count.
 
     Args:
-        classifier: On torch, with a convolutional timm backbone or the baseline CNN.
+        classifier: On a graph whose features are the mean of its last feature map, on any machine;
+            where torch is installed, with any convolutional timm backbone or the baseline CNN.
         picture: Of any mode and size.
         label: One of `classifier.label_names`, not necessarily the top one.
 
@@ -46,16 +70,16 @@ def compute_heat_map(
         is none.
 
     Raises:
-        ValueError: There is no such label, or the network is exported, has no feature map, or does
-            not see the whole picture.
+        ValueError: There is no such label, or the network has no feature map, does not see the
+            whole picture, or needs torch, which is not installed.
     """
     names = classifier.label_names
     if label not in names:
         raise ValueError(f"`label` is {label!r}, expected one of {names}.")
-    model = _get_model(classifier)
+    _check_sees_all(classifier.network.config)
     upright = to_rgb(picture)
     pixel_values = classifier.preprocess([upright, ImageOps.mirror(upright)])
-    plain, mirrored = _compute_grad_cam(model, pixel_values, names.index(label))
+    plain, mirrored = _compute_maps(classifier, pixel_values, names.index(label))
     # The network saw the whole picture squashed into a square: stretching the map undoes that.
     mean = Image.fromarray((plain + mirrored[:, ::-1]) / 2)
     heat_map = np.array(mean.resize(upright.size, Image.Resampling.BILINEAR))
@@ -79,24 +103,63 @@ def render_heat_map(picture: Image.Image, heat_map: npt.NDArray[np.floating]) ->
             f"`heat_map` has the shape {heat_map.shape}, expected {(grey.height, grey.width)}, the "
             "picture's. Give the picture it was computed for."
         )
-    colors = matplotlib.colormaps[COLORMAP](heat_map, bytes=True)[..., :3]
-    return Image.blend(grey, Image.fromarray(np.ascontiguousarray(colors)), 0.5)
+    colors = COLORMAP[(heat_map * 256).astype(int).clip(0, 255)]
+    return Image.blend(grey, Image.fromarray(colors), 0.5)
 
 
-def _get_model(classifier: ExpressionClassifier) -> "PreTrainedModel":
-    network = classifier.network
-    if not isinstance(network, TorchNetwork):
-        raise ValueError(
-            "The classifier runs on an exported network, which has no gradients, expected one on "
-            "torch. Open the checkpoint with backend='torch'."
-        )
-    timm_settings = network.config.get("pretrained_cfg")
+def _check_sees_all(config: dict[str, Any]) -> None:
+    timm_settings = config.get("pretrained_cfg")
     if timm_settings and not is_squashed(timm_settings):
         raise ValueError(
             f"The checkpoint prepares its pictures by {timm_settings!r}, expected the whole "
             "picture squashed to one size. Fine-tune it with fer_hf."
         )
-    return network.model
+
+
+def _compute_maps(
+    classifier: ExpressionClassifier, pixel_values: npt.NDArray[np.float32], index: int
+) -> npt.NDArray[np.float32]:
+    """Turn `pixel_values` (N, 3, H, W) into a label's maps (N, h, w), 0 or more, unscaled."""
+    network = classifier.network
+    if isinstance(network, GraphNetwork) and network.pools_by_mean:
+        return _compute_class_maps(network, pixel_values, index)
+    return _compute_grad_cam(_get_model(classifier), pixel_values, index)
+
+
+def _compute_class_maps(
+    network: GraphNetwork, pixel_values: npt.NDArray[np.float32], index: int
+) -> npt.NDArray[np.float32]:
+    """Compute what `_compute_grad_cam` does, without gradients.
+
+    Those of logits that are linear in the map's mean are the head's rows, everywhere alike.
+    """
+    features, maps = network.compute_feature_maps(pixel_values)
+    rows, logits = network.head_weight, features @ network.head_weight.T + network.head_bias
+    if len(rows) == 1:  # the sigmoid of one logit z is the softmax of (0, z)
+        rows, logits = np.pad(rows, ((1, 0), (0, 0))), np.pad(logits, ((0, 0), (1, 0)))
+    rivals = np.delete(logits, index, axis=1)
+    powers = np.exp(rivals - rivals.max(axis=1, keepdims=True))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    weights = rows[index] - shares @ np.delete(rows, index, axis=0)
+    found = np.einsum("nc,nchw->nhw", weights, maps) / (maps.shape[2] * maps.shape[3])
+    return found.clip(0)
+
+
+def _get_model(classifier: ExpressionClassifier) -> "PreTrainedModel":
+    """Return the network on torch, which is opened once where another backend serves."""
+    network = classifier.network
+    if isinstance(network, TorchNetwork):
+        return network.model
+    if find_spec("torch") is None:
+        raise ValueError(
+            "The network does not give the mean of its last feature map to a linear head, expected "
+            "a graph that does, or torch. Run: pip install 'fer-hf[train]'"
+        )
+    if classifier not in _opened_again:
+        _opened_again[classifier] = TorchNetwork(
+            classifier.model_name_or_path, revision=classifier._revision
+        )
+    return _opened_again[classifier].model
 
 
 def _compute_grad_cam(
@@ -107,7 +170,7 @@ def _compute_grad_cam(
 
     from fer_hf.models.heads import expand_logits
 
-    compute_features, compute_logits = _split(model)
+    compute_features, compute_logits = split_at_feature_map(model)
     with torch.no_grad():
         features = compute_features(torch.from_numpy(pixel_values))
     with torch.enable_grad():
@@ -120,7 +183,7 @@ def _compute_grad_cam(
     return (weights * features.detach()).sum(dim=1).relu().numpy()
 
 
-def _split(model: "PreTrainedModel") -> "tuple[Layers, Layers]":
+def split_at_feature_map(model: "PreTrainedModel") -> "tuple[Layers, Layers]":
     """Return what turns `pixel_values` into the last feature map, and what that into logits."""
     from torch import nn
     from transformers import TimmWrapperForImageClassification

@@ -15,6 +15,7 @@ from fer_hf.data.pictures import (
     PICTURE_ENDINGS,
     VIDEO_ENDINGS,
     describe_fault,
+    is_picture,
     list_pictures,
     load_picture,
     to_rgb,
@@ -46,17 +47,22 @@ class FoundPictures:
 
     Attributes:
         files: Paths and addresses.
+        unpacked: What pictures of archives are called there, and where they lie now.
         parts: Of labelled sources, each with the text that names the source.
     """
 
     files: Sequence[str]
+    unpacked: Sequence[tuple[str, Path]] = ()
     parts: "Sequence[tuple[str, Part]]" = ()
 
     def __len__(self) -> int:
-        return len(self.files) + sum(len(part.labels) for _, part in self.parts)
+        num_labelled = sum(len(part.labels) for _, part in self.parts)
+        return len(self.files) + len(self.unpacked) + num_labelled
 
     def __iter__(self) -> Iterator[str | StoredPicture]:
         yield from self.files
+        for name, path in self.unpacked:
+            yield StoredPicture(name, path.read_bytes())
         for source, part in self.parts:
             row = 0
             for batch in part.read(np.arange(len(part.labels))):
@@ -128,6 +134,7 @@ def find_pictures(places: Iterable[str], *, allow_url: bool = False) -> FoundPic
             answer.
     """
     files: list[str] = []
+    unpacked: list[tuple[str, Path]] = []
     parts: list[tuple[str, Part]] = []
     for place in dict.fromkeys(places):
         if is_address(place):
@@ -137,6 +144,8 @@ def find_pictures(places: Iterable[str], *, allow_url: bool = False) -> FoundPic
                     "--allow_url to have it fetched."
                 )
             files.append(place)
+        elif members := _unpack(place):
+            unpacked += members
         elif labelled := _read_source(place):
             parts += [(place, part) for part in labelled]
         elif found := find_files(place):
@@ -146,7 +155,7 @@ def find_pictures(places: Iterable[str], *, allow_url: bool = False) -> FoundPic
                 f"There is no picture at {place!r}, expected a file, a folder of pictures, a glob "
                 "such as 'faces/*.jpg', or a source that `fer-hf data` takes. Check the path."
             )
-    return FoundPictures(list(dict.fromkeys(files)), parts)
+    return FoundPictures(list(dict.fromkeys(files)), unpacked, parts)
 
 
 def find_files(place: str, endings: Container[str] = PICTURE_ENDINGS) -> list[str]:
@@ -160,12 +169,40 @@ def find_files(place: str, endings: Container[str] = PICTURE_ENDINGS) -> list[st
     ]
 
 
+def _unpack(place: str) -> list[tuple[str, Path]]:
+    """Return the pictures in an archive, none in what is no archive."""
+    path = Path(place).expanduser()
+    if not path.is_file() or is_picture(place):
+        return []
+    # Takes a tenth of a second to import, and plain pictures do not need it.
+    from fer_hf.data.archives import is_archive, unpack
+
+    if not is_archive(path):
+        return []
+    folder = unpack(path)
+    pictures = list_pictures(folder)
+    return [(f"{place}/{file.relative_to(folder).as_posix()}", file) for file in pictures]
+
+
 def _read_source(place: str) -> "Sequence[Part] | None":
-    """Return the parts of a labelled source; None for what names pictures, or nothing at all."""
+    """Return the parts of a labelled source; None for what names pictures, or nothing at all.
+
+    Raises:
+        ModuleNotFoundError: It is no picture, and what reads labelled sources is not installed.
+    """
     is_file = Path(place).suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS
     if is_file or (not Path(place).is_file() and find_files(place)):
         return None
-    # Takes a second to import, and plain pictures do not need it.
-    from fer_hf.inference.source_parts import read_parts
-
+    try:
+        # Takes a second to import, and plain pictures do not need it.
+        from fer_hf.inference.source_parts import read_parts
+    except ModuleNotFoundError as error:
+        if Path(place).is_file() and isinstance(open_file(place), Image.Image):
+            return None
+        raise ModuleNotFoundError(
+            f"There is no picture at {place!r}, expected a file, a folder of pictures, a glob or "
+            f"an archive. If it is a table or a data set, that needs {error.name}, which is not "
+            "installed. Say: pip install 'fer-hf[train]'",
+            name=error.name,
+        ) from error
     return read_parts(place)

@@ -4,10 +4,9 @@ Each runtime is imported when a network is opened on it, because a machine that 
 torch, and one that only trains no onnxruntime.
 """
 
-import os
+import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,14 +14,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from fer_hf.data.pictures import MOST_PIXELS, reduce_huge
+from fer_hf.inference.graph_network import GRAPH_FILE, WEIGHTS_FILE, GraphNetwork
+from fer_hf.inference.onnx_session import fetch_files, open_session
 from fer_hf.inference.preprocessing import read_preprocessing, read_processor
-from fer_hf.models.bundled import locate_model
-from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, read_json
+from fer_hf.models.checkpoint_files import CONFIG_FILE, read_json
+
+logger = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
-"""What a checkpoint can run on; `auto` is torch where it is installed."""
+"""What a checkpoint can run on; `auto` is the fastest that needs no export."""
 
-WEIGHTS_FILE = "model.safetensors"
 MODEL_FILE = "onnx/model.onnx"
 QUANTIZED_FILE = "onnx/model_quantized.onnx"
 NUM_PARAMETERS_KEY = "num_parameters"
@@ -33,14 +34,16 @@ class Network(Protocol):
     """An open checkpoint.
 
     Attributes:
+        backend: What it runs on: `torch`, `onnx` or `onnx-int8`.
         config: The content of its `config.json`.
         num_parameters: Parameters of the whole network.
-        file: Where its weights are, from the checkpoint's folder on.
+        files: Those it consists of, from the checkpoint's folder on.
     """
 
+    backend: str
     config: dict[str, Any]
     num_parameters: int
-    file: str
+    files: tuple[str, ...]
 
     def preprocess(self, pictures: Sequence[Image.Image], /) -> npt.NDArray[np.float32]:
         """Turn RGB pictures of any size into `pixel_values` of shape (N, 3, H, W)."""
@@ -51,28 +54,39 @@ class Network(Protocol):
         ...
 
 
-def choose_backend(model_name_or_path: str, backend: str) -> str:
-    """Return the backend that `auto` stands for with a checkpoint, or `backend` itself.
+def open_network(model_name_or_path: str, revision: str | None, backend: str) -> Network:
+    """Open a checkpoint folder or a model on the Hub on one of `BACKENDS`.
+
+    `auto` is the graph beside the weights; without one, or where it cannot be used, torch; where
+    torch is not installed or the folder holds nothing else, what `fer-hf export` wrote.
 
     Raises:
         ValueError: There is no such backend.
     """
     if backend not in BACKENDS:
         raise ValueError(f"`backend` is {backend!r}, expected one of {BACKENDS}.")
-    if backend != "auto":
-        return backend
-    folder = Path(model_name_or_path)
-    is_only_exported = (folder / "onnx").is_dir() and not (folder / WEIGHTS_FILE).exists()
-    return "onnx" if is_only_exported or find_spec("torch") is None else "torch"
-
-
-def open_network(model_name_or_path: str, revision: str | None, backend: str) -> Network:
-    """Open a checkpoint folder or a model on the Hub on one of `BACKENDS`."""
-    chosen = choose_backend(model_name_or_path, backend)
-    if chosen == "torch":
+    if backend == "torch":
         return TorchNetwork(model_name_or_path, revision=revision)
-    file = QUANTIZED_FILE if chosen == "onnx-int8" else MODEL_FILE
-    return OnnxNetwork(model_name_or_path, revision=revision, file=file)
+    if backend == "onnx-int8":
+        return OnnxNetwork(model_name_or_path, revision=revision, file=QUANTIZED_FILE)
+    may_learn = backend == "auto" and find_spec("torch") is not None
+    try:
+        folder = fetch_files(model_name_or_path, revision, GRAPH_FILE)
+    except OSError:
+        if not may_learn:
+            raise
+        return TorchNetwork(model_name_or_path, revision=revision)
+    if (folder / GRAPH_FILE).is_file():
+        try:
+            return GraphNetwork(model_name_or_path, revision=revision)
+        except (ImportError, OSError, ValueError) as error:
+            if not may_learn:
+                raise
+            logger.warning("%s Torch is used instead.", error)
+    is_only_exported = (folder / "onnx").is_dir() and not (folder / WEIGHTS_FILE).exists()
+    if may_learn and not is_only_exported:
+        return TorchNetwork(model_name_or_path, revision=revision)
+    return OnnxNetwork(model_name_or_path, revision=revision)
 
 
 class TorchNetwork:
@@ -82,6 +96,9 @@ class TorchNetwork:
         ValueError: It is not an image classifier.
         OSError: It cannot be found, reached or read.
     """
+
+    backend = "torch"
+    files = (WEIGHTS_FILE,)
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         import torch
@@ -93,7 +110,6 @@ class TorchNetwork:
         self.model = loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.config = loaded.model.config.to_dict()
         self.num_parameters = loaded.model.num_parameters()
-        self.file = WEIGHTS_FILE
         self._image_processor = loaded.image_processor
         self._resizes_with_pillow = isinstance(loaded.image_processor, TimmWrapperImageProcessor)
 
@@ -135,18 +151,17 @@ class OnnxNetwork:
     def __init__(
         self, model_name_or_path: str, *, revision: str | None = None, file: str = MODEL_FILE
     ) -> None:
-        folder = Path(locate_model(model_name_or_path))
-        if not folder.is_dir():
-            folder = _fetch(model_name_or_path, revision, file)
+        folder = fetch_files(model_name_or_path, revision, file)
         if not (folder / file).is_file():
             raise FileNotFoundError(
                 f"Checkpoint {model_name_or_path!r} has no `{file}`, expected an exported one. "
                 f"On a machine with torch, run: fer-hf export {model_name_or_path}"
             )
-        self.file = file
+        self.files = (file,)
+        self.backend = "onnx-int8" if file == QUANTIZED_FILE else "onnx"
         self.config = read_json(folder / CONFIG_FILE)
         self.preprocess = read_preprocessing(folder)
-        self._session = _open_session(folder / file)
+        self._session = open_session(folder / file)
         metadata = self._session.get_modelmeta().custom_metadata_map
         if NUM_PARAMETERS_KEY not in metadata:
             raise ValueError(
@@ -157,45 +172,3 @@ class OnnxNetwork:
 
     def compute_logits(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: D102
         return self._session.run(["logits"], {"pixel_values": pixel_values})[0]
-
-
-def _fetch(repo_id: str, revision: str | None, file: str) -> Path:
-    # Needed for the Hub only, and half a second to import.
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        wanted = [CONFIG_FILE, PROCESSOR_FILE, file]
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=wanted))
-    except HFValidationError:
-        raise FileNotFoundError(
-            f"There is no folder {repo_id!r}, and it is not a Hub id. Expected a checkpoint folder "
-            "or a Hub id like 'you/your-fer'. Check the path."
-        ) from None
-    except OSError as error:
-        raise OSError(
-            f"Could not load model {repo_id!r}: it is not a folder here, nor in the cache, nor on "
-            "a Hub that answers. Check the name and the network."
-        ) from error
-
-
-def _open_session(path: Path) -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "An exported checkpoint runs on onnxruntime, which is not installed. "
-            "Run: pip install 'fer-hf[onnx]'"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
-    options.log_severity_level = 3  # errors: its warnings are of no use to users
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    # Its errors share no other base class.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise OSError(
-            f"The network {str(path)!r} is damaged, or made for a newer onnxruntime than "
-            f"{onnxruntime.__version__} ({reason}). Export it again."
-        ) from error

@@ -1,5 +1,5 @@
 """Networks: where their weights come from, their new head, and which part of them is trained."""
 
-import lazy_loader
+from fer_hf.data.extras import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -7,6 +7,7 @@ The words are those of the template `model_card.md`; here are its figures and ta
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -18,9 +19,6 @@ from fer_hf.evaluation.reports.blocks import (
     render_figures,
     render_value,
 )
-from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport, describe_seen
-from fer_hf.evaluation.reports.checkpoint_sections import describe_not_sure, render_worth
-from fer_hf.evaluation.reports.run_comparison import Comparison
 from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.publishing.licensing import (
     KNOWN_DATA,
@@ -29,6 +27,11 @@ from fer_hf.publishing.licensing import (
     describe_license,
     list_ingredients,
 )
+
+if TYPE_CHECKING:
+    from fer_hf.evaluation.people.panels import PanelComparison
+    from fer_hf.evaluation.reports.checkpoint_report import CheckpointReport
+    from fer_hf.evaluation.reports.run_comparison import Comparison
 
 CARD_NAME = "README.md"
 _PACKAGE = Path(__file__).parents[1]
@@ -42,10 +45,10 @@ _MENTIONED = ("curves.png", "confusion_matrix.png", "seen.safetensors")
 
 def render_model_card(
     report: RunReport,
-    evaluations: Sequence[CheckpointReport] = (),
+    evaluations: "Sequence[CheckpointReport]" = (),
     *,
     name: str | None = None,
-    comparison: Comparison | None = None,
+    comparison: "Comparison | None" = None,
 ) -> str:
     """Write the model card of a run as Markdown with YAML metadata.
 
@@ -89,7 +92,7 @@ def render_model_card(
         snippet=render_snippet(report, name),
         figures=_build_figures(test, here).to_markdown(),
         notes=_list_notes(here),
-        worth=render_worth(panels.worth.accuracy, panels) if panels else "",
+        worth=_describe_worth(panels) if panels else "",
         per_label=_build_labels(test, here).to_markdown(),
         comparison=_build_comparison(comparison, report).to_markdown() if comparison else "",
         elsewhere=_render_elsewhere([e for e in evaluations if e is not here]),
@@ -197,7 +200,7 @@ def _build_metadata(
     )
 
 
-def _build_figures(test: Evaluation, here: CheckpointReport | None) -> Table:
+def _build_figures(test: Evaluation, here: "CheckpointReport | None") -> Table:
     metrics = list_main_metrics()
     columns = {
         "figure": [metric.title for metric in metrics],
@@ -208,13 +211,23 @@ def _build_figures(test: Evaluation, here: CheckpointReport | None) -> Table:
     return Table([*columns], [*zip(*columns.values(), strict=True)])
 
 
-def _list_notes(here: CheckpointReport | None) -> list[str]:
+def _describe_worth(panels: "PanelComparison") -> str:
+    # Needs packages that the card of a fresh run does not, and so do the notes.
+    from fer_hf.evaluation.reports.checkpoint_sections import render_worth
+
+    return render_worth(panels.worth.accuracy, panels)
+
+
+def _list_notes(here: "CheckpointReport | None") -> list[str]:
     if here is None:
         return []
+    from fer_hf.evaluation.reports.checkpoint_report import describe_seen
+    from fer_hf.evaluation.reports.checkpoint_sections import describe_not_sure
+
     return [*([describe_not_sure(here.not_sure)] if here.not_sure else []), describe_seen(here)]
 
 
-def _build_labels(test: Evaluation, here: CheckpointReport | None) -> Table:
+def _build_labels(test: Evaluation, here: "CheckpointReport | None") -> Table:
     crowd = here.crowd if here else None
     rows = [
         [
@@ -230,7 +243,7 @@ def _build_labels(test: Evaluation, here: CheckpointReport | None) -> Table:
     return Table(["label", "pictures", "recall", "precision", *people], rows)
 
 
-def _build_comparison(comparison: Comparison, report: RunReport) -> Table:
+def _build_comparison(comparison: "Comparison", report: RunReport) -> Table:
     rows = [
         [
             f"**{row.display_name}**"
@@ -248,7 +261,7 @@ def _build_comparison(comparison: Comparison, report: RunReport) -> Table:
     )
 
 
-def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
+def _render_elsewhere(others: "Sequence[CheckpointReport]") -> str:
     rows = [
         [
             _name_data(other, "test", "all"),
@@ -263,7 +276,7 @@ def _render_elsewhere(others: Sequence[CheckpointReport]) -> str:
     return Table(headers, rows).to_markdown() if rows else ""
 
 
-def _name_data(evaluation: CheckpointReport, *usual: str) -> str:
+def _name_data(evaluation: "CheckpointReport", *usual: str) -> str:
     """Name the data, with a split that is none of the usual ones and what ran if not torch."""
     split, backend = evaluation.split, evaluation.backend
     unusual = [split] * (split not in usual) + [backend] * (backend != "torch")

@@ -3,6 +3,10 @@
 A video goes through in a stream, whatever its length: nothing here keeps its frames.
 """
 
-import lazy_loader
+from fer_hf.data.extras import attach_stub, naming_missing_extra
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+with naming_missing_extra("video"):  # every module here needs them
+    import av  # noqa: F401
+    import cv2  # noqa: F401
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

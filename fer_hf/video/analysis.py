@@ -42,7 +42,7 @@ class VideoResult:
     Attributes:
         annotated: The video with boxes and labels: H.264 in MP4, at most 1280 × 720, without sound.
         csv: The table of all faces, see `FaceTable`.
-        parquet: The same table.
+        parquet: The same table; None where pyarrow is not installed.
         plot: The scores over time of the face that is seen most, PNG.
         seconds: Time from the first frame to the last.
         num_frames: Frames read and written.
@@ -55,7 +55,6 @@ class VideoResult:
 
     annotated: Path
     csv: Path
-    parquet: Path
     plot: Path
     seconds: float
     num_frames: int
@@ -64,6 +63,7 @@ class VideoResult:
     num_cuts: int
     labels: dict[str, int]
     note: str | None
+    parquet: Path | None = None
 
     def _repr_html_(self) -> str:
         rows = {
@@ -72,7 +72,7 @@ class VideoResult:
             "Cuts": self.num_cuts,
             "Note": self.note or "none",
             "Annotated video": f"{self.annotated}: IPython.display.Video(result.annotated)",
-            "Table of faces": f"{self.parquet}: pandas.read_parquet(result.parquet), or result.csv",
+            "Table of faces": f"{self.csv}: pandas.read_csv(result.csv)",
             "Plot": f"{self.plot}: IPython.display.Image(result.plot)",
         }
         cells = (f"<tr><th>{n}</th><td>{escape(str(text))}</td></tr>" for n, text in rows.items())
@@ -127,16 +127,18 @@ def analyse_video(
         with opened as video, open_annotated_video(files["annotated"], video) as write:
             for frame in map(annotator.annotate, _read_until(video, seconds, stop)):
                 write(frame)
-        table = annotator.table.save(files["csv"], files["parquet"])
-        plot_most_seen_face(table, frame.seconds, detections_per_second).savefig(files["plot"])
+        annotator.table.save(files["csv"], files["parquet"])
+        rows = annotator.table.rows
+        plot_most_seen_face(rows, frame.seconds, detections_per_second).savefig(files["plot"])
+        written = {kind: file for kind, file in files.items() if file.exists()}
         return VideoResult(
-            **{kind: file.replace(output / file.name) for kind, file in files.items()},
+            **{kind: file.replace(output / file.name) for kind, file in written.items()},
             seconds=frame.seconds,
             num_frames=frame.number + 1,
             num_detections=annotator.num_detections,
             num_faces=annotator.num_faces,
             num_cuts=annotator.num_cuts,
-            labels=dict(Counter(table["label"].to_pylist()).most_common()),
+            labels=dict(Counter(row["label"] for row in rows).most_common()),
             note=video.note,
         )
 

@@ -7,28 +7,28 @@ J. F. Blinn, Blue Screen Matting, 1996. Blending is linear in YUV as it is in RG
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from av.video.frame import VideoFrame
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from fer_hf.evaluation.reports.plot_style import BAR, FAINT, INK, MUTED, VALIDATION, build_figure
 from fer_hf.faces.overlay import draw_readings
 from fer_hf.faces.reader import FaceReading
+from fer_hf.faces.score_table import FORMATS, Columns
 from fer_hf.inference.reading import SCORE_PREFIX
 from fer_hf.video.frames import Frame, VideoFile, Yuv
 from fer_hf.video.webcam import Webcam
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLOCK = Fraction(1, 90_000)
 """Unit of its times in seconds: MPEG's, in which frames of the usual rates are whole."""
@@ -101,68 +101,78 @@ class FaceTable:
 
     Args:
         label_names: Names of the labels in the order of the scores.
+
+    Attributes:
+        rows: The values of each row by the names of their columns.
     """
 
     def __init__(self, label_names: Sequence[str]) -> None:
-        whole, real = pa.int64(), pa.float64()
-        self._schema = pa.schema(
-            [("time_seconds", real), ("frame", whole), ("face", whole)]
-            + [(name, real) for name in ("left", "top", "right", "bottom", "detection_score")]
-            + [("label", pa.string())]
-            + [(SCORE_PREFIX + name, real) for name in label_names]
-        )
-        self._batches: list[pa.RecordBatch] = []
+        places = ("left", "top", "right", "bottom", "detection_score")
+        self._columns: Columns = {
+            **{"time_seconds": float, "frame": int, "face": int},
+            **dict.fromkeys(places, float),
+            "label": str,
+            **{SCORE_PREFIX + name: float for name in label_names},
+        }
+        self.rows: list[dict[str, Any]] = []
 
     def add(self, frame: Frame, readings: Sequence[FaceReading]) -> None:
         """Add the faces of one detection."""
-        rows = [
-            (
+        for one in readings:
+            values = (
                 *(frame.seconds, frame.number, one.number, *one.face.box, one.face.score),
                 *(one.name, *one.scores.values()),
             )
-            for one in readings
-        ]
-        if rows:
-            columns = zip(*rows, self._schema.types, strict=True)
-            arrays = [pa.array(values, kind) for *values, kind in columns]
-            self._batches.append(pa.record_batch(arrays, schema=self._schema))
+            self.rows.append(dict(zip(self._columns, values, strict=True)))
 
-    def save(self, csv: Path, parquet: Path) -> pa.Table:
-        """Write the table to two files, and return it; without faces it has no rows."""
-        table = pa.Table.from_batches(self._batches, self._schema)
-        pa.csv.write_csv(table, csv)
-        pa.parquet.write_table(table, parquet)
-        return table
+    def save(self, csv: Path, parquet: Path) -> None:
+        """Write the table to two files, or only to the first one where there is no pyarrow."""
+        for file in (csv, parquet) if find_spec("pyarrow") else (csv,):
+            FORMATS[file.suffix](file, self._columns, (list(row.values()) for row in self.rows))
 
 
-def plot_most_seen_face(table: pa.Table, seconds: float, detections_per_second: float) -> Figure:
+def plot_most_seen_face(
+    rows: Sequence[Mapping[str, Any]], seconds: float, detections_per_second: float
+) -> "Figure":
     """Draw a band for each label, from 0 to 100 %, over the time of the video.
 
     A band is dark where its label is shown, so that nothing depends on hues; where none is dark,
     the model is not sure.
 
     Args:
-        table: As `FaceTable.save` returns it.
+        rows: As `FaceTable` has them.
         seconds: Duration of the video.
         detections_per_second: How often faces were detected.
     """
-    counts = Counter(table["face"].to_pylist())
+    # Takes as long to import as all the rest of a video.
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    from fer_hf.evaluation.reports.plot_style import (
+        BAR,
+        FAINT,
+        INK,
+        MUTED,
+        VALIDATION,
+        build_figure,
+    )
+
+    counts = Counter(row["face"] for row in rows)
     if not counts:
         figure = build_figure(9.0, 1.6, "No face was found in this video")
         figure.add_subplot().set_axis_off()
         return figure
     [(face, _)] = counts.most_common(1)
-    rows = table.filter(pa.compute.field("face") == face)
-    times, shown = rows["time_seconds"].to_numpy(), np.array(rows["label"].to_pylist())
+    rows = [row for row in rows if row["face"] == face]
+    times, shown = (np.array([row[name] for row in rows]) for name in ("time_seconds", "label"))
     gaps = np.flatnonzero(np.diff(times) > _LONGEST_STEP / detections_per_second) + 1
     among = f", the most seen of {len(counts)}" if len(counts) > 1 else ""
-    columns = [name for name in table.column_names if name.startswith(SCORE_PREFIX)]
+    columns = [name for name in rows[0] if name.startswith(SCORE_PREFIX)]
     title = f"Face {face}{among}: smoothed scores, 0–100 %, dark where shown"
     figure = build_figure(9.0, 1.3 + 0.55 * len(columns), title)
     bands = figure.subplots(len(columns), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, column in zip(bands, columns, strict=True):
         name = column.removeprefix(SCORE_PREFIX)
-        scores = np.insert(rows[column].to_numpy(), gaps, np.nan)
+        scores = np.insert(np.array([row[column] for row in rows]), gaps, np.nan)
         moments = np.insert(times, gaps, np.nan)
         is_shown = np.insert((shown == name).astype(float), gaps, 0) > 0
         axes.fill_between(moments, scores, color=BAR, linewidth=0)

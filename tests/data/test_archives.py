@@ -11,7 +11,6 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import datasets
 import pytest
 
 from fer_hf.data import archive_members, archives
@@ -21,7 +20,7 @@ from fer_hf.data.archives import holds_archives, is_archive, refuse_foreign_arch
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A cache of the test's own."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "fer_hf"
 
 
@@ -59,7 +58,7 @@ def pack(members):
 
 def refused(path, match):
     """Nothing may be left of what is refused, nor be outside."""
-    home = Path(datasets.config.HF_DATASETS_CACHE) / "fer_hf"
+    home = Path(os.environ["HF_DATASETS_CACHE"], "fer_hf")
     with pytest.raises(ValueError, match=match) as caught:
         unpack(path)
     assert "\n" not in str(caught.value)

@@ -6,18 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 
 from fer_hf.data import arrow_cache, load_splits, sources
-from fer_hf.data.arrow_cache import compute_key
+from fer_hf.data.cache_folder import compute_key
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A cache of the test's own."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "fer_hf"
 
 

@@ -15,7 +15,6 @@ from fer_hf.demo.teaching import CHECKPOINT_NAME, Lesson, cut_face, describe_fig
 from fer_hf.evaluation.people.human import Yardstick
 from fer_hf.faces import Face
 from fer_hf.models.bundled import DEFAULT_MODEL
-from fer_hf.training.frozen.feature_cache import get_cache_folder
 
 BOX = (8.0, 8.0, 40.0, 40.0)
 
@@ -104,16 +103,7 @@ def test_too_few_labels_and_pictures_are_refused_and_nothing_is_written(tmp_path
 
 
 @pytest.fixture(scope="module")
-def cache_folder(tmp_path_factory):
-    """A feature cache of these tests' own."""
-    folder = tmp_path_factory.mktemp("cache") / "features"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FER_HF_CACHE", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def lesson(tmp_path_factory, cache_folder):
+def lesson(tmp_path_factory):
     """A lesson on the bundled model that was taught light from dark."""
     folder = tmp_path_factory.mktemp("pictures")
     lesson = Lesson(DEFAULT_MODEL, build_detector(), Limits())
@@ -164,12 +154,6 @@ def test_the_zip_is_a_checkpoint_without_a_path_of_this_machine(lesson, tmp_path
     assert json.loads((checkpoint / "report.json").read_text())["data"] == (
         "pictures given in the demo"
     )
-
-
-def test_nothing_of_a_visitors_pictures_goes_to_the_feature_cache(lesson, cache_folder):
-    assert lesson.taught is not None
-    assert get_cache_folder() == cache_folder
-    assert not cache_folder.exists()
 
 
 def test_teaching_again_replaces_and_forgetting_deletes_all(tmp_path):

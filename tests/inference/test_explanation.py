@@ -1,11 +1,13 @@
 """A heat map shows what speaks for a label, belongs to the weights, and leaves no trace in them."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 from onnx_files import write_config, write_network
 from PIL import Image, ImageChops, ImageOps
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
@@ -13,7 +15,13 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTImagePro
 from fer_hf import load_splits
 from fer_hf.data.pictures import load_picture
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.explanation import compute_heat_map, render_heat_map
+from fer_hf.inference.explanation import (
+    COLORMAP,
+    _compute_maps,
+    _get_model,
+    compute_heat_map,
+    render_heat_map,
+)
 from fer_hf.models import load_model
 
 
@@ -24,8 +32,16 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def classifier():
-    """The bundled model."""
-    return ExpressionClassifier()
+    """The bundled model, on its graph."""
+    classifier = ExpressionClassifier(backend="onnx")
+    assert classifier.network.pools_by_mean
+    return classifier
+
+
+@pytest.fixture(scope="module")
+def on_torch():
+    """The same on torch."""
+    return ExpressionClassifier(backend="torch")
 
 
 def get_top_label(classifier, picture):
@@ -58,7 +74,8 @@ def test_a_map_has_the_size_of_its_picture_and_goes_from_zero_to_one(classifier,
         assert heat_map.max() == 1
 
 
-def test_a_map_is_grad_cam_of_the_log_odds_worked_out_by_hand(classifier, drawn):
+def test_a_map_is_grad_cam_of_the_log_odds_worked_out_by_hand(on_torch, drawn):
+    classifier = on_torch
     network = classifier.network.model.timm_model
     label = get_top_label(classifier, drawn[1])
     index = classifier.label_names.index(label)
@@ -76,6 +93,34 @@ def test_a_map_is_grad_cam_of_the_log_odds_worked_out_by_hand(classifier, drawn)
     expected = np.array(Image.fromarray(coarse).resize(drawn[1].size, Image.Resampling.BILINEAR))
     heat_map = compute_heat_map(classifier, drawn[1], label)
     np.testing.assert_allclose(heat_map, expected / expected.max(), atol=1e-4)
+
+
+def test_a_graph_gives_the_map_that_gradients_give(classifier, on_torch, drawn):
+    pixel_values = classifier.preprocess(drawn)
+    for index, label in enumerate(classifier.label_names):
+        found, expected = (
+            _compute_maps(one, pixel_values, index) for one in (classifier, on_torch)
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        heat_maps = [compute_heat_map(one, drawn[0], label) for one in (classifier, on_torch)]
+        levels = [np.asarray(render_heat_map(drawn[0], one), int) for one in heat_maps]
+        assert abs(np.subtract(*levels)).max() <= 1
+
+
+def test_a_graph_that_does_not_pool_by_the_mean_is_opened_on_torch_once(on_torch, drawn):
+    classifier = ExpressionClassifier(backend="onnx")
+    classifier.network.pools_by_mean = False
+    found = compute_heat_map(classifier, drawn[0], "happy")
+    np.testing.assert_allclose(found, compute_heat_map(on_torch, drawn[0], "happy"), atol=1e-5)
+    assert _get_model(classifier) is _get_model(classifier)
+
+
+def test_without_torch_a_graph_that_does_not_pool_by_the_mean_is_refused(monkeypatch, drawn):
+    classifier = ExpressionClassifier(backend="onnx")
+    classifier.network.pools_by_mean = False
+    monkeypatch.setattr("fer_hf.inference.explanation.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=re.escape("or torch. Run: pip install 'fer-hf[train]'")):
+        compute_heat_map(classifier, drawn[0], "happy")
 
 
 def test_a_map_of_a_mirrored_picture_is_the_mirrored_map(classifier, drawn):
@@ -104,7 +149,7 @@ def test_labels_have_different_maps(classifier, drawn):
 def test_shuffled_weights_give_other_maps(drawn):
     # The sanity check of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: a map
     # that stays when the network has forgotten everything shows the picture, not the network.
-    classifier = ExpressionClassifier()
+    classifier = ExpressionClassifier(backend="torch")
     labels = [get_top_label(classifier, picture) for picture in drawn]
 
     def explain(pictures):
@@ -125,7 +170,8 @@ def test_shuffled_weights_give_other_maps(drawn):
     assert np.mean([correlate(*pair) for pair in zip(before, after, strict=True)]) < 0.4
 
 
-def test_explaining_changes_neither_scores_nor_network(classifier, drawn):
+def test_explaining_changes_neither_scores_nor_network(on_torch, drawn):
+    classifier = on_torch
     model = classifier.network.model
     before = classifier(drawn)
     wanted = [parameter.requires_grad for parameter in model.parameters()]
@@ -179,6 +225,22 @@ def test_a_sigmoid_neuron_is_explained_as_the_softmax_that_equals_it(tmp_path, d
         assert expected.std() > 0.01
 
 
+def test_a_sigmoid_neuron_on_a_graph_is_explained_as_the_softmax_that_equals_it(drawn):
+    neuron, twin = (ExpressionClassifier(backend="onnx") for _ in range(2))
+    network = neuron.network
+    network.head_weight, network.head_bias = network.head_weight[4:5], network.head_bias[4:5]
+    network = twin.network
+    network.head_weight = np.stack([0 * network.head_weight[4], network.head_weight[4]])
+    network.head_bias = np.array([0, network.head_bias[4]])
+    for classifier in (neuron, twin):
+        classifier.label_names = ["not happy", "happy"]
+    np.testing.assert_allclose(neuron(drawn), twin(drawn), atol=1e-6)
+    for label in neuron.label_names:
+        heat_map = compute_heat_map(neuron, drawn[0], label)
+        np.testing.assert_allclose(heat_map, compute_heat_map(twin, drawn[0], label), atol=1e-6)
+        assert heat_map.std() > 0.01
+
+
 def test_where_nothing_speaks_for_a_label_its_map_is_zero(tmp_path, drawn):
     classifier = build(tmp_path, "test_resnet", ("calm", "happy"), input_size=96)
     head = classifier.network.model.timm_model.get_classifier()
@@ -194,11 +256,11 @@ def test_an_unknown_label_is_refused(classifier, drawn):
         compute_heat_map(classifier, drawn[0], "joy")
 
 
-def test_an_exported_network_is_refused(tmp_path, drawn):
+def test_an_exported_network_without_its_weights_is_refused(tmp_path, drawn):
     write_network(tmp_path / "onnx" / "model.onnx")
     write_config(tmp_path)
     exported = ExpressionClassifier(str(tmp_path), backend="onnx")
-    with pytest.raises(ValueError, match=r"no gradients, expected .* backend='torch'"):
+    with pytest.raises(FileNotFoundError, match=r"holds no `model.safetensors`"):
         compute_heat_map(exported, drawn[0], exported.label_names[0])
 
 
@@ -224,6 +286,12 @@ def test_networks_without_a_feature_map_that_is_known_are_refused(tmp_path, draw
     other = ExpressionClassifier(str(tmp_path / "other"))
     with pytest.raises(ValueError, match=r"is a ResNetForImageClassification, expected a timm"):
         compute_heat_map(other, drawn[0], other.label_names[0])
+
+
+def test_the_colours_are_those_of_inferno_within_a_level():
+    expected = colormaps["inferno"](np.arange(256), bytes=True)[:, :3].astype(int)
+    assert COLORMAP.dtype == np.uint8
+    assert abs(COLORMAP - expected).max() <= 1
 
 
 def test_the_rendered_map_is_brighter_where_it_is_hotter():

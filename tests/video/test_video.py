@@ -175,12 +175,11 @@ def test_a_video_without_faces_gives_a_copy_an_empty_table_and_a_plot_that_says_
     assert (result.num_faces, result.num_detections) == (0, 5)
     assert read_rows(result) == []
     assert result.csv.read_text().splitlines() == [
-        '"time_seconds","frame","face","left","top","right","bottom","detection_score","label",'
-        '"score_happy","score_sad"'
+        "time_seconds,frame,face,left,top,right,bottom,detection_score,label,score_happy,score_sad"
     ]
     for before, after in zip(read_frames(source), read_frames(result.annotated), strict=True):
         np.testing.assert_allclose(before.to_ndarray(), after.to_ndarray(), atol=3)
-    figure = plot_most_seen_face(pq.read_table(result.parquet), 1.0, 5.0)
+    figure = plot_most_seen_face(read_rows(result), 1.0, 5.0)
     assert figure.get_suptitle() == "No face was found in this video"
 
 
@@ -188,7 +187,7 @@ def test_the_plot_shows_the_face_that_is_seen_most(tmp_path):
     pictures = [paint(20)] * 8 + [paint()] * 2 * RATE + [paint(20, color=(255, 0, 0))] * 2 * RATE
     source = write(tmp_path / "two.mp4", pictures)
     result = analyse_video(source, SquareReader(), output_dir=tmp_path)
-    figure = plot_most_seen_face(pq.read_table(result.parquet), 5.0, 5.0)
+    figure = plot_most_seen_face(read_rows(result), 5.0, 5.0)
     assert figure.get_suptitle().startswith("Face 2, the most seen of 2")
     assert [axes.get_ylabel() for axes in figure.axes] == LABELS
 

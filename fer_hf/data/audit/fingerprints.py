@@ -7,16 +7,18 @@ measured later, on other data and another machine.
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from datasets import Dataset
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fer_hf.data.pictures import cut_bands, load_picture, to_rgb
-from fer_hf.data.stored_pictures import map_in_threads, read_encoded
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Fingerprints = npt.NDArray[np.uint64]
 
@@ -42,8 +44,9 @@ def compute_fingerprint(picture: Image.Image) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def compute_fingerprints(split: Dataset) -> Fingerprints:
+def compute_fingerprints(split: "Dataset") -> Fingerprints:
     """Compute the fingerprints (N,) of the pictures in the column `image`, in threads."""
+    from fer_hf.data.stored_pictures import map_in_threads, read_encoded  # needs datasets
 
     def compute(content: bytes) -> int:
         return compute_fingerprint(load_picture(content))

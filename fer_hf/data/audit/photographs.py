@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fer_hf.data import arrow_cache
+from fer_hf.data import cache_folder
 from fer_hf.data.audit.fingerprints import compute_fingerprint
 from fer_hf.data.audit.near_duplicates import MIN_CORRELATION, find_near_duplicates, make_thumbnail
 from fer_hf.data.pictures import load_picture, to_rgb
@@ -57,9 +57,9 @@ def find_photographs(splits: Iterable[Dataset]) -> Photographs:
     for split in splits:
         for content in read_encoded(split):
             contents.update(hashlib.sha256(content).digest())
-    key = arrow_cache.compute_key([contents.hexdigest()], _METHOD)
-    with arrow_cache.explaining_full_disk():
-        entry = arrow_cache.find_or_write(key, lambda folder: _write(folder, splits))
+    key = cache_folder.compute_key([contents.hexdigest()], _METHOD)
+    with cache_folder.explaining_full_disk():
+        entry = cache_folder.find_or_write(key, lambda folder: _write(folder, splits))
     return Photographs(**load_file(entry / _NAME))
 
 

@@ -5,9 +5,10 @@ from functools import cache
 from pathlib import Path
 
 import gradio as gr
-from tabulate import tabulate
 
 from fer_hf.demo.demo_models import DemoModels
+from fer_hf.evaluation.reports.blocks import Table, render_estimate
+from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.models.bundled import locate_model
 
 logger = logging.getLogger(__name__)
@@ -65,10 +66,6 @@ def render_figures(name: str, model: str) -> str:
         name: What visitors call it.
         model: Its folder, its Hub id, or the name of the bundled model.
     """
-    # Its plots take a second to import, and the page is there before.
-    from fer_hf.evaluation.reports.blocks import render_estimate
-    from fer_hf.evaluation.reports.run_report import load_report
-
     title = f"## How good {name} is"
     folder = Path(locate_model(model))
     try:
@@ -89,7 +86,7 @@ def render_figures(name: str, model: str) -> str:
         for label, recall in test.recall_per_label.items()
     ]
     headers = ["label", "pictures", "share found (95 % interval)"]
-    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+    table = Table(headers, rows).to_markdown()
     return (
         f"{title}\n\nOn the {test.num_pictures:,} pictures of the {split} split of {report.data} "
         f"it is right on {render_estimate(test.accuracy)}; averaged over the labels, on "

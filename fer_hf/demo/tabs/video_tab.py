@@ -107,7 +107,7 @@ class _VideoReading:
             finally:
                 self._running.pop(visitor, None)
             # Gradio has copies of its own, which it deletes later, once these have been taken.
-            tables = [str(result.csv), str(result.parquet)]
+            tables = [str(file) for file in (result.csv, result.parquet) if file]
             yield describe_video(result), str(result.annotated), str(result.plot), tables
 
     def stop_video(self, request: gr.Request) -> None:

@@ -3,8 +3,6 @@
 from html import escape
 
 import gradio as gr
-import matplotlib
-import numpy as np
 
 from fer_hf.demo.components import build_examples, build_picture_input
 from fer_hf.demo.demo_models import DemoModels
@@ -114,8 +112,7 @@ def render_legend(face: int, label: str, score: float, *, has_evidence: bool) ->
     name = escape(label)
     if not has_evidence:
         return f"<p>Nothing in face {face} spoke for <b>{name}</b> ({format_percent(score)}).</p>"
-    colormap = matplotlib.colormaps[COLORMAP]
-    stops = ", ".join(matplotlib.colors.to_hex(colormap(x)) for x in np.linspace(0, 1, 5))
+    stops = ", ".join(f"#{bytes(color).hex()}" for color in COLORMAP[::51])
     return (
         f"<p>Face {face}: what spoke for <b>{name}</b> ({format_percent(score)}).</p>"
         f'<div class="fer-legend"><span>dark: little</span>'

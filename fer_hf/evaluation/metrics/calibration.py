@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax
 
 from fer_hf.evaluation.metrics.intervals import Z_95
-from fer_hf.evaluation.metrics.predictions import Floats, Ints, match_votes
+from fer_hf.evaluation.metrics.predictions import (
+    Floats,
+    Ints,
+    compute_log_softmax,
+    compute_softmax,
+    match_votes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +75,16 @@ def fit_calibration(logits: npt.ArrayLike, labels: npt.ArrayLike, method: str) -
 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Find the temperature T, 0.05–20, at which softmax(logits / T) has the lowest NLL."""
-    logits = np.asarray(logits, dtype=np.float64)
-    truth = np.eye(logits.shape[1])[np.asarray(labels)]
-
-    def compute_nll(log_temperature: float) -> float:
-        log_scores = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -(truth * log_scores).sum() / len(truth)
-
-    bounds = (-_FURTHEST, _FURTHEST)
-    return float(np.exp(minimize_scalar(compute_nll, bounds=bounds, method="bounded").x))
+    logits, rows = np.asarray(logits, dtype=np.float64), np.arange(len(logits))
+    true_logits = logits[rows, np.asarray(labels)]
+    low, high = -_FURTHEST, _FURTHEST
+    for _ in range(40):
+        middle = (low + high) / 2
+        scores = compute_softmax(logits / np.exp(middle))
+        # The NLL is convex in 1/T, with this slope, but for a factor.
+        is_too_sure = (scores * logits).sum() > true_logits.sum()
+        low, high = (middle, high) if is_too_sure else (low, middle)
+    return float(np.exp((low + high) / 2))
 
 
 def fit_vector_scaling(logits: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -146,12 +151,14 @@ def _minimise_cross_entropy(
     logits: Floats, targets: Floats, num_temperatures: int
 ) -> tuple[Floats, Floats]:
     """Find temperatures, one or C, and offsets (C,) for targets (N, C) whose rows sum to 1."""
+    from scipy.optimize import minimize  # a temperature alone can do without it
+
     num_labels = logits.shape[1]
 
     def compute_loss(parameters: Floats) -> tuple[float, Floats]:
         log_scales, biases = np.split(parameters, [num_temperatures])
         scaled = logits * np.exp(log_scales)
-        log_scores = log_softmax(scaled + biases, axis=1)
+        log_scores = compute_log_softmax(scaled + biases)
         errors = (np.exp(log_scores) - targets) / len(targets)
         of_scales = (errors * scaled).sum(axis=0).reshape(num_temperatures, -1).sum(axis=1)
         gradient = np.concatenate([of_scales, errors.sum(axis=0)])
@@ -175,7 +182,7 @@ def _choose_method(logits: Floats, labels: Ints) -> str:
         others = np.setdiff1d(rows, held_out)
         for method in METHODS:
             fitted = fit_calibration(logits[others], labels[others], method)
-            log_scores = log_softmax(fitted.apply(logits), axis=1)
+            log_scores = compute_log_softmax(fitted.apply(logits))
             losses[method][held_out] = -log_scores[rows, labels][held_out]
     gains = losses["temperature"] - losses["vector"]
     gain, error = gains.mean(), gains.std() / np.sqrt(len(gains))

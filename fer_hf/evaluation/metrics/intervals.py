@@ -4,12 +4,12 @@ Every interval in a report means the same: how the figure would move had other p
 kind been drawn. None of them covers another seed or another dataset.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 NUM_RESAMPLES = 1000
 # The two-sided 95 % point of the normal distribution.
@@ -35,12 +35,16 @@ def estimate_share(hits: int, total: int) -> Estimate:
     bootstrap collapse to a point.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA
-    1927, through `scipy.stats.binomtest`.
+    1927.
     """
     if total == 0:
         return UNDEFINED
-    interval = binomtest(hits, total).proportion_ci(confidence_level=0.95, method="wilson")
-    return Estimate(hits / total, float(interval.low), float(interval.high))
+    share, doubt = hits / total, Z_95**2 / total
+    middle = (share + doubt / 2) / (1 + doubt)
+    margin = math.sqrt(doubt * (share * (1 - share) + doubt / 4)) / (1 + doubt)
+    # At the ends of the range the interval ends there, too, whatever rounding says.
+    low, high = (middle - margin) * (hits > 0), middle + margin if hits < total else 1.0
+    return Estimate(share, low, high)
 
 
 def estimate_shares(

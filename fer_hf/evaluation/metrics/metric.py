@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from fer_hf.evaluation.metrics.intervals import (
     NUM_RESAMPLES,
@@ -120,6 +119,4 @@ def sum_groups(
     weights: Floats, groups: Ints, num_groups: int, values: npt.ArrayLike = 1.0
 ) -> Floats:
     """Sum weights (R, N) times values, one or (N,), within groups 0, 1, … (N,): (R, num_groups)."""
-    each = np.broadcast_to(np.asarray(values, dtype=np.float64), groups.shape)
-    rows = np.arange(len(groups))
-    return weights @ csr_array((each, (rows, groups)), shape=(len(groups), num_groups))
+    return np.array([np.bincount(groups, row * values, num_groups) for row in weights])

@@ -11,7 +11,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from fer_hf.evaluation.metrics.evaluation import METRICS, Evaluation, Figures, evaluate_scores
 from fer_hf.evaluation.metrics.intervals import estimate_bootstrap
@@ -136,6 +135,8 @@ def compute_mcnemar(only_first_right: int, only_second_right: int) -> float:
     percentages", Psychometrika 1947; mid-p: Fagerland, Lydersen, Laake, "The McNemar test for
     binary matched-pairs data", BMC Medical Research Methodology 2013.
     """
+    from scipy.stats import binom  # whoever only reads reports need not have it
+
     total, fewer = only_first_right + only_second_right, min(only_first_right, only_second_right)
     return float(2 * binom.cdf(fewer, total, 0.5) - binom.pmf(fewer, total, 0.5))
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -15,7 +14,14 @@ SUM_TOLERANCE = 1e-3
 
 def compute_softmax(logits: npt.ArrayLike) -> Floats:
     """Turn logits (..., C) of any float type into float64 scores that sum to 1 over C."""
-    return softmax(np.asarray(logits, dtype=np.float64), axis=-1)
+    return np.exp(compute_log_softmax(logits))
+
+
+def compute_log_softmax(logits: npt.ArrayLike) -> Floats:
+    """Return the logarithm of `compute_softmax`, which is finite even where that is 0."""
+    values = np.asarray(logits, dtype=np.float64)
+    below = values - values.max(axis=-1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from fer_hf.evaluation.metrics.intervals import Estimate, estimate_normal
 from fer_hf.evaluation.metrics.metric import Metric
@@ -43,12 +42,18 @@ def _compute_auc(scores: Floats, positive: npt.NDArray[np.bool_]) -> tuple[float
     num_positive, num_negative = positive.sum(), (~positive).sum()
     if not num_positive or not num_negative:
         return np.nan, np.zeros(len(scores))
-    below = rankdata(scores)
+    below = _rank(scores)
     for side in (positive, ~positive):
-        below[side] -= rankdata(scores[side])
+        below[side] -= _rank(scores[side])
     placements = np.where(positive, below / num_negative, 1 - below / num_positive)
     auc = float(placements[positive].mean())
     return auc, (placements - auc) / np.where(positive, num_positive, num_negative)
+
+
+def _rank(values: Floats) -> Floats:
+    """Return the ranks of values (N,) from 1 on; equal ones share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 ROC_AUC_MACRO = Metric(

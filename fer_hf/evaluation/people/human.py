@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import entr, rel_entr
-from scipy.stats import rankdata
 
 from fer_hf.evaluation.metrics.intervals import (
     NUM_RESAMPLES,
@@ -126,6 +124,8 @@ def estimate_kl_divergence(scores: npt.ArrayLike, votes: npt.ArrayLike) -> Estim
     Source: Kullback and Leibler, "On Information and Sufficiency", Annals of Mathematical
     Statistics 1951.
     """
+    from scipy.special import rel_entr  # whoever only reads reports need not have it
+
     clipped, shares = match_votes(scores, votes)
     return estimate_mean(rel_entr(shares, clipped).sum(axis=1))
 
@@ -153,6 +153,8 @@ def estimate_entropy_correlation(
     Raises:
         ValueError: The shapes differ.
     """
+    from scipy.special import entr  # whoever only reads reports need not have it
+
     clipped, shares = match_votes(scores, votes)
     # Sorted, rows that differ only in the order of labels have the very same entropy, and rank.
     pairs = np.stack([entr(np.sort(rows, axis=1)).sum(axis=1) for rows in (clipped, shares)])
@@ -168,6 +170,8 @@ def estimate_entropy_correlation(
 
 def _correlate(pairs: Floats) -> tuple[float, float]:
     """Return Pearson's and Spearman's correlation of two rows."""
+    from scipy.stats import rankdata  # whoever only reads reports need not have it
+
     correlations = np.asarray(np.corrcoef(np.concatenate([pairs, rankdata(pairs, axis=1)])))
     return float(correlations[0, 1]), float(correlations[2, 3])
 

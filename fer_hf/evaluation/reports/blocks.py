@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tabulate import tabulate
-
 from fer_hf.evaluation.metrics.evaluation import METRICS
 from fer_hf.evaluation.metrics.intervals import Estimate
 from fer_hf.evaluation.metrics.metric import Metric
@@ -57,9 +55,17 @@ class Table:
     def to_markdown(self) -> str:
         """Render with one line for each row, and without the caption."""
         headers = [header.replace("\n", " ") for header in self.headers]
-        return tabulate(self.rows, headers, "github", disable_numparse=True)
+        # As wide as `tabulate` makes them, without it.
+        columns = zip(*([f"{header}  " for header in headers], *self.rows), strict=True)
+        widths = [max(map(len, cells)) for cells in columns]
+        lines = [headers, ["-" * width for width in widths], *self.rows]
+        texts = [map(str.ljust, line, widths) for line in lines]
+        first, rule, *rows = [f"| {' | '.join(text)} |" for text in texts]
+        return "\n".join([first, rule.replace(" ", "-"), *rows])
 
     def _tabulate(self, rows: Sequence[Sequence[str]]) -> str:
+        from tabulate import tabulate  # a page or a card has no need of it
+
         return tabulate(
             rows,
             self.headers,

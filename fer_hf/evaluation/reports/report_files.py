@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from fer_hf.evaluation.metrics.evaluation import Figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REPORT_NAME = "report.json"
 
@@ -147,7 +149,7 @@ def save_json(data: Any, path: Path) -> Path:
     return write_text_atomically(path, text + "\n")
 
 
-def save_with_plot(content: Any, markdown: str, figure: Figure, path: Path) -> Path:
+def save_with_plot(content: Any, markdown: str, figure: "Figure", path: Path) -> Path:
     """Write a picture, Markdown, and last the JSON file `path`; they differ in their suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path.with_suffix(".png"))

@@ -19,10 +19,7 @@ from fer_hf.evaluation.reports.blocks import (
     render_figures,
     render_value,
 )
-from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
-from fer_hf.evaluation.reports.plot_style import to_png
 from fer_hf.evaluation.reports.report_files import REPORT_NAME, ReportFormat, save_json
-from fer_hf.evaluation.reports.run_plots import plot_curves
 
 
 @dataclass(frozen=True)
@@ -121,6 +118,9 @@ class RunReport(Shown):
             Table.from_columns(columns, "Figures of each split with 95 % intervals"),
         ]
         if self.history:
+            from fer_hf.evaluation.reports.plot_style import to_png
+            from fer_hf.evaluation.reports.run_plots import plot_curves
+
             plot = to_png(plot_curves(self.history, self.display_name))
             blocks.append(Picture(plot, "Loss and accuracy over the epochs"))
         return blocks
@@ -178,6 +178,10 @@ def save_report(report: RunReport, output_dir: str | os.PathLike[str]) -> Path:
     Raises:
         TypeError: `settings` hold something JSON cannot.
     """
+    # Whoever only reads a report has no matplotlib, or need not wait for it.
+    from fer_hf.evaluation.reports.evaluation_plots import plot_confusion_matrix
+    from fer_hf.evaluation.reports.run_plots import plot_curves
+
     content, folder = report.to_dict(), Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if report.history:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from sklearn.utils import resample
 
 from fer_hf.evaluation.metrics.intervals import (
     UNDEFINED,
@@ -109,6 +108,8 @@ def sample_rows(labels: npt.ArrayLike, num_pictures: int, seed: int = 0) -> list
         raise ValueError(f"Found num_pictures={num_pictures}, expected 1 or more. Ask for more.")
     rows = np.arange(np.size(labels))
     if num_pictures < len(rows):
+        from sklearn.utils import resample  # whoever only reads reports need not have it
+
         rows = resample(
             rows, replace=False, n_samples=num_pictures, stratify=labels, random_state=seed
         )

@@ -21,10 +21,10 @@ from fer_hf.evaluation.metrics.label_issues import find_label_issues
 from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
 from fer_hf.evaluation.reports.report_files import write_text_atomically
+from fer_hf.inference.linear_head import compute_held_out_logits, list_folds
 from fer_hf.models.bundled import BUNDLED_MODEL
 from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.frozen.features import load_features, load_frozen
-from fer_hf.training.frozen.fitting import compute_held_out_logits, list_folds
 
 AUDIT_NAME = "audit.json"
 DUPLICATES_NAME, LABELS_NAME = "duplicates.png", "suspicious_labels.png"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from fer_hf.data import arrow_cache
+from fer_hf.data import cache_folder
 from fer_hf.data.audit import photographs
 from fer_hf.data.audit.photographs import find_photographs
 
@@ -25,7 +25,7 @@ def build(*pictures):
 @pytest.fixture
 def compared(tmp_path, monkeypatch):
     """A cache of the test's own, and how many thumbnails were compared at each comparison."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     counts = []
 
     def count(thumbnails):
@@ -76,7 +76,7 @@ def test_a_comparison_that_was_stopped_leaves_nothing(compared, tmp_path, monkey
         patched.setattr(photographs, "save_file", stop)
         with pytest.raises(KeyboardInterrupt):
             find_photographs([build(*FACES)])
-    assert not any(path.is_dir() for path in arrow_cache._home().iterdir())
+    assert not any(path.is_dir() for path in cache_folder._home().iterdir())
     assert len(find_photographs([build(*FACES)]).sizes) == 3
 
 

@@ -10,20 +10,11 @@ from PIL import Image
 from transformers import pipeline
 
 from fer_hf import cli
-from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.evaluation.metrics.thresholds import fit_not_sure
 from fer_hf.evaluation.reports.run_report import load_report
 from fer_hf.evaluation.scoring import score_split
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.training.frozen.fitting import add_not_sure, fit_head
-
-
-def draw_features(num_labels=3, per_label=12, apart=3.0, views=1):
-    """Clouds of points, `apart` standard deviations from the origin in a direction each."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(num_labels * per_label) % num_labels
-    centres = np.eye(8)[:num_labels] * apart
-    return centres[labels] + rng.normal(size=(views, len(labels), 8)), labels
+from fer_hf.training.frozen.fitting import add_not_sure
 
 
 @pytest.fixture
@@ -39,46 +30,6 @@ def folder(tmp_path):
             picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
             picture.save(tmp_path / "mine" / label / f"{number}.png")
     return tmp_path / "mine"
-
-
-@pytest.mark.parametrize("num_labels", [2, 3])
-def test_a_head_tells_clouds_apart_as_it_told_those_it_had_not_seen(num_labels):
-    features, labels = draw_features(num_labels, per_label=200)
-    head = fit_head(features, labels)
-    fresh, fresh_labels = draw_features(num_labels, per_label=300)
-    scores = compute_softmax(fresh[0] @ head.weight.T + head.bias)
-    held_out = (head.held_out_scores.argmax(1) == labels).mean()
-    assert (scores.argmax(1) == fresh_labels).mean() == pytest.approx(held_out, abs=0.04)
-    assert held_out > 0.9
-    assert head.num_folds == 5
-
-
-def test_labels_that_mean_nothing_are_not_found_in_what_was_held_out():
-    features, labels = draw_features(apart=0.0, per_label=60)
-    head = fit_head(features, labels)
-    assert (head.held_out_scores.argmax(1) == labels).mean() < 0.45
-    # Calibrated: a head that has learnt nothing is not sure of anything.
-    assert head.held_out_scores.max(axis=1).mean() < 0.45
-
-
-def test_folds_are_five_or_fewer_and_one_picture_of_a_label_is_too_few():
-    features, labels = draw_features()
-    few = np.concatenate([np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)[:2]])
-    head = fit_head(features[:, few], labels[few])
-    assert head.num_folds == 5
-    assert (head.held_out_scores.max(axis=1) > 0).all()
-    tiny = np.concatenate([np.flatnonzero(labels == label)[:3] for label in range(3)])
-    assert fit_head(features[:, tiny], labels[tiny]).num_folds == 3
-    one = np.concatenate([np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)[:1]])
-    with pytest.raises(ValueError, match=r"\[1, 12, 12\] pictures, expected .* two pictures"):
-        fit_head(features[:, one], labels[one])
-
-
-def test_views_of_a_picture_are_learnt_together():
-    features, labels = draw_features(views=3)
-    head = fit_head(features, labels)
-    assert head.held_out_scores.shape == (36, 3)
-    assert (head.held_out_scores.argmax(1) == labels).mean() > 0.7
 
 
 def test_the_command_leaves_a_checkpoint_whose_head_is_what_was_fitted(

@@ -1,0 +1,171 @@
+"""The graph beside a checkpoint's weights, which `GraphNetwork` runs on them without torch."""
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir
+import torch
+from onnxscript import optimizer
+from PIL import Image
+from safetensors import safe_open
+from torch import nn
+from transformers import PreTrainedModel
+
+from fer_hf.inference.explanation import split_at_feature_map
+from fer_hf.inference.graph_network import (
+    GRAPH_FILE,
+    GRAPH_KEY,
+    GRAPH_VERSION,
+    WEIGHTS_FILE,
+    GraphNetwork,
+)
+from fer_hf.models import LoadedModel, get_head_parameters
+
+MAX_DIFFERENCE = 1e-4
+"""A graph is not kept whose logits are further from torch's, relative to the largest above 1."""
+
+_MOST_CONSTANTS = 2**16
+"""Bytes of the tensors that may stand in the graph itself, because the weights lack them."""
+
+
+def write_graph(loaded: LoadedModel, folder: Path) -> Path:
+    """Write the graph of a checkpoint into its folder, and compare its answers with torch's.
+
+    Args:
+        loaded: The checkpoint that `folder` holds.
+        folder: With `config.json` and `model.safetensors`.
+
+    Raises:
+        ValueError: The network's last layer is not linear, it needs tensors that its weights lack,
+            or it prepares pictures in a way that only torch can.
+        RuntimeError: The graph answers differently.
+        OSError: The weights are not in one file, or the graph cannot be written.
+    """
+    model = copy.deepcopy(loaded.model).to("cpu", torch.float32).eval()
+    levels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    pictures = [Image.fromarray(picture) for picture in levels]
+    pixel_values = loaded.image_processor(pictures, return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        expected = model(pixel_values=pixel_values).logits.numpy()
+    names = _name_as_stored(model, folder / WEIGHTS_FILE)
+    head = _cut_head_off(model)
+    backbone = _Backbone(model).eval()
+    with torch.inference_mode():
+        features, *maps = backbone(pixel_values)
+    program: Any = torch.onnx.export(
+        backbone,
+        (pixel_values,),
+        dynamo=True,
+        optimize=False,  # it would make new weights of those that the checkpoint has
+        verbose=False,
+        input_names=["pixel_values"],
+        output_names=["features", *["feature_map" for _ in maps]],
+        dynamic_shapes={"pixel_values": {0: torch.export.Dim("batch")}},
+    )
+    shapes = _simplify(program.model, {f"model.{name}": names[name] for name in names})
+    means = [feature_map.mean((2, 3)) for feature_map in maps]
+    description = {
+        "version": GRAPH_VERSION,
+        "num_backbone_parameters": sum(values.numel() for values in model.parameters()),
+        "head_weight": names[f"{head}.weight"],
+        "head_bias": names[f"{head}.bias"],
+        "has_feature_map": bool(maps),
+        "pools_by_mean": any(
+            mean.shape == features.shape and torch.allclose(mean, features, atol=1e-5)
+            for mean in means
+        ),
+        "weights": shapes,
+    }
+    program.model.metadata_props[GRAPH_KEY] = json.dumps(description)
+    path = folder / GRAPH_FILE
+    onnx_ir.save(program.model, path)
+    try:
+        found = GraphNetwork(str(folder)).compute_logits(pixel_values.numpy())
+        difference = np.abs(found - expected).max() / max(1, np.abs(expected).max())
+        if not difference <= MAX_DIFFERENCE:
+            raise RuntimeError(
+                f"The graph's logits differ by up to {difference:.1e} from torch's, expected "
+                f"{MAX_DIFFERENCE:.0e} or less. It is not kept; use the checkpoint with torch."
+            )
+    except Exception:
+        path.unlink()
+        raise
+    return path
+
+
+class _Backbone(nn.Module):
+    """A network whose head was cut off: its features, and the last feature map if it has one."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        try:
+            compute_map, pool = split_at_feature_map(self.model)
+            feature_map = compute_map(pixel_values)
+        except ValueError:
+            return (self.model(pixel_values=pixel_values).logits,)
+        return pool(feature_map), feature_map
+
+
+def _name_as_stored(model: PreTrainedModel, path: Path) -> dict[str, str]:
+    """Return what the tensors of a network are called in its file, without those it lacks."""
+    with safe_open(path, framework="np") as file:
+        stored = set(file.keys())
+    # The timm wrapper stores timm's own names.
+    prefix = f"{model.base_model_prefix}."
+    candidates = {name: {name, name.removeprefix(prefix)} & stored for name in model.state_dict()}
+    return {name: found.pop() for name, found in candidates.items() if found}
+
+
+def _cut_head_off(model: PreTrainedModel) -> str:
+    """Replace the last linear layer by nothing, and return its name."""
+    last = get_head_parameters(model)[-2:]
+    for name, module in model.named_modules():
+        is_linear = isinstance(module, nn.Linear | nn.Conv2d)
+        if is_linear and [id(values) for values in module.parameters()] == [*map(id, last)]:
+            model.set_submodule(name, nn.Identity())
+            return name
+    raise ValueError(
+        f"The last layer of a {type(model).__name__} is not linear with a bias, expected one that "
+        "is. Use the checkpoint with torch."
+    )
+
+
+def _simplify(program: onnx_ir.Model, names: Mapping[str, str]) -> dict[str, list[int]]:
+    """Fold what is constant whatever the weights are, and leave these to the checkpoint's file.
+
+    Returns:
+        Name in the file to shape, of the weights that the graph needs.
+    """
+    graph = program.graph
+    # Inputs are what nothing folds.
+    lifted = [graph.initializers.pop(name) for name in list(graph.initializers) if name in names]
+    for value in lifted:
+        value.const_value = None
+        graph.inputs.append(value)
+    optimizer.optimize(program)
+    inline = sum(value.const_value.nbytes for value in graph.initializers.values())
+    if inline > _MOST_CONSTANTS:
+        raise ValueError(
+            f"The network needs {inline:,} bytes of constants that its weights lack, expected "
+            f"{_MOST_CONSTANTS:,} or fewer. Use the checkpoint with torch."
+        )
+    graph.inputs[:] = graph.inputs[:1]
+    shapes = {}
+    for value in (value for value in lifted if value.uses()):
+        value.name = names[value.name]
+        value.const_value = onnx_ir.ExternalTensor(
+            WEIGHTS_FILE, None, None, value.dtype, shape=value.shape, name=value.name
+        )
+        graph.register_initializer(value)
+        shapes[value.name] = list(value.shape)
+    # They would give away which files on this computer the nodes come from.
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+    return shapes
