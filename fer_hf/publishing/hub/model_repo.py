@@ -17,15 +17,8 @@ from fer_hf.publishing.model_card import CARD_NAME, prepare_card, render_model_c
 _NEEDED = ("config.json", "model.safetensors", REPORT_NAME)
 PUBLISHED = (
     *_NEEDED,
-    *(
-        "model.onnx",
-        "preprocessor_config.json",
-        "baseline.py",
-        "dense_head.py",
-        CARD_NAME,
-        SEEN_NAME,
-    ),
-    *("curves.png", "confusion_matrix.png", "reliability.png", "onnx/*.onnx"),
+    *("preprocessor_config.json", "baseline.py", "dense_head.py", CARD_NAME, SEEN_NAME),
+    *("curves.png", "confusion_matrix.png", "reliability.png", "model.onnx", "onnx/*.onnx"),
 )
 """What of a run is published, and nothing else: no optimizer state, no checkpoint, no pickle."""
 
