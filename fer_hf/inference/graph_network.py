@@ -65,9 +65,9 @@ class GraphNetwork:
         for name, shape in said["weights"].items():
             if list(weights[name].shape) != shape:
                 raise ValueError(
-                    f"The graph {str(folder / GRAPH_FILE)!r} does not fit its weights: `{name}` has "
-                    f"the shape {list(weights[name].shape)}, expected {shape}. Delete the graph, "
-                    "or copy the checkpoint again."
+                    f"The graph {str(folder / GRAPH_FILE)!r} does not fit its weights: `{name}` "
+                    f"has the shape {list(weights[name].shape)}, expected {shape}. Delete the "
+                    "graph, or copy the checkpoint again."
                 )
         self.num_parameters = int(said["num_backbone_parameters"]) + sum(
             values.size for values in (self.head_weight, self.head_bias)

@@ -1,4 +1,4 @@
-"""Files of a checkpoint for onnxruntime: fetched from the Hub, and opened with faults in one line."""
+"""Files of a checkpoint for onnxruntime: fetched, and opened with what is wrong in one line."""
 
 import os
 from pathlib import Path

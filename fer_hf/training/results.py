@@ -1,8 +1,10 @@
 """What every way of training leaves behind: a checkpoint, fingerprints, a card and a report."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from fer_hf.evaluation.people.human import Yardstick, compute_constant_answer, c
 from fer_hf.evaluation.reports.provenance import collect_versions, name_source
 from fer_hf.evaluation.reports.run_report import RunReport, save_report
 from fer_hf.models import LoadedModel
+from fer_hf.models.bundled import locate_model
 from fer_hf.publishing.model_card import CARD_NAME, render_model_card
 from fer_hf.training.arguments import DataArguments, ModelArguments
 from fer_hf.training.face_dataset import FaceDataset
 from fer_hf.training.training_arguments import FerTrainingArguments
+
+logger = logging.getLogger(__name__)
 
 
 def fit_when_not_sure(loaded: LoadedModel, scores: npt.ArrayLike, pictures: Dataset) -> None:
@@ -78,7 +83,7 @@ def save_run(
     )
     state = PartialState()
     if state.is_main_process:
-        _write(loaded, report, splits["train"], output_dir, dtype)
+        _write(loaded, report, splits["train"], output_dir, dtype, model_name_or_path)
     state.wait_for_everyone()
     return report
 
@@ -106,12 +111,18 @@ def _build_report(loaded: LoadedModel, splits: Mapping[str, Dataset], **facts: A
 
 
 def _write(
-    loaded: LoadedModel, report: RunReport, train: Dataset, output_dir: Path, dtype: str
+    loaded: LoadedModel,
+    report: RunReport,
+    train: Dataset,
+    output_dir: Path,
+    dtype: str,
+    model_name_or_path: str,
 ) -> None:
     """Write all of a run, and the report last: it marks the run as complete."""
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         loaded.save(output_dir, dtype)
+        _add_graph(loaded, output_dir, model_name_or_path)
         save_fingerprints(compute_fingerprints(train), output_dir)
         (output_dir / CARD_NAME).write_text(render_model_card(report), encoding="utf-8")
         save_report(report, output_dir)
@@ -120,6 +131,24 @@ def _write(
             f"Could not write the run into {str(output_dir)!r}: {error}. Make room there, and run "
             "the same command again: with --resume, training is not repeated."
         ) from error
+
+
+def _add_graph(loaded: LoadedModel, output_dir: Path, model_name_or_path: str) -> None:
+    """Write the graph that answers without torch; a run is whole without one."""
+    if not (find_spec("onnxscript") and find_spec("onnxruntime")):
+        return
+    # Two seconds, which only the end of a run has to wait for.
+    from fer_hf.publishing.graph_export import write_graph
+
+    try:
+        write_graph(loaded, output_dir, like=Path(locate_model(model_name_or_path)))
+    # An exporter fails in whatever way a network leads it to.
+    except Exception as error:
+        logger.warning(
+            "%s has no `model.onnx` and is served by torch: %s",
+            output_dir,
+            str(error).partition("\n")[0],
+        )
 
 
 def _compute_yardsticks(pictures: Dataset, label_names: Sequence[str]) -> list[Yardstick]:

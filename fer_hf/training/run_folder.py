@@ -20,6 +20,7 @@ _CHECKPOINT_FILES = ("trainer_state.json", "model.safetensors", "optimizer.pt", 
 _RUN_FILES = (
     "config.json",
     "model.safetensors",
+    "model.onnx",
     "preprocessor_config.json",
     "baseline.py",
     "dense_head.py",

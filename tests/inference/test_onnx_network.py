@@ -13,7 +13,7 @@ from transformers import TimmWrapperImageProcessor, ViTImageProcessor
 
 from fer_hf import cli
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.networks import OnnxNetwork, choose_backend
+from fer_hf.inference.networks import OnnxNetwork, open_network
 from fer_hf.inference.preprocessing import read_preprocessing
 
 
@@ -168,17 +168,6 @@ print(sorted(sys.modules.keys() & {"torch", "transformers", "datasets", "timm"})
     assert shown.stdout == "[]\n", shown.stderr
 
 
-def test_without_torch_the_model_in_the_box_asks_to_be_exported():
-    program = """
-from fer_hf.inference.classifier import ExpressionClassifier
-try:
-    ExpressionClassifier()
-except FileNotFoundError as error:
-    print(error)
-"""
-    assert "run: fer-hf export resnetv2-ferplus" in run_without_torch(program)
-
-
 def test_without_onnxruntime_it_says_what_to_install(checkpoint):
     program = """
 sys.modules["onnxruntime"] = None
@@ -192,13 +181,12 @@ except ModuleNotFoundError as error:
 
 
 def test_auto_is_torch_unless_only_an_export_is_there(checkpoint):
-    assert choose_backend(str(checkpoint), "auto") == "onnx"
+    assert isinstance(open_network(str(checkpoint), None, "auto"), OnnxNetwork)
     (checkpoint / "model.safetensors").touch()
-    assert choose_backend(str(checkpoint), "auto") == "torch"
-    assert choose_backend("you/your-fer", "auto") == "torch"
-    assert choose_backend(str(checkpoint), "onnx-int8") == "onnx-int8"
+    with pytest.raises(OSError, match=r"model.safetensors' are damaged or incomplete"):
+        open_network(str(checkpoint), None, "auto")
     with pytest.raises(ValueError, match=r"`backend` is 'jax', expected one of \('auto', 'torch'"):
-        choose_backend(str(checkpoint), "jax")
+        open_network(str(checkpoint), None, "jax")
 
 
 # What is refused

@@ -18,6 +18,7 @@ from transformers import TimmWrapperForImageClassification, pipeline
 
 from fer_hf.data import load_splits
 from fer_hf.evaluation.reports.run_report import load_report
+from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.training.arguments import DataArguments, ModelArguments
 from fer_hf.training.callbacks import StopOnSignal
 from fer_hf.training.recipes import RunArguments
@@ -111,6 +112,7 @@ def test_a_run_leaves_a_checkpoint_a_report_and_plots(baseline_run):
         "config.json",
         "confusion_matrix.png",
         "curves.png",
+        "model.onnx",
         "model.safetensors",
         "preprocessor_config.json",
         "report.json",
@@ -129,6 +131,37 @@ def test_a_timm_run_is_a_plain_checkpoint_without_code(resnet_run):
     assert json.loads((resnet_run / "config.json").read_text())["model_type"] == "timm_wrapper"
     model = TimmWrapperForImageClassification.from_pretrained(resnet_run)
     assert list(model.config.id2label.values()) == load_report(resnet_run).label_names
+
+
+def test_a_run_is_served_without_torch(baseline_run, faces):
+    served = ExpressionClassifier(str(baseline_run))
+    assert served.backend == "onnx"
+    trained = ExpressionClassifier(str(baseline_run), backend="torch")
+    pictures = faces["test"]["image"][:]
+    np.testing.assert_allclose(served(pictures), trained(pictures), atol=1e-5)
+
+
+def test_a_run_without_a_graph_is_whole_and_warns_once(
+    fine_tune_faces, baseline_run, tmp_path, monkeypatch, caplog
+):
+    def fail(*args, **kwargs):
+        raise NotImplementedError("no such operator\nand a table of those there are")
+
+    monkeypatch.setattr("fer_hf.publishing.graph_export.write_graph", fail)
+    fine_tune_faces(tmp_path / "run", num_train_epochs=1)
+    (warning,) = [r.getMessage() for r in caplog.records if "model.onnx" in r.getMessage()]
+    assert warning.endswith("has no `model.onnx` and is served by torch: no such operator")
+    assert load_report(tmp_path / "run").display_name == "run"
+    assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_where_nothing_can_export_a_run_has_no_graph(
+    fine_tune_faces, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("fer_hf.training.results.find_spec", lambda name: None)
+    fine_tune_faces(tmp_path / "run", num_train_epochs=1)
+    assert not (tmp_path / "run" / "model.onnx").exists()
+    assert "model.onnx" not in caplog.text
 
 
 def test_the_report_says_what_was_done(baseline_run, resnet_run):

@@ -58,7 +58,8 @@ def test_resuming_takes_a_folder_as_it_is(tmp_path):
 
 
 def test_overwriting_deletes_what_a_run_writes_and_nothing_else(tmp_path):
-    for name in ("config.json", "model.safetensors", "report.json", "curves.png", "notes.txt"):
+    made = ("config.json", "model.safetensors", "model.onnx", "report.json", "curves.png")
+    for name in (*made, "notes.txt"):
         (tmp_path / name).write_text("old")
     write_checkpoint(tmp_path, 5)
     (tmp_path / "pictures").mkdir()

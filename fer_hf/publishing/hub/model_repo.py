@@ -18,7 +18,7 @@ _NEEDED = ("config.json", "model.safetensors", REPORT_NAME)
 PUBLISHED = (
     *_NEEDED,
     *("preprocessor_config.json", "baseline.py", "dense_head.py", CARD_NAME, SEEN_NAME),
-    *("curves.png", "confusion_matrix.png", "reliability.png", "onnx/*.onnx"),
+    *("curves.png", "confusion_matrix.png", "reliability.png", "model.onnx", "onnx/*.onnx"),
 )
 """What of a run is published, and nothing else: no optimizer state, no checkpoint, no pickle."""
 

@@ -18,6 +18,8 @@ from huggingface_hub import constants
 from fer_hf import cli
 from fer_hf.evaluation.metrics.evaluation import evaluate_scores
 from fer_hf.evaluation.reports.run_report import RunReport, save_report
+from fer_hf.inference.classifier import ExpressionClassifier
+from fer_hf.models.bundled import DEFAULT_MODEL
 from fer_hf.publishing.hub import commits
 from fer_hf.publishing.hub.leaks import check_for_leaks
 from fer_hf.publishing.hub.model_repo import PUBLISHED, push_model
@@ -64,6 +66,7 @@ def finished_run(tmp_path_factory):
     (folder / "config.json").write_text('{"model_type": "timm_wrapper"}')
     weights = {"weight": np.arange(1000, dtype=np.float32)}
     safetensors.numpy.save_file(weights, folder / "model.safetensors")
+    (folder / "model.onnx").write_bytes(b"\x08\x0a graph alone")
     (folder / "onnx").mkdir()
     (folder / "onnx" / "model.onnx").write_bytes(b"\x08\x0a graph")
     for private in ("training_args.bin", "optimizer.pt", "checkpoint-3/optimizer.pt", "face.png"):
@@ -93,7 +96,7 @@ def read_metadata(files):
 
 PUSHED = {
     *("config.json", "model.safetensors", "report.json", "README.md"),
-    *("confusion_matrix.png", "onnx/model.onnx"),
+    *("confusion_matrix.png", "model.onnx", "onnx/model.onnx"),
 }
 
 
@@ -163,7 +166,7 @@ def test_pushing_again_makes_no_second_commit_until_something_changes(hub, run, 
     there = repo.commits[repo.resolve("main")]
     assert set(there) == {*PUSHED, ".gitattributes", "notes.txt"} - {"onnx/model.onnx"}
     # The content of the large file was not sent a second time.
-    assert sum(line.startswith("PUT") for line in hub.requests) == 3
+    assert sum(line.startswith("PUT") for line in hub.requests) == 4
 
 
 def test_a_branch_is_made_and_main_left_alone(hub, run, capsys):
@@ -490,6 +493,31 @@ def trained(tmp_path_factory):
         assert done.returncode == 0, done.stderr
         assert f"published: {hub.url}/tester/my-fer" in done.stdout
         yield hub, folder
+
+
+def test_what_was_pushed_is_opened_on_its_graph_at_any_revision(hub, tmp_path):
+    run = Path(shutil.copytree(DEFAULT_MODEL, tmp_path / "run"))
+    push_model(run, "tester/my-fer", license_name="other", revision="v2")
+    program = """
+import sys
+sys.modules["torch"] = None
+from PIL import Image
+from fer_hf import ExpressionClassifier
+found = ExpressionClassifier("tester/my-fer", revision="v2")
+print(found.backend, *found.network.files, found.compute_fingerprint())
+"""
+    done = start(hub, tmp_path / "home", "-c", program, token=None, cwd=tmp_path)
+    fingerprint = ExpressionClassifier().compute_fingerprint()
+    assert done.stdout.split() == ["onnx", "model.onnx", "model.safetensors", fingerprint]
+    # Without its graph, torch opens it.
+    (run / "model.onnx").unlink()
+    push_model(run, "tester/plain", license_name="other")
+    program = """
+from fer_hf import ExpressionClassifier
+print(ExpressionClassifier("tester/plain").backend)
+"""
+    done = start(hub, tmp_path / "home", "-c", program, token=None, cwd=tmp_path)
+    assert done.stdout.split() == ["torch"], done.stderr
 
 
 @pytest.mark.slow
