@@ -148,12 +148,15 @@ def _turn_normalizations_into_convolutions(graph: onnx.GraphProto) -> None:
         names = [f"{node.output[0]}_weight", f"{node.output[0]}_bias"]
         values = factors.reshape(-1, 1, 1, 1), bias - mean * factors
         graph.initializer.extend(map(numpy_helper.from_array, values, names))
-        attributes = {"group": len(factors), "kernel_shape": [1, 1]}
-        node.CopyFrom(
-            helper.make_node(
-                "Conv", [node.input[0], *names], list(node.output), node.name, **attributes
-            )
+        convolution = helper.make_node(
+            "Conv",
+            [node.input[0], *names],
+            list(node.output),
+            name=node.name,
+            group=len(factors),
+            kernel_shape=[1, 1],
         )
+        node.CopyFrom(convolution)
 
 
 def _shift_large_weights(graph: onnx.GraphProto) -> None:
