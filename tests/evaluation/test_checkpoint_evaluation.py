@@ -249,7 +249,7 @@ def test_an_exported_network_is_measured_as_what_it_ran_on(folders, tmp_path, ca
     write_config(served, label_names=["happy", "sad"])
     assert evaluate(served, folders, "--split", "all") == 0
     onnx = capsys.readouterr().out
-    assert onnx.startswith("served as onnx on faces, all: 20 pictures\n")
+    assert onnx.startswith("served on faces, all: 20 pictures\n")
     out = tmp_path / "out"
     args = ["--backend", "onnx-int8", "--split", "all", "--output_dir", out]
     assert evaluate(served, folders, *args) == 0
@@ -266,11 +266,13 @@ def test_an_exported_network_is_measured_as_what_it_ran_on(folders, tmp_path, ca
 
 
 def test_a_network_that_was_not_exported_and_a_backend_that_is_none_are_refused(
-    baseline_run, folders, capsys
+    baseline_run, folders, tmp_path, capsys
 ):
-    assert evaluate(baseline_run, folders, "--backend", "onnx") == 2
+    checkpoint = shutil.copytree(baseline_run, tmp_path / "copied")
+    (checkpoint / "model.onnx").unlink()
+    assert evaluate(checkpoint, folders, "--backend", "onnx") == 2
     assert "has no `onnx/model.onnx`, expected an exported one" in get_error(capsys)
-    assert evaluate(baseline_run, folders, "--backend", "tpu") == 2
+    assert evaluate(checkpoint, folders, "--backend", "tpu") == 2
     assert "`backend` is 'tpu', expected one of" in get_error(capsys)
 
 

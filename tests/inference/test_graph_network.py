@@ -130,13 +130,19 @@ print(ExpressionClassifier()([Image.open(sys.argv[1])]).tolist())
 def lose_a_tensor(folder):
     weights = load_file(folder / "model.safetensors")
     del weights["norm.running_var"], weights["norm.bias"]
-    save_file(weights, folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def narrow_a_tensor(folder):
     weights = load_file(folder / "model.safetensors")
     weights["norm.bias"] = weights["norm.bias"][:9]
-    save_file(weights, folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def break_a_tensor(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["norm.bias"][3] = np.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def cut_weights(folder):
@@ -185,6 +191,7 @@ GRAPH_FAULTS = {
     ),
 }
 WEIGHT_FAULTS = {
+    "nan": (break_a_tensor, ValueError, r"are NaN or infinite, such as in 'norm.bias', expected"),
     "missing": (lose_a_tensor, ValueError, r"lack 2 of its tensors, such as 'norm.bias'. Delete"),
     "shape": (narrow_a_tensor, ValueError, r"`norm.bias` has the shape \[9\], expected \[256\]"),
     "cut": (cut_weights, OSError, r"model.safetensors' are damaged or incomplete"),
@@ -216,7 +223,7 @@ def test_torch_takes_over_with_one_warning(checkpoint, fault, caplog):
 @pytest.mark.parametrize("fault", WEIGHT_FAULTS.values(), ids=WEIGHT_FAULTS)
 def test_weights_that_torch_cannot_use_either_are_refused(checkpoint, fault):
     fault[0](checkpoint)
-    with pytest.raises((OSError, ValueError), match=r"damaged or incomplete|lacks \d tensors"):
+    with pytest.raises((OSError, ValueError), match=r"damaged or incomplete|lacks \d tensors|NaN"):
         ExpressionClassifier(str(checkpoint))
 
 

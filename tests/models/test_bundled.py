@@ -43,10 +43,10 @@ def score_through_pipeline(pictures):
     return np.array(rows)
 
 
-def test_it_is_small_and_holds_nothing_but_half_precision_tensors_and_text():
+def test_it_is_small_and_holds_nothing_but_half_precision_tensors_a_graph_and_text():
     files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
-    names = {"config.json", "model.safetensors", "report.json", "README.md", "seen.safetensors"}
-    assert set(files) == names
+    texts = {"config.json", "report.json", "README.md"}
+    assert set(files) == {*texts, "model.onnx", "model.safetensors", "seen.safetensors"}
     assert sum(files.values()) <= 10e6
     tensors = safetensors.torch.load_file(FOLDER / "model.safetensors")
     assert {v.dtype for v in tensors.values() if v.is_floating_point()} == {torch.float16}

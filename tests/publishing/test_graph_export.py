@@ -27,7 +27,7 @@ NETWORKS = {
     "1x1 head": {
         **RANDOM,
         "model_name_or_path": "resnetv2_18",
-        "model_args": {"channels": [8] * 4},
+        "model_args": {"channels": [16] * 4},
     },
     "transformer": {**RANDOM, "model_name_or_path": "test_vit", "input_size": 160},
 }
@@ -134,3 +134,16 @@ def test_a_graph_is_an_onnx_file_like_any_other(tmp_path):
     model = onnx.load(tmp_path / "renamed.onnx", load_external_data=False)
     assert [value.name for value in model.graph.input] == ["pixel_values"]
     assert [value.name for value in model.graph.output] == ["features", "feature_map"]
+
+
+def test_convolutions_of_narrow_maps_find_their_columns_of_zeros(tmp_path):
+    path = write_graph(save_checkpoint(tmp_path, **NETWORKS["1x1 head"]), tmp_path)
+    graph = onnx.load(path, load_external_data=False).graph
+    pads = [
+        tuple(said.ints)
+        for node in graph.node
+        for said in node.attribute
+        if node.op_type == "Conv" and said.name == "pads"
+    ]
+    # Maps of 16, 8, 4 and 2 columns: of eight blocks, all but three convolutions with a stride.
+    assert pads.count((0, 1, 0, 1)) == pads.count((1, 0, 1, 0)) == 13

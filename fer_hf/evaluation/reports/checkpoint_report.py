@@ -90,8 +90,8 @@ class CheckpointReport(Shown):
 
     @property
     def title(self) -> str:
-        """Which checkpoint, as what if not on torch, on which pictures."""
-        model = self.model if self.backend == "torch" else f"{self.model} as {self.backend}"
+        """Which checkpoint, as what if its scores are others then, on which pictures."""
+        model = f"{self.model} as {self.backend}" if self.backend == "onnx-int8" else self.model
         return f"{model} on {self.data}, {self.split}"
 
     def to_dict(self) -> dict[str, Any]:
