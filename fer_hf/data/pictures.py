@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 MAX_BYTES = 600_000_000
 """What reading one picture may take in memory; a file that announces more is not decoded."""
@@ -39,9 +41,6 @@ FORMATS = {
 take at most, as bytes for each pixel and for each byte of the file. Pillow's RGB takes four for a
 pixel, turning or converting it as many again, and a grey copy to find faces in one more. Checked by
 `benchmarks/memory.py`."""
-
-_USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
-"""Those that Pillow itself tries first."""
 
 _PROGRESSIVE_JPEG = 12
 """Bytes for each pixel, instead: its coefficients are all in memory before the first row."""
@@ -149,9 +148,8 @@ def load_picture(source: str | Path | bytes) -> Image.Image:
 
 
 def _open(file: str | Path | io.BytesIO) -> Image.Image:
-    Image.preinit()
     with contextlib.suppress(Image.UnidentifiedImageError):
-        return Image.open(file, formats=_USUAL_FORMATS)
+        return Image.open(file, formats=[JpegImageFile.format, PngImageFile.format])
     # Has Pillow import all its plugins, which takes a tenth of a second.
     return Image.open(file, formats=list(FORMATS))
 
