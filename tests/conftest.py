@@ -31,6 +31,12 @@ def _require(name: str) -> Path:
     return folder
 
 
+def pytest_runtest_setup(item):
+    """Skip what needs the extra `train` where it is not installed."""
+    if item.get_closest_marker("train"):
+        pytest.importorskip("torch")
+
+
 @pytest.fixture(scope="session")
 def ferplus_dir() -> Path:
     """The folder with FER+'s three Parquet files."""
@@ -46,6 +52,7 @@ def photos_dir() -> Path:
 @pytest.fixture(scope="session")
 def faces():
     """Eighty drawn faces at 32 pixels, in three splits."""
+    pytest.importorskip("torch")
     from fer_hf.data import load_splits
 
     return load_splits("drawn", num_drawn=80, drawn_size=32)
@@ -73,6 +80,7 @@ def launch_chromium():
 @pytest.fixture(scope="session")
 def fine_tune_faces():
     """A short run on the drawn faces: `fine_tune_faces(output_dir, model={…}, **training)`."""
+    pytest.importorskip("torch")
     from fer_hf.training.arguments import DataArguments, ModelArguments
     from fer_hf.training.run import fine_tune
     from fer_hf.training.training_arguments import FerTrainingArguments

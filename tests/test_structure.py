@@ -1,6 +1,8 @@
 """The house rules that a machine can hold; import-linter holds the layers (`make check`)."""
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -42,3 +44,22 @@ def test_tests_follow_the_tree():
     tests = Path(__file__).parent
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     assert {str(folder) for folder in folders if not (PACKAGE / folder).is_dir()} == set()
+
+
+def test_what_answers_imports_nothing_that_trains():
+    # import-linter cannot tell what a module imports from what a function of it does.
+    code = """
+import importlib, pkgutil, sys
+absent = "torch torchvision transformers timm datasets accelerate evaluate scipy sklearn pyarrow"
+sys.modules.update(dict.fromkeys([*absent.split(), "matplotlib", "tabulate", "onnx", "httpx"]))
+for room in ("inference", "faces", "video"):
+    package = importlib.import_module(f"fer_hf.{room}")
+    for module in pkgutil.walk_packages(package.__path__, f"fer_hf.{room}."):
+        if module.name != "fer_hf.inference.source_parts":  # reads tables, and is asked for
+            importlib.import_module(module.name)
+sys.modules["gradio"] = None
+import fer_hf.cli.predict, fer_hf.cli.video, fer_hf.cli.demo
+del sys.modules["gradio"], sys.modules["httpx"]  # which is Gradio's, too
+import fer_hf.demo
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fer_hf.data.extras import naming_missing_extra
-from fer_hf.data.import_hooks import call_after_import
+from fer_hf.data.import_hooks import call_after_import, quieten_transformers
 from fer_hf.training.signals import handling_signals, interrupted_by_signals
 
 _EPILOG = """\
@@ -117,19 +117,12 @@ def printable(text: str) -> str:
 
 
 def _quieten_libraries() -> None:
-    """Silence warnings that nobody can act on, and bars of loading a few tensors.
-
-    Those of libraries that are not imported yet, and may never be.
-    """
-    # What is wrong with a picture is said in one line, which Pillow's words would drown.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    """Silence warnings that nobody can act on, also of libraries that are not imported yet."""
 
     def quieten_hub(hub_logging: Any) -> None:
         hub_logging.set_verbosity_error()  # it warns twice that nothing has changed
 
-    def quieten_transformers(transformers_logging: Any) -> None:
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-
     call_after_import("huggingface_hub.utils.logging", quieten_hub)
-    call_after_import("transformers.utils.logging", quieten_transformers)
+    quieten_transformers()
+    # What is wrong with a picture is said in one line, which Pillow's words would drown.
+    warnings.filterwarnings("ignore", module=r"PIL\.")

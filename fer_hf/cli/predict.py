@@ -29,9 +29,10 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from fer_hf.cli import printable
 from fer_hf.cli.parsing import add_shared, build_parser, parse
@@ -138,7 +139,7 @@ def _save(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPictu
     table = ScoreTable(given.output, reader, with_crowd=given.crowd)
     num_before = len(table.errors)
 
-    def list_missing(bar: "tqdm") -> "Iterator[str | StoredPicture]":
+    def list_missing(bar: "tqdm | _NoBar") -> "Iterator[str | StoredPicture]":
         for picture in pictures:
             if name_picture(picture) in table:
                 bar.update()
@@ -190,17 +191,30 @@ def _print(given: argparse.Namespace, reader: "FaceReader", pictures: "FoundPict
         raise OSError(f"{num_failed} of {len(pictures)} pictures have no scores; see above.")
 
 
-def _open_bar(pictures: "FoundPictures") -> "tqdm":
+def _open_bar(pictures: "FoundPictures") -> "tqdm | _NoBar":
+    if len(pictures) <= _MOST_BLOCKS:
+        return _NoBar()
     from tqdm.auto import tqdm
 
     return tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False)
+
+
+class _NoBar(AbstractContextManager["_NoBar"]):
+    """In place of a bar for a few pictures, because tqdm takes as long to import as they take."""
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def update(self) -> None: ...
+
+    def write(self, text: str, file: TextIO | None = None) -> None:
+        print(text, file=file)
 
 
 def _score(
     given: argparse.Namespace,
     reader: "FaceReader",
     pictures: "Iterable[str | StoredPicture]",
-    bar: "tqdm",
+    bar: "tqdm | _NoBar",
 ) -> "Iterator[FileReadings]":
     """Read pictures, and say at once which have no scores."""
     settings = {"batch_size": given.batch_size, "allow_url": given.allow_url}

@@ -5,8 +5,10 @@ Nothing here is called unless a user allows it: whoever names an address decides
 
 import time
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 _MAX_REDIRECTS = 3
 _MAX_MEGABYTES = 20
@@ -27,6 +29,8 @@ def fetch(address: str) -> bytes:
         httpx.HTTPError: There is no answer, or a redirect to something other than http or https.
         httpx.InvalidURL: The address cannot be understood.
     """
+    import httpx  # takes as long as reading a file and scoring it
+
     # Uncompressed, so that the bytes that arrive are the bytes that count.
     headers = {"User-Agent": "fer-hf", "Accept-Encoding": "identity"}
     with httpx.Client(headers=headers, timeout=_WAIT_SECONDS) as client:
@@ -40,7 +44,7 @@ def fetch(address: str) -> bytes:
     raise OSError(f"more than {_MAX_REDIRECTS} redirects")
 
 
-def _read_body(response: httpx.Response) -> bytes:
+def _read_body(response: "httpx.Response") -> bytes:
     if not response.is_success:
         raise OSError(f"the server answers {response.status_code} {response.reason_phrase}")
     latest = time.monotonic() + _FETCH_SECONDS

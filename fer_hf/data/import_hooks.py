@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 
 def call_after_import(name: str, hook: Callable[[ModuleType], None]) -> None:
@@ -16,6 +17,16 @@ def call_after_import(name: str, hook: Callable[[ModuleType], None]) -> None:
         hook(sys.modules[name])
     else:
         sys.meta_path.insert(0, _Waiting(name, hook))
+
+
+def quieten_transformers() -> None:
+    """Silence, once it is imported, warnings that nobody can act on and bars of loading tensors."""
+
+    def quieten(transformers_logging: Any) -> None:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    call_after_import("transformers.utils.logging", quieten)
 
 
 class _Waiting:

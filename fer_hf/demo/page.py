@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio_client.utils import traverse
 
-from fer_hf.data.import_hooks import call_after_import
+from fer_hf.data.import_hooks import quieten_transformers
 from fer_hf.demo.demo_models import DemoModels
 from fer_hf.demo.tabs.about_tab import build_about_tab
 from fer_hf.demo.tabs.batch_tab import build_batch_tab
@@ -176,7 +176,7 @@ def launch_demo(
         OSError: The host is none of this machine, the port is taken, or a checkpoint cannot be
             found, reached or read.
     """
-    call_after_import("transformers.utils.logging", _quieten)
+    quieten_transformers()
     address = serve_demo(demo, models, host=host, port=port)
     logger.info("The demo is at %s, Ctrl+C ends it.", address)
     try:
@@ -184,9 +184,3 @@ def launch_demo(
         demo.block_thread()
     finally:
         demo.close(verbose=False)
-
-
-def _quieten(transformers_logging: Any) -> None:
-    """Silence warnings that nobody can act on, and bars of loading a few tensors."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()

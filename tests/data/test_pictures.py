@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from transformers.image_utils import load_image
 
 from fer_hf.data.pictures import describe_fault, load_picture, reduce_huge, to_rgb
 
@@ -22,16 +21,22 @@ def make_colours(mode):
     return picture if mode == "RGBA" else picture.convert(mode)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "YCbCr", "PA"])
 def test_every_mode_becomes_the_rgb_that_pipelines_see(mode):
+    from transformers.image_utils import load_image
+
     picture = make_colours(mode)
     rgb = to_rgb(picture)
     assert rgb.mode == "RGB"
     assert rgb.tobytes() == load_image(picture).tobytes()
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_are_turned_upright_as_their_exif_says(tmp_path, orientation):
+    from transformers.image_utils import load_image
+
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "turned.png"
@@ -41,7 +46,10 @@ def test_pictures_are_turned_upright_as_their_exif_says(tmp_path, orientation):
     assert rgb.tobytes() == load_image(str(path)).tobytes()
 
 
+@pytest.mark.train
 def test_a_transparent_palette_becomes_the_rgb_that_pipelines_see(tmp_path):
+    from transformers.image_utils import load_image
+
     path = tmp_path / "palette.png"
     make_colours("P").save(path, transparency=3)
     assert to_rgb(load_picture(path)).tobytes() == load_image(str(path)).tobytes()

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from transformers import pipeline
 
 from fer_hf import cli
 from fer_hf.data.audit.fingerprints import compute_fingerprint, load_fingerprints
@@ -36,6 +35,8 @@ def taught(tmp_path_factory, pictures):
 
 def score(folder, picture):
     """The scores that transformers' own pipeline gives, in the order of the labels."""
+    from transformers import pipeline
+
     names = ExpressionClassifier(str(folder)).label_names
     found = pipeline("image-classification", model=str(folder))(picture, top_k=None)
     return [next(one["score"] for one in found if one["label"] == name) for name in names]

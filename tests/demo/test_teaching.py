@@ -7,7 +7,6 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from transformers import pipeline
 
 from fer_hf.demo.batch_reading import PictureFile
 from fer_hf.demo.limits import Limits
@@ -137,7 +136,10 @@ def test_figures_that_a_guess_may_reach_are_called_so(lesson):
     report.yardsticks[:] = yardsticks
 
 
+@pytest.mark.train
 def test_the_zip_is_a_checkpoint_without_a_path_of_this_machine(lesson, tmp_path):
+    from transformers import pipeline
+
     archive = lesson.taught.archive
     with zipfile.ZipFile(archive) as file:
         file.extractall(tmp_path)

@@ -5,13 +5,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from transformers import pipeline
 
 from fer_hf.faces import Face, crop_face
 from fer_hf.faces.reader import NO_FACE, FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.reading import Reading
-from fer_hf.models import load_model
 from fer_hf.models.bundled import DEFAULT_MODEL
 
 LEFT, RIGHT = Face((10, 20, 60, 70), 0.9), Face((80, 10, 140, 70), 0.8)
@@ -36,7 +34,10 @@ def make_picture(width=160):
     return Image.fromarray(rng.integers(0, 256, (90, width, 3), np.uint8))
 
 
+@pytest.mark.train
 def test_each_face_gets_the_scores_that_pipeline_gives_its_crop(reader):
+    from transformers import pipeline
+
     picture = make_picture()
     [found] = reader([picture])
     assert [reading.face for reading in found] == [LEFT, RIGHT]
@@ -75,7 +76,10 @@ def test_a_reading_says_whether_the_model_is_sure_and_how_people_would_vote(read
     assert max(crowd_scores) < max(scores)  # softened
 
 
+@pytest.mark.train
 def test_a_model_that_does_not_say_when_it_is_sure_gives_scores_alone(tmp_path):
+    from fer_hf.models import load_model
+
     loaded = load_model("baseline", ["calm", "cross"], input_size=32)
     loaded.model.save_pretrained(tmp_path)
     loaded.image_processor.save_pretrained(tmp_path)

@@ -4,7 +4,6 @@ import csv
 import json
 from itertools import chain
 
-import pyarrow.parquet as pq
 import pytest
 
 from fer_hf.faces import Face
@@ -72,7 +71,10 @@ def test_csv_has_a_row_for_each_face_and_for_each_picture_without_one(tmp_path):
     ]
 
 
+@pytest.mark.train
 def test_all_formats_hold_the_same(tmp_path):
+    import pyarrow.parquet as pq
+
     for ending in ("csv", "jsonl", "parquet"):
         fill(tmp_path / f"s.{ending}", A, EMPTY, reader=WholeReader, with_crowd=True)
     rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
@@ -86,8 +88,11 @@ def test_all_formats_hold_the_same(tmp_path):
     assert [row["score_sad"] for row in read_csv(tmp_path / "s.csv")] == ["0.25", "0.55", ""]
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_what_is_done_stays_and_what_was_unreadable_is_replaced(tmp_path, ending):
+    import pyarrow.parquet as pq
+
     path = tmp_path / f"s.{ending}"
     fill(path, A, EMPTY, BROKEN)
     table = ScoreTable(path, Reader)
@@ -142,7 +147,10 @@ def test_a_table_to_which_nothing_was_added_leaves_nothing(tmp_path):
     assert len(read_csv(tmp_path / "s.csv")) == 2
 
 
+@pytest.mark.train
 def test_names_that_are_no_text_or_have_lines_are_held_by_every_format(tmp_path):
+    import pyarrow.parquet as pq
+
     names = ["caf\udce9.png", 'two\nlines, and "quotes".png']
     for ending in ("csv", "parquet"):
         table = fill(tmp_path / f"s.{ending}", *(FileReadings(name, [SURE]) for name in names))

@@ -7,23 +7,18 @@ import shutil
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 from PIL import Image, ImageOps
-from transformers import pipeline
 
 from fer_hf.evaluation.metrics.not_sure import NotSure
-from fer_hf.evaluation.scoring import score_split
 from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.files import find_pictures, open_picture
 from fer_hf.inference.preprocessing import read_preprocessing
-from fer_hf.models import load_model
 
 
 @pytest.fixture(scope="module")
-def classifier(baseline_run):
-    return ExpressionClassifier(str(baseline_run))
+def classifier():
+    return ExpressionClassifier()
 
 
 def score_files(classifier, files, **settings):
@@ -52,7 +47,10 @@ def pictures(tmp_path):
     return tmp_path
 
 
+@pytest.mark.train
 def test_scores_are_those_of_pipeline_for_every_kind_of_picture(classifier, baseline_run, pictures):
+    from transformers import pipeline
+
     reference = pipeline("image-classification", model=str(baseline_run))
     files = [file for file in find_pictures([str(pictures)]).files if "broken" not in file]
     assert len(files) == 7
@@ -286,7 +284,11 @@ def test_a_checkpoint_without_weights_is_refused(checkpoint):
         ExpressionClassifier(str(checkpoint))
 
 
+@pytest.mark.train
 def test_weights_that_would_have_to_be_unpickled_are_refused(checkpoint):
+    import safetensors.torch
+    import torch
+
     weights = safetensors.torch.load_file(checkpoint / "model.safetensors")
     (checkpoint / "model.safetensors").unlink()
     torch.save(weights, checkpoint / "pytorch_model.bin")
@@ -304,18 +306,25 @@ def test_damaged_weights_are_refused(checkpoint, kept):
         ExpressionClassifier(str(checkpoint))
 
 
-@pytest.mark.parametrize("bias", [None, torch.zeros(5)])
-def test_a_checkpoint_whose_head_is_missing_does_not_answer_at_random(checkpoint, bias):
+@pytest.mark.train
+@pytest.mark.parametrize("num_biases", [None, 5])
+def test_a_checkpoint_whose_head_is_missing_does_not_answer_at_random(checkpoint, num_biases):
+    import safetensors.torch
+    import torch
+
     weights = safetensors.torch.load_file(checkpoint / "model.safetensors")
     del weights["classifier.bias"]
-    if bias is not None:
-        weights["classifier.bias"] = bias
+    if num_biases is not None:
+        weights["classifier.bias"] = torch.zeros(num_biases)
     safetensors.torch.save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=r"lacks 1 tensors .*'classifier.bias'.*random"):
         ExpressionClassifier(str(checkpoint))
 
 
+@pytest.mark.train
 def test_labels_are_named_by_their_number_wherever_they_stand(checkpoint, pictures):
+    from transformers import pipeline
+
     config = json.loads((checkpoint / "config.json").read_text())
     names = [f"mood {number}" for number in range(8)]
     config["id2label"] = {str(number): names[number] for number in (3, 1, 0, 2, 7, 6, 5, 4)}
@@ -328,7 +337,10 @@ def test_labels_are_named_by_their_number_wherever_they_stand(checkpoint, pictur
     assert result.readings[0].scores == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.train
 def test_a_split_is_scored_as_it_is_and_mirrored(classifier, faces):
+    from fer_hf.evaluation.scoring import score_split
+
     split = faces["test"]
     scores = score_split(classifier, split, batch_size=3)
     assert scores.shape == (2, len(split), 8)
@@ -421,8 +433,11 @@ def test_a_checkpoint_that_does_not_say_is_not_asked(classifier, checkpoint):
         ExpressionClassifier(str(checkpoint))
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_weights_that_are_not_finite_are_refused(checkpoint, value):
+    import safetensors.torch
+
     file = checkpoint / "model.safetensors"
     weights = safetensors.torch.load_file(file)
     weights[max(weights)].fill_(value)
@@ -446,7 +461,10 @@ def test_settings_of_another_kind_are_refused_in_one_line(checkpoint):
         ExpressionClassifier(str(checkpoint))
 
 
+@pytest.mark.train
 def test_huge_pictures_score_as_in_a_pipeline(tmp_path, monkeypatch):
+    from fer_hf.models import load_model
+
     monkeypatch.setattr("fer_hf.inference.networks.MOST_PIXELS", 60_000)
     monkeypatch.setattr("fer_hf.data.pictures._BAND_PIXELS", 10_000)
     loaded = load_model("baseline", ["cross", "pleased"], weights="none")

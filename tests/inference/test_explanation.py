@@ -6,11 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from matplotlib import colormaps
 from onnx_files import write_config, write_network
 from PIL import Image, ImageChops, ImageOps
-from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
 from fer_hf import load_splits
 from fer_hf.data.pictures import load_picture
@@ -22,7 +20,6 @@ from fer_hf.inference.explanation import (
     compute_heat_map,
     render_heat_map,
 )
-from fer_hf.models import load_model
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +57,9 @@ def save(loaded, folder):
 
 
 def build(folder, name, labels=("calm", "happy", "sad"), **settings):
+    torch = pytest.importorskip("torch")
+    from fer_hf.models import load_model
+
     torch.manual_seed(0)
     return save(load_model(name, list(labels), weights="none", **settings), folder)
 
@@ -74,7 +74,10 @@ def test_a_map_has_the_size_of_its_picture_and_goes_from_zero_to_one(classifier,
         assert heat_map.max() == 1
 
 
+@pytest.mark.train
 def test_a_map_is_grad_cam_of_the_log_odds_worked_out_by_hand(on_torch, drawn):
+    import torch
+
     classifier = on_torch
     network = classifier.network.model.timm_model
     label = get_top_label(classifier, drawn[1])
@@ -146,9 +149,12 @@ def test_labels_have_different_maps(classifier, drawn):
     assert correlate(first, second) < 0.8
 
 
+@pytest.mark.train
 def test_shuffled_weights_give_other_maps(drawn):
     # The sanity check of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: a map
     # that stays when the network has forgotten everything shows the picture, not the network.
+    import torch
+
     classifier = ExpressionClassifier(backend="torch")
     labels = [get_top_label(classifier, picture) for picture in drawn]
 
@@ -209,7 +215,10 @@ def test_each_kind_of_network_can_be_explained(tmp_path, drawn, name, settings):
     assert not all(np.allclose(heat_map, maps[0]) for heat_map in maps)
 
 
+@pytest.mark.train
 def test_a_sigmoid_neuron_is_explained_as_the_softmax_that_equals_it(tmp_path, drawn):
+    import torch
+
     settings = {"labels": ("calm", "happy"), "input_size": 96}
     neuron = build(tmp_path / "neuron", "test_resnet", sigmoid=True, **settings)
     twin = build(tmp_path / "twin", "test_resnet", **settings)
@@ -241,7 +250,10 @@ def test_a_sigmoid_neuron_on_a_graph_is_explained_as_the_softmax_that_equals_it(
         assert heat_map.std() > 0.01
 
 
+@pytest.mark.train
 def test_where_nothing_speaks_for_a_label_its_map_is_zero(tmp_path, drawn):
+    import torch
+
     classifier = build(tmp_path, "test_resnet", ("calm", "happy"), input_size=96)
     head = classifier.network.model.timm_model.get_classifier()
     with torch.no_grad():  # features are never negative: all of them speak for the other label
@@ -274,7 +286,10 @@ def test_a_checkpoint_that_crops_is_refused(tmp_path, drawn):
         compute_heat_map(cropping, drawn[0], "happy")
 
 
+@pytest.mark.train
 def test_networks_without_a_feature_map_that_is_known_are_refused(tmp_path, drawn):
+    from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
     transformer = build(tmp_path / "timm", "test_vit", input_size=160)
     with pytest.raises(ValueError, match=r"features have the shape \(2, .*convolutional network"):
         compute_heat_map(transformer, drawn[0], "happy")

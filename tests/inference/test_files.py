@@ -4,8 +4,6 @@ import io
 import zipfile
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -47,7 +45,11 @@ def test_a_table_of_paths_gives_the_paths_with_or_without_labels(tmp_path):
     assert open_file(expected[1]) == "no such file"
 
 
+@pytest.mark.train
 def test_pictures_inside_of_parquet_are_streamed_and_an_empty_cell_is_named(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = tmp_path / "t.parquet"
     pq.write_table(pa.table({"image": [encode(3), None], "name": ["x", "y"]}), file)
     first, second = find_pictures([str(file)])

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from fer_hf.evaluation.metrics.predictions import compute_softmax
 from fer_hf.inference import linear_head
@@ -23,8 +21,12 @@ def centre(logits):
     return logits - logits.mean(axis=1, keepdims=True)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("strength", [0.001, 0.3])
 def test_a_head_is_the_optimum_that_scikit_learn_finds(strength):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     features, labels = draw_features(views=2, apart=1.0)
     train, test = np.arange(30), np.arange(30, 36)
     features[:, :, 7] = 0.1  # never changes

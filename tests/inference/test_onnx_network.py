@@ -9,7 +9,6 @@ import onnx
 import pytest
 from onnx_files import LABELS, SQUARE, TIMM, WEIGHTS, write_config, write_network
 from PIL import Image
-from transformers import TimmWrapperImageProcessor, ViTImageProcessor
 
 from fer_hf import cli
 from fer_hf.inference.classifier import ExpressionClassifier
@@ -73,8 +72,11 @@ def make_pictures():
     return [Image.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)) for w, h in sizes]
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_pictures_are_prepared_as_the_timm_wrapper_does(checkpoint, interpolation):
+    from transformers import TimmWrapperImageProcessor
+
     settings = {**TIMM, "interpolation": interpolation}
     write_config(checkpoint, pretrained_cfg=settings)
     processor = TimmWrapperImageProcessor(pretrained_cfg=settings)
@@ -84,8 +86,11 @@ def test_pictures_are_prepared_as_the_timm_wrapper_does(checkpoint, interpolatio
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("resample", [2, 3])
 def test_pictures_are_prepared_as_a_square_processor_does(checkpoint, resample):
+    from transformers import ViTImageProcessor
+
     write_config(checkpoint, pretrained_cfg=None)
     settings = {**SQUARE, "resample": resample}
     (checkpoint / "preprocessor_config.json").write_text(json.dumps(settings))
