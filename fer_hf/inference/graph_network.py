@@ -45,7 +45,7 @@ class GraphNetwork:
     """
 
     backend = "onnx"
-    files = (GRAPH_FILE, WEIGHTS_FILE)
+    files: tuple[str, ...] = (GRAPH_FILE, WEIGHTS_FILE)
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         folder = fetch_files(model_name_or_path, revision, *self.files)

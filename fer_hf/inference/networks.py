@@ -98,7 +98,7 @@ class TorchNetwork:
     """
 
     backend = "torch"
-    files = (WEIGHTS_FILE,)
+    files: tuple[str, ...] = (WEIGHTS_FILE,)
 
     def __init__(self, model_name_or_path: str, *, revision: str | None = None) -> None:
         import torch
@@ -157,7 +157,7 @@ class OnnxNetwork:
                 f"Checkpoint {model_name_or_path!r} has no `{file}`, expected an exported one. "
                 f"On a machine with torch, run: fer-hf export {model_name_or_path}"
             )
-        self.files = (file,)
+        self.files: tuple[str, ...] = (file,)
         self.backend = "onnx-int8" if file == QUANTIZED_FILE else "onnx"
         self.config = read_json(folder / CONFIG_FILE)
         self.preprocess = read_preprocessing(folder)

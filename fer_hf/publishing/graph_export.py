@@ -48,7 +48,8 @@ def write_graph(loaded: LoadedModel, folder: Path, *, like: Path | None = None) 
         RuntimeError: The graph answers differently, or cannot be used.
         OSError: The weights are not in one file, or the graph cannot be written.
     """
-    model = copy.deepcopy(loaded.model).to("cpu", torch.float32).eval()
+    model: Any = copy.deepcopy(loaded.model)
+    model.to("cpu", torch.float32).eval()
     levels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     pictures = [Image.fromarray(picture) for picture in levels]
     pixel_values = loaded.image_processor(pictures, return_tensors="pt")["pixel_values"]
@@ -159,8 +160,12 @@ def _cut_head_off(model: PreTrainedModel) -> str:
     )
 
 
-def _simplify(program: onnx_ir.Model, names: Mapping[str, str]) -> dict[str, list[int]]:
+def _simplify(program: Any, names: Mapping[str, str]) -> dict[str, list[int]]:
     """Fold what is constant whatever the weights are, and leave these to the checkpoint's file.
+
+    Args:
+        program: The `onnx_ir.Model`.
+        names: Of the weights in it, and in the file.
 
     Returns:
         Name in the file to shape, of the weights that the graph needs.
@@ -179,7 +184,7 @@ def _simplify(program: onnx_ir.Model, names: Mapping[str, str]) -> dict[str, lis
             f"{_MOST_CONSTANTS:,} or fewer. Use the checkpoint with torch."
         )
     graph.inputs[:] = graph.inputs[:1]
-    shapes = {}
+    shapes: dict[str, list[int]] = {}
     for value in (value for value in lifted if value.uses()):
         value.name = names[value.name]
         value.const_value = onnx_ir.ExternalTensor(

@@ -7,8 +7,11 @@ import shutil
 import sys
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from PIL import Image
 from transformers import pipeline
 
@@ -256,3 +259,27 @@ def test_a_wrong_call_is_one_line(tmp_path, capsys):
     assert "'you/your-fer' is not a folder here, expected --output_dir" in nowhere
     assert "Unknown flag '--wbe'" in flag
     assert "holds no `config.json`" in empty
+
+
+def test_an_int8_network_stays_in_bytes_between_its_normalisations(tmp_path):
+    torch.manual_seed(0)
+    settings = {"weights": "none", "input_size": 32, "model_args": {"channels": [16, 16, 64, 64]}}
+    loaded = load_model("resnetv2_18", LABELS, **settings)
+    whole, quantized = tmp_path / "whole.onnx", tmp_path / "quantized.onnx"
+    onnx_export.write_onnx(loaded, whole)
+    rng = np.random.default_rng(0)
+    pictures = [rng.uniform(-1, 1, (1, 3, 32, 32)).astype(np.float32) for _ in range(20)]
+    onnx_quantization.quantize_onnx(whole, quantized, iter(pictures))
+    graph = onnx.load(quantized).graph
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+    zero_points = {
+        int(numpy_helper.to_array(tensor).max())
+        for tensor in graph.initializer
+        if tensor.name.endswith("zero_point") and tensor.data_type == onnx.TensorProto.INT8
+    }
+    assert zero_points == {0, 1}  # of short sums and of long ones
+    expected, found = (
+        onnxruntime.InferenceSession(path).run(None, {"pixel_values": pictures[0]})[0]
+        for path in (whole, quantized)
+    )
+    np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
