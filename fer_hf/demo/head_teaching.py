@@ -87,7 +87,15 @@ def _write_graph(model_name_or_path: str) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     loaded = load_checkpoint(model_name_or_path)
     loaded.save(folder)
-    write_graph(loaded, folder)
+    try:
+        write_graph(loaded, folder)
+    # An exporter fails in whatever way a network leads it to.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"Model {model_name_or_path!r} has no graph, and none can be written ({reason}). "
+            "Teach a timm network or the baseline CNN."
+        ) from error
     return folder
 
 

@@ -120,7 +120,7 @@ class Lesson:
             parent_dir: Where the lesson's temporary folder goes, under a name nobody can guess.
 
         Raises:
-            ValueError: Too few labels or pictures, or a model without a backbone to keep.
+            ValueError: Too few labels or pictures, or a model that cannot be taught.
         """
         with self._lock:
             self._check_counts()

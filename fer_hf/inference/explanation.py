@@ -25,23 +25,19 @@ if TYPE_CHECKING:
 
     Layers = Callable[[torch.Tensor], torch.Tensor]
 
-_INFERNO = {
-    **{0: "000003", 6: "02010e", 17: "0b0726", 31: "1f0c47", 43: "34095f", 53: "450a69"},
-    **{71: "62146e", 92: "83206b", 115: "a72d5f", 140: "cc4148", 162: "e65c2e", 184: "f68012"},
-    **{195: "fa9306", 203: "fba208", 215: "fbb91e", 228: "f6d33f", 239: "f1e864", 248: "f3f689"},
-    255: "fcfea4",
-}
-COLORMAP = np.stack(
-    [
-        np.interp(range(256), list(_INFERNO), levels).round().astype(np.uint8)
-        for levels in zip(*map(bytes.fromhex, _INFERNO.values()), strict=True)
-    ],
-    axis=1,
+_ANCHORS = (0, 6, 17, 31, 43, 53, 71, 92, 115, 140, 162, 184, 195, 203, 215, 228, 239, 248, 255)
+_INFERNO = bytes.fromhex(
+    "000003 02010e 0b0726 1f0c47 34095f 450a69 62146e 83206b a72d5f cc4148 "
+    "e65c2e f68012 fa9306 fba208 fbb91e f6d33f f1e864 f3f689 fcfea4"
 )
+COLORMAP = np.stack(
+    [np.interp(range(256), _ANCHORS, list(_INFERNO[channel::3])) for channel in range(3)], axis=1
+)
+COLORMAP = COLORMAP.round().astype(np.uint8)
 """The colours of a heat map, (256, 3), from nothing to much evidence: lightness grows evenly.
 
-They are within one level of `inferno` (Smith, van der Walt, Firing, 2015, CC0), of which these are
-the colours that straight lines between them need.
+They are within one level of `inferno` (Smith, van der Walt, Firing, 2015, CC0), of which the
+anchors are those colours that straight lines between them need.
 """
 
 _opened_again: WeakKeyDictionary[ExpressionClassifier, TorchNetwork] = WeakKeyDictionary()

@@ -114,3 +114,16 @@ def test_without_graph_and_torch_there_is_one_line(baseline_run, monkeypatch, tm
     monkeypatch.setattr("fer_hf.demo.head_teaching.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"no `model.onnx`.*without a graph, run: pip install"):
         open_backbone(str(tmp_path))
+
+
+def test_a_network_whose_graph_cannot_be_written_is_refused_in_one_line(
+    baseline_run, monkeypatch, tmp_path
+):
+    def fail(loaded, folder):
+        raise RuntimeError("no such operator\nand a page of nodes")
+
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((baseline_run / name).read_bytes())
+    monkeypatch.setattr("fer_hf.publishing.graph_export.write_graph", fail)
+    with pytest.raises(ValueError, match=r"none can be written \(no such operator\)"):
+        open_backbone(str(tmp_path))
