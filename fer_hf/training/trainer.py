@@ -36,8 +36,9 @@ class FerTrainer(Trainer):
             and the share of the teachers, beside what every Trainer reads.
         label_weights: One weight per label in the training loss, or None for equal ones.
         backbone_lr_scale: Learning rate of the backbone as a share of the head's.
-        teachers: Networks with the same labels that take the same `pixel_values`, whose mean scores on the same
-            augmented pictures are learnt beside the labels (Beyer et al. 2022, arXiv:2106.05237).
+        teachers: Networks with the same labels that take the same `pixel_values`, whose mean scores
+            on the same augmented pictures are learnt beside the labels (Beyer et al. 2022,
+            arXiv:2106.05237).
         **kwargs: As for `transformers.Trainer`.
     """
 
