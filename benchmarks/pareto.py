@@ -4,13 +4,15 @@ Writes benchmarks/pareto.md and pareto.png. Teachers answer once, to stored view
 picture, so that a small network learns from them at its own speed: thousands of pictures a second.
 
     python benchmarks/pareto.py views --ferplus FERPLUS --teachers resnetv2-ferplus TEACHER
-    python benchmarks/pareto.py front                          (every size, for the same few epochs)
+    python benchmarks/pareto.py front --epochs 8               (every size, for the same few epochs)
     torchrun --nproc_per_node 2 benchmarks/pareto.py long       (one size, into runs/pareto/stem-l)
+    python benchmarks/pareto.py finish              (makes a run of it, calibrated, with its card)
     python benchmarks/pareto.py measure                              (times all, writes the table)
 
 The first teacher answers to every view, the others, which may be large, to the plain picture. Every
-choice is made on validation; test stands beside it. `train.py --config tiny-ferplus` goes on from
-what `long` leaves. Sizes that are not trained keep their rows in benchmarks/pareto.json.
+figure is of validation. `long` and `finish` are a run of the recipe tiny-ferplus; `train.py` asks
+the teachers at each step instead, which takes many times as long. Sizes that are not trained keep
+their rows in benchmarks/pareto.json.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +57,17 @@ from fer_hf.publishing.onnx_export import write_onnx
 from fer_hf.training.augmentation import Augmentation
 from fer_hf.training.ema import AveragedWeights
 from fer_hf.training.face_dataset import FaceDataset
-from fer_hf.training.inputs import load_teachers
+from fer_hf.training.inputs import build_picture_sets, load_teachers
+from fer_hf.training.recipes import parse_runs
+from fer_hf.training.run import finish_run
+from fer_hf.training.stages import Stage
 from fer_hf.training.targets import compute_vote_shares, mix_batch
+from fer_hf.training.trainer import FerTrainer
 
 FOLDER = Path(__file__).parent
 ROWS = FOLDER / "pareto.json"
+FIGURES = ("accuracy", "balanced_accuracy", "nll")
+RECIPE = "tiny-ferplus"
 VIEW_SIZE = 48
 """Side of a stored view: FER+'s own; networks with a larger input get it enlarged."""
 
@@ -225,38 +234,59 @@ def compute_logits(loaded: LoadedModel, faces: FaceDataset) -> np.ndarray:
 
 
 def train(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """Distil one size, leave it in the work folder, and return its row."""
+    """Distil one size, leave it and its row in the work folder, and return the row."""
     torch.manual_seed(given.seed)
     splits = load_splits(given.ferplus)
-    loaded = build(SIZES[name])
+    loaded = load_checkpoint(given.weights) if given.weights else build(SIZES[name])
     votes = np.asarray(splits["train"]["votes"][:])
     offsets = compute_logit_offsets(compute_vote_shares(votes).mean(axis=0), given.logit_adjustment)
-    sets = {n: FaceDataset(splits[n], loaded.image_processor) for n in ("validation", "test")}
+    faces = FaceDataset(splits["validation"], loaded.image_processor)
 
-    def measure(split: str) -> dict[str, float]:
-        logits, labels = compute_logits(loaded, sets[split]) + offsets, sets[split].labels.numpy()
-        temperature = fit_temperature(logits, labels) if split == "validation" else 1.0
-        found = compute_metrics(compute_softmax(logits / temperature), labels)
-        return {figure: found[figure] for figure in ("accuracy", "balanced_accuracy", "nll")}
+    def measure() -> dict[str, float]:
+        logits, labels = compute_logits(loaded, faces) + offsets, faces.labels.numpy()
+        scores = compute_softmax(logits / fit_temperature(logits, labels))
+        found = compute_metrics(scores, labels)
+        return {figure: found[figure] for figure in FIGURES}
 
     def report(epoch: int, loss: float) -> None:
         if epoch % 5 == 0 or epoch == given.epochs:
-            shown = {figure: round(value, 4) for figure, value in measure("validation").items()}
+            shown = {figure: round(value, 4) for figure, value in measure().items()}
             took = time.perf_counter() - start
             print(f"{name}: epoch {epoch}, {took:.0f} s, loss {loss:.4f}, {shown}", flush=True)
             loaded.save(given.work / f"{name}{given.suffix}", "float32")
 
     start = time.perf_counter()
     distil(loaded, given.work, votes, given, report)
-    return {
+    row = {
         **SIZES[name],
         "parameters": loaded.model.num_parameters(),
         "epochs": given.epochs,
         "minutes": (time.perf_counter() - start) / 60,
         "seed": given.seed,
-        "validation": measure("validation"),
-        "test": measure("test"),
+        "views": given.num_views,
+        "validation": measure(),
     }
+    (given.work / f"{name}{given.suffix}.json").write_text(json.dumps(row, indent=1))
+    return row
+
+
+def finish(name: str, given: argparse.Namespace) -> None:
+    """Calibrate what `long` left, and make a run of the recipe of it, with report and card."""
+    arguments = ["--config", RECIPE, "--data", given.ferplus, "--output_dir", str(given.output_dir)]
+    (run,) = parse_runs([*arguments, "--overwrite_output_dir"])
+    row = json.loads((given.work / f"{name}.json").read_text())
+    splits = run.data.load()
+    loaded = replace(load_checkpoint(str(given.work / name)), pretrained_on="none")
+    sets = build_picture_sets(splits, loaded.image_processor, run.training)
+    trainer = FerTrainer(
+        model=loaded.model,
+        args=run.training,
+        train_dataset=sets["train"],
+        eval_dataset=sets["validation"],
+    )
+    notes = {"stored_views": row["views"], "num_train_epochs": row["epochs"]}
+    stage = Stage(trainer, sets, "all layers", 60 * row["minutes"], notes)
+    finish_run(loaded, stage, splits, run.data, run.model, run.training)
 
 
 def time_all(sources: dict[str, str]) -> dict[str, tuple[float, float]]:
@@ -294,15 +324,12 @@ def time_all(sources: dict[str, str]) -> dict[str, tuple[float, float]]:
 def describe_bundled(source: str) -> dict[str, Any]:
     """Return the row of a bundled model, from its report."""
     report = load_report(source)
-    figures = ("accuracy", "balanced_accuracy", "nll")
+    evaluation = report.evaluations["validation"]
     return {
         "input_size": report.input_size,
         "parameters": report.num_parameters,
         "bytes": (Path(source) / "model.safetensors").stat().st_size,
-        **{
-            split: {figure: getattr(report.evaluations[split], figure).value for figure in figures}
-            for split in ("validation", "test")
-        },
+        "validation": {figure: getattr(evaluation, figure).value for figure in FIGURES},
     }
 
 
@@ -318,16 +345,13 @@ def render(rows: dict[str, dict[str, Any]]) -> str:
             f"{row.get('bytes', 2 * row['parameters']) / 1e6:.2f}",
             f"{row['ms']:.2f}",
             f"{row['per_second']:,.0f}",
-            *(
-                f"{100 * row[split][figure]:.1f}"
-                for split in ("validation", "test")
-                for figure in ("accuracy", "balanced_accuracy")
-            ),
+            *(f"{100 * row['validation'][figure]:.1f}" for figure in FIGURES[:2]),
+            f"{row['validation']['nll']:.3f}",
         ]
         for name, row in sorted(rows.items(), key=lambda item: item[1]["ms"])
     ]
     headers = ["size", "channels", "blocks", "px", "weights", "MB", "ms", "faces/s"]
-    headers += ["val. acc.", "val. bal.", "test acc.", "test bal."]
+    headers += ["acc.", "bal.", "NLL"]
     return tabulate(cells, headers, "github", disable_numparse=True)
 
 
@@ -357,17 +381,19 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
 def main() -> None:
     """Run the step that was asked for, and keep its rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("step", choices=["views", "front", "long", "measure"])
+    parser.add_argument("step", choices=["views", "front", "long", "finish", "measure"])
     parser.add_argument("--ferplus", default="../shared/data/ferplus", help="where FER+ is")
     parser.add_argument("--teachers", nargs="+", default=["resnetv2-ferplus"])
     parser.add_argument("--num_views", type=int, default=8)
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, help="default: all, or stem-l")
     parser.add_argument("--work", type=Path, default=Path("runs/pareto"), help="where it works")
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/tiny-ferplus"))
+    parser.add_argument("--weights", help="weights that `long` goes on from, in place of random ones")
     parser.add_argument("--suffix", default="", help="after the name of what `long` leaves")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--learning_rate", type=float, default=3e-3)
-    parser.add_argument("--mixup", type=float, default=0.2)
+    parser.add_argument("--learning_rate", type=float, default=4e-3)
+    parser.add_argument("--mixup", type=float, default=0.1)
     parser.add_argument("--teacher_weight", type=float, default=0.7)
     parser.add_argument("--logit_adjustment", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
@@ -375,14 +401,16 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("gloo")
+    chosen = given.sizes[0] if given.sizes else "stem-l"
     if given.step == "views":
         store_views(given.ferplus, given.teachers, given.num_views, given.work)
     elif given.step == "long":
-        for name in given.sizes:
-            print(json.dumps(train(name, given)), flush=True)
+        train(chosen, given)
+    elif given.step == "finish":
+        finish(chosen, given)
     elif given.step == "front":
         given.suffix = "-front"
-        for name in given.sizes:
+        for name in given.sizes or SIZES:
             row = train(name, given)
             rows = json.loads(ROWS.read_text()) if ROWS.is_file() else {}
             ROWS.write_text(json.dumps({**rows, name: row}, indent=1) + "\n")

@@ -643,8 +643,9 @@ def test_a_run_learns_from_teachers_and_refuses_those_it_cannot_follow(
     report = fine_tune_faces(tmp_path / "run", model=same, teachers=teachers, teacher_weight=0.7)
     assert report.settings["teachers"] == ["resnet", "resnet"]
     assert report.settings["teacher_weight"] == 0.7
-    smaller = tmp_path / "smaller"
-    fine_tune_faces(smaller, model={**same, "input_size": 48}, teachers=teachers)
+    larger = tmp_path / "larger"
+    report = fine_tune_faces(larger, model={**same, "input_size": 48}, teachers=teachers)
+    assert report.input_size == 48
     config = tmp_path / "cropping" / "config.json"
     shutil.copytree(resnet_run, config.parent)
     settings = json.loads(config.read_text())
