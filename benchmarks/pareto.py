@@ -388,7 +388,9 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, help="default: all, or stem-l")
     parser.add_argument("--work", type=Path, default=Path("runs/pareto"), help="where it works")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/tiny-ferplus"))
-    parser.add_argument("--weights", help="weights that `long` goes on from, in place of random ones")
+    parser.add_argument(
+        "--weights", help="weights that `long` goes on from, in place of random ones"
+    )
     parser.add_argument("--suffix", default="", help="after the name of what `long` leaves")
     parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--batch_size", type=int, default=128)
