@@ -52,8 +52,8 @@ def open_session(path: Path, weights: dict[str, Any] | None = None) -> Any:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "An exported checkpoint runs on onnxruntime, which is not installed. "
-            "Run: pip install 'fer-hf[onnx]'"
+            "Without torch a checkpoint runs on onnxruntime, which is not installed. "
+            "Run: pip install onnxruntime"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))

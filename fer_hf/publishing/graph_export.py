@@ -27,7 +27,7 @@ from fer_hf.inference.graph_network import (
 from fer_hf.models import LoadedModel, get_head_parameters
 
 MAX_DIFFERENCE = 1e-4
-"""A graph is not kept whose logits are further from torch's, relative to the largest above 1."""
+"""A graph is not kept whose logits differ by more from torch's, relative to the largest of them."""
 
 _MOST_CONSTANTS = 2**16
 """Bytes of the tensors that may stand in the graph itself, because the weights lack them."""
@@ -63,6 +63,7 @@ def write_graph(loaded: LoadedModel, folder: Path, *, like: Path | None = None) 
         shutil.copyfile(like / GRAPH_FILE, path)
         if _find_fault(folder, pixel_values, logits) is None:
             return path
+        path.unlink()
     onnx_ir.save(_build_graph(model, folder / WEIGHTS_FILE, pixel_values), path)
     if fault := _find_fault(folder, pixel_values, logits):
         path.unlink()
@@ -77,8 +78,8 @@ def _find_fault(folder: Path, pixel_values: torch.Tensor, logits: torch.Tensor) 
         found = GraphNetwork(str(folder)).compute_logits(pixel_values.numpy())
     # One that is not of this network fails in whatever way onnxruntime has for it.
     except Exception as error:
-        return f"{' '.join(str(error).split())}"
-    difference = np.abs(found - expected).max() / max(1, np.abs(expected).max())
+        return " ".join(str(error).split())
+    difference = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-3)
     if difference <= MAX_DIFFERENCE:
         return None
     return f"its logits differ by up to {difference:.0e}, expected {MAX_DIFFERENCE:.0e} or less."

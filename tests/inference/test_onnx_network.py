@@ -182,7 +182,7 @@ try:
 except ModuleNotFoundError as error:
     print(error)
 """
-    assert "pip install 'fer-hf[onnx]'" in run_without_torch(program, checkpoint)
+    assert "pip install onnxruntime" in run_without_torch(program, checkpoint)
 
 
 def test_auto_is_torch_unless_only_an_export_is_there(checkpoint):

@@ -94,6 +94,14 @@ def test_a_graph_that_fits_is_copied_and_one_that_does_not_is_not(tmp_path, monk
         assert ExpressionClassifier(str(other)).backend == "onnx"
 
 
+def test_a_copy_that_does_not_fit_goes_even_where_no_other_can_be_written(tmp_path, monkeypatch):
+    loaded = save_checkpoint(tmp_path, **RANDOM)
+    monkeypatch.setattr(graph_export, "_build_graph", None)
+    with pytest.raises(TypeError):
+        write_graph(loaded, tmp_path, like=Path(DEFAULT_MODEL))
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def test_a_graph_that_answers_otherwise_is_not_kept(tmp_path, monkeypatch):
     loaded = save_checkpoint(tmp_path, **RANDOM)
     build = graph_export._build_graph
