@@ -127,12 +127,10 @@ def analyse_video(
         with opened as video, open_annotated_video(files["annotated"], video) as write:
             for frame in map(annotator.annotate, _read_until(video, seconds, stop)):
                 write(frame)
-        annotator.table.save(files["csv"], files["parquet"])
-        rows = annotator.table.rows
+        rows = annotator.table.save(files["csv"], files["parquet"])
         plot_most_seen_face(rows, frame.seconds, detections_per_second).savefig(files["plot"])
-        written = {kind: file for kind, file in files.items() if file.exists()}
         return VideoResult(
-            **{kind: file.replace(output / file.name) for kind, file in written.items()},
+            **{kind: one.replace(output / one.name) for kind, one in files.items() if one.exists()},
             seconds=frame.seconds,
             num_frames=frame.number + 1,
             num_detections=annotator.num_detections,

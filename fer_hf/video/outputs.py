@@ -101,9 +101,6 @@ class FaceTable:
 
     Args:
         label_names: Names of the labels in the order of the scores.
-
-    Attributes:
-        rows: The values of each row by the names of their columns.
     """
 
     def __init__(self, label_names: Sequence[str]) -> None:
@@ -114,7 +111,7 @@ class FaceTable:
             "label": str,
             **{SCORE_PREFIX + name: float for name in label_names},
         }
-        self.rows: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
 
     def add(self, frame: Frame, readings: Sequence[FaceReading]) -> None:
         """Add the faces of one detection."""
@@ -123,12 +120,17 @@ class FaceTable:
                 *(frame.seconds, frame.number, one.number, *one.face.box, one.face.score),
                 *(one.name, *one.scores.values()),
             )
-            self.rows.append(dict(zip(self._columns, values, strict=True)))
+            self._rows.append(dict(zip(self._columns, values, strict=True)))
 
-    def save(self, csv: Path, parquet: Path) -> None:
-        """Write the table to two files, or only to the first one where there is no pyarrow."""
+    def save(self, csv: Path, parquet: Path) -> Sequence[Mapping[str, Any]]:
+        """Write the table to two files, or to the first one where there is no pyarrow; return it.
+
+        Returns:
+            The values of each row by the names of their columns.
+        """
         for file in (csv, parquet) if find_spec("pyarrow") else (csv,):
-            FORMATS[file.suffix](file, self._columns, (list(row.values()) for row in self.rows))
+            FORMATS[file.suffix](file, self._columns, (list(row.values()) for row in self._rows))
+        return self._rows
 
 
 def plot_most_seen_face(
@@ -140,7 +142,7 @@ def plot_most_seen_face(
     the model is not sure.
 
     Args:
-        rows: As `FaceTable` has them.
+        rows: As `FaceTable.save` returns them.
         seconds: Duration of the video.
         detections_per_second: How often faces were detected.
     """

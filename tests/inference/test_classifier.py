@@ -187,6 +187,7 @@ def test_pictures_are_prepared_one_at_a_time(classifier, pictures, monkeypatch):
     assert asked == [1, 1, 1]
 
 
+@pytest.mark.train
 def test_files_folders_and_globs_are_found(pictures):
     assert len(find_pictures([str(pictures)]).files) == 8
     assert find_pictures([str(pictures / "?.png")]).files == [
@@ -220,6 +221,7 @@ def test_a_file_with_the_signs_of_a_glob_in_its_name_is_that_file(pictures):
     assert find_pictures([str(named)]).files == [str(named)]
 
 
+@pytest.mark.train
 def test_places_without_pictures_and_addresses_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no picture at .*, expected a file"):
         find_pictures([str(tmp_path)])
@@ -245,6 +247,7 @@ def test_no_picture_gives_no_scores(classifier):
     assert classifier([]).shape == (0, 8)
 
 
+@pytest.mark.train
 def test_checkpoints_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no `config.json`"):
         ExpressionClassifier(str(tmp_path))

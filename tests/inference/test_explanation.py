@@ -10,8 +10,9 @@ from matplotlib import colormaps
 from onnx_files import write_config, write_network
 from PIL import Image, ImageChops, ImageOps
 
-from fer_hf import load_splits
+from fer_hf.data.drawn.faces import draw_face
 from fer_hf.data.pictures import load_picture
+from fer_hf.emotions import EMOTIONS
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.explanation import (
     COLORMAP,
@@ -24,7 +25,7 @@ from fer_hf.inference.explanation import (
 
 @pytest.fixture(scope="module")
 def drawn():
-    return load_splits("drawn", num_drawn=80, drawn_size=96)["train"]["image"][:12]
+    return [draw_face(EMOTIONS[seed % 8], size=96, seed=seed) for seed in range(12)]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def classifier():
 @pytest.fixture(scope="module")
 def on_torch():
     """The same on torch."""
+    pytest.importorskip("torch")
     return ExpressionClassifier(backend="torch")
 
 
@@ -268,6 +270,7 @@ def test_an_unknown_label_is_refused(classifier, drawn):
         compute_heat_map(classifier, drawn[0], "joy")
 
 
+@pytest.mark.train
 def test_an_exported_network_without_its_weights_is_refused(tmp_path, drawn):
     write_network(tmp_path / "onnx" / "model.onnx")
     write_config(tmp_path)

@@ -21,6 +21,7 @@ def names_of(found):
     return [name_picture(picture) for picture in found]
 
 
+@pytest.mark.train
 def test_arrays_are_read_row_by_row_and_named_after_their_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((3, 8, 8), np.uint8)
@@ -34,6 +35,7 @@ def test_arrays_are_read_row_by_row_and_named_after_their_file(tmp_path, monkeyp
     assert [np.asarray(open_file(picture)).max() for picture in found] == [0, 1, 2] * 2
 
 
+@pytest.mark.train
 def test_a_table_of_paths_gives_the_paths_with_or_without_labels(tmp_path):
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "a.png").write_bytes(encode(9))
@@ -57,12 +59,14 @@ def test_pictures_inside_of_parquet_are_streamed_and_an_empty_cell_is_named(tmp_
     assert open_file(second) == "empty file"
 
 
+@pytest.mark.train
 def test_the_drawn_faces_come_without_a_file():
     found = find_pictures(["drawn"])
     assert len(found) == 1200
     assert next(iter(found)).name == "drawn face 0"
 
 
+@pytest.mark.train
 def test_a_folder_of_pictures_stays_one_whatever_table_lies_in_it(tmp_path):
     (tmp_path / "a.png").write_bytes(encode(0))
     (tmp_path / "labels.csv").write_text("path,label\na.png,happy\n")
@@ -72,6 +76,7 @@ def test_a_folder_of_pictures_stays_one_whatever_table_lies_in_it(tmp_path):
     assert names_of(find_pictures([str(tmp_path)])) == [str(tmp_path / "a.png")]
 
 
+@pytest.mark.train
 def test_a_word_that_is_nothing_here_is_asked_for_at_the_hub(monkeypatch):
     with pytest.raises((ConnectionError, FileNotFoundError), match="'holidy' is not a file or"):
         find_pictures(["holidy"])
@@ -79,6 +84,7 @@ def test_a_word_that_is_nothing_here_is_asked_for_at_the_hub(monkeypatch):
         find_pictures(["holiday/face.jpg"])
 
 
+@pytest.mark.train
 def test_a_table_without_pictures_is_refused_with_its_columns(tmp_path):
     # Pictures are looked for above the folder as well, where other tests have theirs.
     folder = tmp_path / "a" / "b" / "c"
@@ -96,6 +102,7 @@ def test_a_video_says_what_reads_it(tmp_path):
     assert find_files(str(tmp_path), VIDEO_ENDINGS) == [str(video)]
 
 
+@pytest.mark.train
 def test_pictures_of_archives_are_called_by_their_place_in_the_archive(tmp_path):
     for name in ("a", "b"):
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:

@@ -33,6 +33,7 @@ def make_pictures():
     return [Image.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)) for w, h in sizes]
 
 
+@pytest.mark.train
 def test_the_model_in_the_box_says_on_its_graph_what_it_says_on_torch():
     graph, torch = (ExpressionClassifier(backend=backend) for backend in ("auto", "torch"))
     assert isinstance(graph.network, GraphNetwork)
@@ -106,6 +107,7 @@ def test_a_new_head_keeps_the_graph(checkpoint):
     assert classifier.num_parameters == 2_800_040 - 6 * 257
 
 
+@pytest.mark.train
 def test_a_process_without_torch_answers(tmp_path):
     face = tmp_path / "face.png"
     make_pictures()[2].save(face)
@@ -207,6 +209,7 @@ def test_what_does_not_fit_is_one_line(checkpoint, fault):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("fault", GRAPH_FAULTS.values(), ids=GRAPH_FAULTS)
 def test_torch_takes_over_with_one_warning(checkpoint, fault, caplog):
     damage = fault[0]
@@ -220,6 +223,7 @@ def test_torch_takes_over_with_one_warning(checkpoint, fault, caplog):
     np.testing.assert_array_equal(classifier(make_pictures()), expected)
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("fault", WEIGHT_FAULTS.values(), ids=WEIGHT_FAULTS)
 def test_weights_that_torch_cannot_use_either_are_refused(checkpoint, fault):
     fault[0](checkpoint)
@@ -227,6 +231,7 @@ def test_weights_that_torch_cannot_use_either_are_refused(checkpoint, fault):
         ExpressionClassifier(str(checkpoint))
 
 
+@pytest.mark.train
 def test_without_onnxruntime_torch_takes_over_with_one_warning():
     program = """
 import logging, sys
@@ -241,6 +246,7 @@ print(ExpressionClassifier().backend)
     assert "Torch is used instead." in shown.stderr
 
 
+@pytest.mark.train
 def test_weights_in_several_files_are_opened_by_torch(checkpoint, caplog):
     weights = load_file(checkpoint / "model.safetensors")
     (checkpoint / "model.safetensors").unlink()

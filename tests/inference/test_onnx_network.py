@@ -185,6 +185,7 @@ except ModuleNotFoundError as error:
     assert "pip install onnxruntime" in run_without_torch(program, checkpoint)
 
 
+@pytest.mark.train
 def test_auto_is_torch_unless_only_an_export_is_there(checkpoint):
     assert isinstance(open_network(str(checkpoint), None, "auto"), OnnxNetwork)
     (checkpoint / "model.safetensors").touch()
