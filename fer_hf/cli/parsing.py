@@ -19,7 +19,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "repo_id": {"metavar": "REPO_ID", "help": "such as you/your-fer"},
     "--model": {
         "default": BUNDLED_MODEL,
-        "help": "checkpoint folder or Hub id (default: the bundled model)",
+        "help": "checkpoint folder, Hub id, or 'tiny' (default: the bundled model)",
     },
     "--backend": {
         "default": "auto",

@@ -1,5 +1,6 @@
 from .bundled import BUNDLED_MODEL as BUNDLED_MODEL
 from .bundled import DEFAULT_MODEL as DEFAULT_MODEL
+from .bundled import TINY_MODEL as TINY_MODEL
 from .freezing import UNFREEZE as UNFREEZE
 from .freezing import calibrate_batchnorm as calibrate_batchnorm
 from .freezing import find_frozen_modules as find_frozen_modules

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel, TimmWrapperConfig
 
-from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
+from fer_hf.models.bundled import BUNDLED_FOLDERS, DEFAULT_MODEL
 from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE, check_is_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def resolve_source(
     model_name_or_path: str, revision: str | None, setting: str = "model_name_or_path"
 ) -> tuple[str, str | None]:
     """Return where the weights are by default, and the timm architecture (None: not timm)."""
-    source = {**ALIASES, BUNDLED_MODEL: DEFAULT_MODEL}.get(model_name_or_path, model_name_or_path)
+    source = {**ALIASES, **BUNDLED_FOLDERS}.get(model_name_or_path, model_name_or_path)
     if Path(source).is_dir():
         check_is_checkpoint(source)
         return source, _read_architecture(source, None)
@@ -38,7 +38,7 @@ def resolve_source(
         pretrained = timm.get_pretrained_cfg(timm_name, allow_unregistered=True)
         hub_id = pretrained.hf_hub_id if pretrained is not None else None
         return hub_id or source, timm_name.split(".")[0]
-    known = ", ".join(map(repr, ["baseline", *ALIASES, BUNDLED_MODEL]))
+    known = ", ".join(map(repr, ["baseline", *ALIASES, *BUNDLED_FOLDERS]))
     if "/" not in source or source.startswith((".", "/", "~")):
         raise ValueError(
             f"`{setting}` is {model_name_or_path!r}, expected {known}, the name of a timm network, "
@@ -103,7 +103,7 @@ def choose_weights(
 
 
 def _name_pretraining(source: str) -> str:
-    return "FER+" if source == DEFAULT_MODEL else Path(source).resolve().name
+    return "FER+" if source in BUNDLED_FOLDERS.values() else Path(source).resolve().name
 
 
 def _is_reachable(repo_id: str, revision: str | None) -> bool:

@@ -150,8 +150,8 @@ class ModelArguments:
 
     model_name_or_path: str = setting(
         "baseline",
-        "'baseline', 'resnetv2', 'inception-resnet', 'resnetv2-ferplus' (the bundled model), "
-        "the name of a timm network, a Hub id, or a checkpoint folder.",
+        "'baseline', 'resnetv2', 'inception-resnet', 'resnetv2-ferplus' or 'tiny' (the bundled "
+        "models), the name of a timm network, a Hub id, or a checkpoint folder.",
     )
     weights: str = setting(
         "auto",

@@ -73,7 +73,25 @@ def fine_tune(
     with training.main_process_first(desc="load the splits"):
         splits = data.load(check=check_data)
     loaded = _load_model(model, splits["train"].features["label"].names)
-    stage = run_stages(loaded, splits, model, training)
+    return finish_run(
+        loaded, run_stages(loaded, splits, model, training), splits, data, model, training
+    )
+
+
+def finish_run(
+    loaded: LoadedModel,
+    stage: Stage,
+    splits: DatasetDict,
+    data: DataArguments,
+    model: ModelArguments,
+    training: FerTrainingArguments,
+) -> RunReport:
+    """Calibrate and measure what a stage trained, and leave its checkpoint, report and plots.
+
+    Raises:
+        OSError: Something cannot be written.
+    """
+    output_dir = Path(str(training.output_dir))
     calibration = _finish(loaded, stage, splits, training)
     return save_run(
         loaded,

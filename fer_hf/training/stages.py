@@ -221,7 +221,7 @@ def _build_trainer(
         callbacks=[EarlyStoppingCallback(early_stopping_patience=patience)] if patience else [],
         label_weights=compute_label_weights(counts, training.class_weights),
         backbone_lr_scale=model.backbone_lr_scale,
-        teachers=load_teachers(training.teachers or [], loaded, splits["train"]),
+        teachers=load_teachers(training.teachers or [], loaded),
     )
 
 

@@ -36,8 +36,9 @@ class FerTrainer(Trainer):
             and the share of the teachers, beside what every Trainer reads.
         label_weights: One weight per label in the training loss, or None for equal ones.
         backbone_lr_scale: Learning rate of the backbone as a share of the head's.
-        teachers: Networks with the same labels and preprocessing, whose mean scores on the same
-            augmented pictures are learnt beside the labels (Beyer et al. 2022, arXiv:2106.05237).
+        teachers: Networks with the same labels that take the same `pixel_values`, whose mean scores
+            on the same augmented pictures are learnt beside the labels (Beyer et al. 2022,
+            arXiv:2106.05237).
         **kwargs: As for `transformers.Trainer`.
     """
 
@@ -50,7 +51,7 @@ class FerTrainer(Trainer):
         args: FerTrainingArguments,
         label_weights: Sequence[float] | None = None,
         backbone_lr_scale: float = 1.0,
-        teachers: Sequence[PreTrainedModel] = (),
+        teachers: Sequence[nn.Module] = (),
         **kwargs: Any,
     ) -> None:
         collator: Any = collate  # it gets a whole batch, where Trainer expects a list of items

@@ -1,4 +1,4 @@
-"""The bundled model: it opens anywhere, and scores what its card claims."""
+"""The bundled models: they open anywhere, and score what their cards claim."""
 
 import json
 import subprocess
@@ -21,21 +21,23 @@ from fer_hf.evaluation.metrics.thresholds import (
     measure_set_coverage,
 )
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.models import DEFAULT_MODEL, load_checkpoint, load_model
+from fer_hf.models import DEFAULT_MODEL, TINY_MODEL, load_checkpoint, load_model
+from fer_hf.models.bundled import locate_model
 from fer_hf.models.freezing import get_head_parameters
 
 FOLDER = Path(DEFAULT_MODEL)
+each_model = pytest.mark.parametrize("folder", [DEFAULT_MODEL, TINY_MODEL], ids=["box", "tiny"])
 
 
-def read_claims():
+def read_claims(folder):
     """What the card's metadata says of the test split."""
-    _, metadata, _ = (FOLDER / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    _, metadata, _ = (Path(folder) / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     (model,) = yaml.safe_load(metadata)["model-index"]
     return {m["type"]: m["value"] for result in model["results"] for m in result["metrics"]}
 
 
-def score_through_pipeline(pictures):
-    classify = pipeline("image-classification", model=DEFAULT_MODEL, device="cpu")
+def score_through_pipeline(pictures, folder=DEFAULT_MODEL):
+    classify = pipeline("image-classification", model=folder, device="cpu")
     rows = []
     for result in classify(list(pictures), top_k=8, batch_size=64):
         shown = {row["label"]: row["score"] for row in result}
@@ -43,24 +45,38 @@ def score_through_pipeline(pictures):
     return np.array(rows)
 
 
-def test_it_is_small_and_holds_nothing_but_half_precision_tensors_and_text():
-    files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+@pytest.mark.parametrize(("folder", "most"), [(DEFAULT_MODEL, 10e6), (TINY_MODEL, 1.4e6)])
+def test_they_are_small_and_hold_nothing_but_half_precision_tensors_and_text(folder, most):
+    files = {path.name: path.stat().st_size for path in Path(folder).iterdir()}
     names = {"config.json", "model.safetensors", "report.json", "README.md", "seen.safetensors"}
     assert set(files) == names
-    assert sum(files.values()) <= 10e6
-    tensors = safetensors.torch.load_file(FOLDER / "model.safetensors")
+    assert sum(files.values()) <= most
+    tensors = safetensors.torch.load_file(Path(folder) / "model.safetensors")
     assert {v.dtype for v in tensors.values() if v.is_floating_point()} == {torch.float16}
-    assert "/" not in json.loads((FOLDER / "report.json").read_text())["data"]
+    assert "/" not in json.loads((Path(folder) / "report.json").read_text())["data"]
 
 
-def test_pipeline_opens_it_where_fer_hf_does_not_exist(tmp_path):
+def test_the_tiny_one_takes_at_most_a_megabyte_and_has_a_name():
+    assert (Path(TINY_MODEL) / "model.safetensors").stat().st_size <= 0.9e6
+    assert locate_model("tiny") == TINY_MODEL
+    assert load_model("tiny", ["calm", "tense"]).pretrained_on == "FER+"
+
+
+def test_a_folder_comes_before_the_bundled_model_of_that_name(tmp_path, monkeypatch):
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate_model("tiny") == "tiny"
+
+
+@each_model
+def test_pipeline_opens_them_where_fer_hf_does_not_exist(folder, tmp_path):
     face = load_splits("drawn", num_drawn=80, drawn_size=64)["test"][0]["image"]
     face.save(tmp_path / "face.png")
     program = f"""
 import sys
 sys.modules["fer_hf"] = None  # as if it were not installed
 from transformers import pipeline
-fer = pipeline("image-classification", model={DEFAULT_MODEL!r}, trust_remote_code=False)
+fer = pipeline("image-classification", model={folder!r}, trust_remote_code=False)
 assert str(fer.model.dtype) == "torch.float32", fer.model.dtype
 print(*[row["label"] for row in fer("face.png", top_k=8)])
 """
@@ -110,9 +126,10 @@ def test_other_networks_do_not_take_its_weights():
         load_model("resnetv2_101", ["calm", "tense"], weights="ferplus")
 
 
-def test_the_card_claims_what_the_report_says():
-    report = json.loads((FOLDER / "report.json").read_text())
-    for metric, claimed in read_claims().items():
+@each_model
+def test_the_card_claims_what_the_report_says(folder):
+    report = json.loads((Path(folder) / "report.json").read_text())
+    for metric, claimed in read_claims(folder).items():
         assert claimed == pytest.approx(report["evaluations"]["test"][metric]["value"], abs=1e-3)
 
 
@@ -129,8 +146,19 @@ def test_it_scores_on_ferplus_what_its_card_claims(ferplus):
     splits, scores = ferplus
     assert splits["test"].features["label"].names == list(EMOTIONS)
     found = compute_metrics(scores, splits["test"]["label"][:])
-    for metric, claimed in read_claims().items():
+    for metric, claimed in read_claims(FOLDER).items():
         assert found[metric] == pytest.approx(claimed, abs=1e-3), metric
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_the_tiny_one_scores_on_ferplus_what_its_card_claims(ferplus_dir):
+    test = load_splits(ferplus_dir)["test"]
+    found = compute_metrics(score_through_pipeline(test["image"], TINY_MODEL), test["label"][:])
+    for metric, claimed in read_claims(TINY_MODEL).items():
+        assert found[metric] == pytest.approx(claimed, abs=1e-3), metric
+    assert found["accuracy"] >= 0.86
+    assert found["balanced_accuracy"] >= 0.70
 
 
 @pytest.mark.realdata

@@ -676,8 +676,16 @@ def test_a_run_learns_from_teachers_and_refuses_those_it_cannot_follow(
     report = fine_tune_faces(tmp_path / "run", model=same, teachers=teachers, teacher_weight=0.7)
     assert report.settings["teachers"] == ["resnet", "resnet"]
     assert report.settings["teacher_weight"] == 0.7
-    with pytest.raises(ValueError, match=r"Teacher .*resnet' prepares .*size 32, here 48"):
-        fine_tune_faces(tmp_path / "size", model={**same, "input_size": 48}, teachers=teachers)
+    larger = tmp_path / "larger"
+    report = fine_tune_faces(larger, model={**same, "input_size": 48}, teachers=teachers)
+    assert report.input_size == 48
+    config = tmp_path / "cropping" / "config.json"
+    shutil.copytree(resnet_run, config.parent)
+    settings = json.loads(config.read_text())
+    settings["pretrained_cfg"]["crop_pct"] = 0.9
+    config.write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=r"Teacher .*cropping' crops or normalises .*another way"):
+        fine_tune_faces(tmp_path / "crop", model=same, teachers=[str(config.parent)])
     with pytest.raises(ValueError, match=r"Teacher .*resnet' has the labels .*same labels"):
         fine_tune_faces(tmp_path / "labels", data={"data": str(two_labels)}, teachers=teachers)
     with pytest.raises(ValueError, match=r"`teacher_weight` is 1.5, expected 0 to 1"):
