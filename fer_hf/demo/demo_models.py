@@ -13,7 +13,8 @@ from fer_hf.faces.detectors import load_detector
 from fer_hf.faces.face import FaceDetector
 from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.models.bundled import BUNDLED_MODEL
+from fer_hf.inference.graph_network import GRAPH_FILE
+from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL, TINY_MODEL, locate_model
 
 
 class DemoModels:
@@ -75,6 +76,18 @@ class DemoModels:
         """The same with `quick_detector`."""
         return FaceReader(self.reader.classifier, self.quick_detector)
 
+    @property
+    def live_source(self) -> str:
+        """The model for a webcam: the tiny one in place of the bundled one, else the first."""
+        is_bundled = locate_model(self.sources[0]) == DEFAULT_MODEL
+        has_graph = (Path(TINY_MODEL) / GRAPH_FILE).is_file()
+        return TINY_MODEL if is_bundled and has_graph else self.sources[0]
+
+    @property
+    def live_reader(self) -> FaceReader:
+        """The reader of `live_source`, with `quick_detector`."""
+        return FaceReader(self._open(self.live_source).classifier, self.quick_detector)
+
     def open_reader(self, source: str) -> FaceReader:
         """Return the reader of one of `sources`, opened at most once.
 
@@ -84,6 +97,9 @@ class DemoModels:
         """
         if source not in self.sources:
             raise ValueError(f"The model is {source!r}, expected one that the demo started with.")
+        return self._open(source)
+
+    def _open(self, source: str) -> FaceReader:
         with self._lock:
             if source not in self._readers:
                 self._readers[source] = FaceReader(ExpressionClassifier(source), self.detector)
@@ -93,3 +109,4 @@ class DemoModels:
         """Open every model and have it read once, so that the first visitor need not wait."""
         for source in self.sources:
             self.open_reader(source)([Image.new("RGB", (64, 64))], whole_picture=True)
+        self._open(self.live_source)

@@ -326,6 +326,20 @@ def test_kit_without_a_model_or_with_one_twice_is_refused():
             DemoModels(models)
 
 
+def test_a_webcam_is_read_by_the_tiny_model_in_place_of_the_bundled_one(monkeypatch, tmp_path):
+    monkeypatch.setattr("fer_hf.demo.demo_models.TINY_MODEL", str(tmp_path))
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((Path(DEFAULT_MODEL) / name).read_bytes())
+    models = DemoModels([BUNDLED_MODEL])
+    models.__dict__["quick_detector"] = LeftHalf()
+    assert models.live_source == BUNDLED_MODEL  # what has no graph is not quicker
+    (tmp_path / "model.onnx").write_bytes((Path(DEFAULT_MODEL) / "model.onnx").read_bytes())
+    assert DemoModels([DEFAULT_MODEL]).live_source == str(tmp_path)
+    assert models.live_reader.classifier.model_name_or_path == str(tmp_path)
+    assert models.quick_reader.classifier.model_name_or_path == BUNDLED_MODEL
+    assert DemoModels(["another"]).live_source == "another"
+
+
 def test_about_tells_the_figures_of_the_report():
     figures = render_figures("the model", BUNDLED_MODEL)
     report = json.loads((Path(DEFAULT_MODEL) / "report.json").read_text())

@@ -49,8 +49,9 @@ def build_about_tab(models: DemoModels) -> None:
 
     @cache
     def render() -> str:
-        shown = zip(models.names, models.sources, strict=True)
-        figures = [render_figures(name, model) for name, model in shown]
+        shown = dict(zip(models.sources, models.names, strict=True))
+        shown.setdefault(models.live_source, "the tiny model of the tab Live")
+        figures = [render_figures(name, model) for model, name in shown.items()]
         privacy = _PRIVACY.format(minutes=models.limits.kept_seconds / 60)
         return "\n\n".join([_LIMITS, *figures, privacy])
 

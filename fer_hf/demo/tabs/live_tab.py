@@ -81,7 +81,7 @@ def build_live_tab(models: DemoModels) -> None:
                 f"The frame has {frame.width} × {frame.height} pixels, expected at most "
                 f"{models.limits.pixels:,}. Choose a smaller size for the webcam."
             )
-        reader = models.quick_reader
+        reader = models.live_reader
         if watch is None:
             not_sure = reader.classifier.not_sure
             watch = Watch(None if not_sure is None else not_sure.threshold)
