@@ -4,7 +4,7 @@ Writes benchmarks/pareto.md and pareto.png. Teachers answer once, to stored view
 picture, so that a small network learns from them at its own speed: thousands of pictures a second.
 
     python benchmarks/pareto.py views --ferplus FERPLUS --teachers resnetv2-ferplus TEACHER
-    python benchmarks/pareto.py front --epochs 8 --learning_rate 3e-3 --mixup 0.2           (every size)
+    python benchmarks/pareto.py front --epochs 8 --learning_rate 3e-3 --mixup 0.2     (every size)
     torchrun --nproc_per_node 2 benchmarks/pareto.py long       (one size, into runs/pareto/stem-l)
     python benchmarks/pareto.py finish              (makes a run of it, calibrated, with its card)
     python benchmarks/pareto.py measure                              (times all, writes the table)
