@@ -159,7 +159,8 @@ def test_the_tiny_one_scores_on_ferplus_what_its_card_claims(ferplus_dir):
     found = compute_metrics(score_through_pipeline(test["image"], TINY_MODEL), test["label"][:])
     for metric, claimed in read_claims(TINY_MODEL).items():
         assert found[metric] == pytest.approx(claimed, abs=1e-3), metric
-    assert found["accuracy"] >= 0.86
+    # Above what one of the people has who voted, in both: 78.5 and 70.0 %.
+    assert found["accuracy"] >= 0.84
     assert found["balanced_accuracy"] >= 0.70
 
 
