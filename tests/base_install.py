@@ -39,9 +39,10 @@ def main():
         for new in (1, 0):
             out, _ = run("predict", face, "--output", table)
             assert f"1 pictures, {new} of them new" in out
+        table.rename(parquet := Path(folder, "scores.parquet"))
         for args, extra in (
-            (["predict", "drawn"], "train"),
-            (["predict", face, "--output", Path(folder, "scores.parquet")], "train"),
+            (["predict", table.with_suffix(".parquet")], "train"),
+            (["predict", face, "--output", parquet], "train"),
             (["predict", face, "--faces"], "faces"),
             (["train"], "train"),
             (["evaluate", "x", "--help"], "train"),

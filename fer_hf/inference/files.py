@@ -188,7 +188,8 @@ def _read_source(place: str) -> "Sequence[Part] | None":
     """Return the parts of a labelled source; None for what names pictures, or nothing at all.
 
     Raises:
-        ModuleNotFoundError: It is no picture, and what reads labelled sources is not installed.
+        ModuleNotFoundError: It is a file of another kind, and what could read it is not installed.
+        FileNotFoundError: There is no such file, nor is there what could load a data set.
     """
     is_file = Path(place).suffix.lower() in PICTURE_ENDINGS | VIDEO_ENDINGS
     if is_file or (not Path(place).is_file() and find_files(place)):
@@ -199,10 +200,10 @@ def _read_source(place: str) -> "Sequence[Part] | None":
     except ModuleNotFoundError as error:
         if Path(place).is_file() and isinstance(open_file(place), Image.Image):
             return None
-        raise ModuleNotFoundError(
+        kind = ModuleNotFoundError if Path(place).is_file() else FileNotFoundError
+        raise kind(
             f"There is no picture at {place!r}, expected a file, a folder of pictures, a glob or "
             f"an archive. If it is a table or a data set, that needs {error.name}, which is not "
-            "installed. Say: pip install 'fer-hf[train]'",
-            name=error.name,
+            "installed. Say: pip install 'fer-hf[train]'"
         ) from error
     return read_parts(place)

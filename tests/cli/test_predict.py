@@ -382,7 +382,11 @@ def test_all_pictures_unreadable_is_an_error_and_no_crash(tmp_path, capsys):
         (["https://example.org/face.jpg"], ["is an address", "--allow_url"]),
         (["face.png", "--batch_size", "0"], ["`batch_size` is 0"]),
         (["face.png", "--model", "no/such/run"], ["There is no folder 'no/such/run'"]),
-        (["face.png", "--model", "nothing-in-here"], ["holds no `config.json`"]),
+        pytest.param(
+            ["face.png", "--model", "nothing-in-here"],
+            ["holds no `config.json`"],
+            marks=pytest.mark.train,
+        ),
     ],
 )
 def test_a_wrong_call_is_one_line_and_ends_with_2(args, parts, tmp_path, monkeypatch, capsys):

@@ -72,6 +72,7 @@ def test_an_unreadable_picture_has_a_row_and_is_read_once_it_is_repaired(faces, 
     assert pd.read_csv("s.csv").error.isna().all()
 
 
+@pytest.mark.train
 def test_a_killed_call_goes_on_where_it_was(faces, capsys):
     program = """
 import os, signal, sys
@@ -112,6 +113,7 @@ def test_faces_are_rows_and_a_picture_without_one_is_not_searched_again(faces, c
     assert "`faces` 'found by haar'" in capsys.readouterr().err
 
 
+@pytest.mark.train
 def test_labelled_sources_go_into_the_table_and_on_the_screen(faces, capsys):
     rows = "".join(f"faces/{number}.png,happy\n" for number in range(5))
     (faces.parent / "t.csv").write_text(f"path,label\n{rows}")

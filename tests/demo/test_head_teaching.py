@@ -42,6 +42,7 @@ def score(folder, picture):
     return [next(one["score"] for one in found if one["label"] == name) for name in names]
 
 
+@pytest.mark.train
 def test_the_graph_the_pipeline_and_the_command_give_the_same_scores(
     taught, pictures, tmp_path, capsys
 ):

@@ -86,10 +86,13 @@ def read_frames(path):
         return list(container.decode(video=0))
 
 
+_KINDS = {"frame": int, "face": int, "label": str}
+
+
 def read_rows(result):
     with result.csv.open(newline="") as file:
         return [
-            {name: text if name == "label" else float(text) for name, text in row.items()}
+            {name: _KINDS.get(name, float)(text) for name, text in row.items()}
             for row in csv.DictReader(file)
         ]
 
