@@ -275,7 +275,8 @@ def train(name: str, given: argparse.Namespace) -> dict[str, Any]:
 def finish(name: str, given: argparse.Namespace) -> None:
     """Calibrate what `long` left, and make a run of the recipe of it, with report and card."""
     arguments = ["--config", RECIPE, "--data", given.ferplus, "--output_dir", str(given.output_dir)]
-    (run,) = parse_runs([*arguments, "--overwrite_output_dir"])
+    # Trainer would measure in bfloat16, too.
+    (run,) = parse_runs([*arguments, "--overwrite_output_dir", "--bf16", "False"])
     row = json.loads((given.work / f"{name}.json").read_text())
     splits = run.data.load()
     loaded = replace(load_checkpoint(str(given.work / name)), pretrained_on="none")
@@ -286,7 +287,7 @@ def finish(name: str, given: argparse.Namespace) -> None:
         train_dataset=sets["train"],
         eval_dataset=sets["validation"],
     )
-    notes = {"stored_views": row["views"], "num_train_epochs": row["epochs"]}
+    notes = {"stored_views": row["views"], "num_train_epochs": row["epochs"], "bf16": True}
     stage = Stage(trainer, sets, "all layers", 60 * row["minutes"], notes)
     finish_run(loaded, stage, splits, run.data, run.model, run.training)
 
