@@ -109,7 +109,7 @@ def load_teachers(sources: Sequence[str], loaded: LoadedModel) -> list[nn.Module
         return image_processor([ramp], return_tensors="pt")["pixel_values"]
 
     expected, names = prepare(loaded.image_processor), loaded.model.config.id2label
-    teachers = []
+    teachers: list[nn.Module] = []
     for source in sources:
         teacher = load_checkpoint(source)
         if teacher.model.config.id2label != names:
