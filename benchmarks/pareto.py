@@ -306,7 +306,7 @@ def time_all(sources: dict[str, str]) -> dict[str, tuple[float, float]]:
             loaded.model.save_pretrained(Path(temporary) / name)
             write_onnx(loaded, Path(temporary) / name / MODEL_FILE)
         found = []
-        for threads, batch, num in ((1, faces[:1], 400), (2, faces, 60)):
+        for threads, batch, num in ((1, faces[:1], 200), (2, faces, 15)):
             os.environ["OMP_NUM_THREADS"] = str(threads)  # read for each session
             taken: dict[str, list[float]] = {name: [] for name in sources}
             opened = {
