@@ -34,12 +34,13 @@ def main(args: Sequence[str]) -> None:
             "A Space opens the model on `main`. Give --space without --revision and --create_pr."
         )
 
+    from fer_hf.inference.graph_network import GRAPH_FILE
     from fer_hf.publishing.hub import find_app, push_model, push_space
 
-    app = find_app(given.app) if given.space else None
+    app, run = find_app(given.app) if given.space else None, _find_run(given.run)
     with suggest_retry("push", args, "The run is unchanged. "):
         pushed = push_model(
-            _find_run(given.run),
+            run,
             given.repo_id,
             private=given.private,
             revision=given.revision,
@@ -49,7 +50,9 @@ def main(args: Sequence[str]) -> None:
         )
         print(pushed)
         if app:
-            print(push_space(app, given.repo_id, given.repo_id, private=given.private))
+            has_graph = (run / GRAPH_FILE).is_file()
+            names = given.repo_id, given.repo_id
+            print(push_space(app, *names, private=given.private, with_torch=not has_graph))
     if app and given.private:
         print("To open a private model, the Space needs a token: its settings, secret HF_TOKEN.")
     revision = f', revision="{given.revision}"' if given.revision else ""

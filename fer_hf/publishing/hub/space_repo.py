@@ -38,7 +38,9 @@ def find_app(app_dir: str | None = None) -> Path:
     return folder
 
 
-def push_space(app_dir: Path, repo_id: str, model_id: str, *, private: bool = False) -> Pushed:
+def push_space(
+    app_dir: Path, repo_id: str, model_id: str, *, private: bool = False, with_torch: bool = False
+) -> Pushed:
     """Publish the demo by one commit, with the variable `MODEL_ID` set to the model it opens.
 
     Args:
@@ -46,6 +48,7 @@ def push_space(app_dir: Path, repo_id: str, model_id: str, *, private: bool = Fa
         repo_id: `namespace/name` of the Space.
         model_id: The model's.
         private: Make the Space private.
+        with_torch: Have the Space install torch, for a model that has no graph.
 
     Raises:
         ValueError: A file holds a token.
@@ -57,6 +60,9 @@ def push_space(app_dir: Path, repo_id: str, model_id: str, *, private: bool = Fa
         is_hidden = any(part.startswith((".", "__pycache__")) for part in path.parts)
         if file.is_file() and not is_hidden:
             contents[path.as_posix()] = file
+    if with_torch:
+        needs = (app_dir / "requirements.txt").read_text(encoding="utf-8")
+        contents["requirements.txt"] = needs.replace("fer-hf[demo]", "fer-hf[all]").encode()
     card = _load_card(app_dir)
     card.data["models"] = [model_id]
     contents["README.md"] = str(card).encode()

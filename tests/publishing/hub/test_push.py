@@ -443,6 +443,16 @@ def test_the_demo_becomes_a_space_that_knows_its_model(hub, run, app, capsys):
     assert "secret HF_TOKEN" in capsys.readouterr().out
 
 
+def test_a_space_installs_torch_for_a_model_without_a_graph_only(hub, run):
+    def push():
+        assert cli.main(["push", str(run), "tester/my-fer", "--space"]) == 0
+        return hub.repos["space", "tester/my-fer"].read()["requirements.txt"]
+
+    assert push() == b"fer-hf[demo]>=0.1,<0.2\n"
+    (run / "model.onnx").unlink()
+    assert push() == b"fer-hf[all]>=0.1,<0.2\n"
+
+
 @pytest.mark.parametrize("missing", ["app.py", "README.md", "requirements.txt"])
 def test_half_a_demo_is_refused_before_the_model_is_pushed(missing, hub, run, app, capsys):
     (app / missing).unlink()
