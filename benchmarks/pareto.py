@@ -105,7 +105,8 @@ and 16 for the teachers' answers to eight views of each picture).
 FER+ validation, majority protocol, logit adjustment 0.2 (95 % interval about ±1.2 points of
 accuracy). `ms` is what a face costs that is cut out already (112 pixels), on one thread of
 onnxruntime, preprocessing included; `faces/s` is that of batches of 32 on two threads; medians, in
-turns in one run. `MB` are the weights in half precision.
+turns in one run on a machine that had other work: read their ratios. `MB` are the weights in half
+precision.
 """
 
 
