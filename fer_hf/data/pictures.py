@@ -13,9 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin  # noqa: F401 (two of its formats)
 
 MAX_BYTES = 600_000_000
 """What reading one picture may take in memory; a file that announces more is not decoded."""
@@ -149,7 +147,7 @@ def load_picture(source: str | Path | bytes) -> Image.Image:
 
 def _open(file: str | Path | io.BytesIO) -> Image.Image:
     with contextlib.suppress(Image.UnidentifiedImageError):
-        return Image.open(file, formats=[JpegImageFile.format, PngImageFile.format])
+        return Image.open(file, formats=["JPEG", "PNG"])
     # Has Pillow import all its plugins, which takes a tenth of a second.
     return Image.open(file, formats=list(FORMATS))
 
