@@ -19,6 +19,7 @@ from PIL import Image
 
 from fer_hf import cli
 from fer_hf.faces import Face
+from fer_hf.models.bundled import BUNDLED_FOLDERS, BUNDLED_MODEL
 
 LABELS = ["calm", "cross", "merry"]
 
@@ -34,7 +35,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _the_model_in_the_box_is_that_one(model, monkeypatch):
-    monkeypatch.setattr("fer_hf.models.bundled.DEFAULT_MODEL", str(model))
+    monkeypatch.setitem(BUNDLED_FOLDERS, BUNDLED_MODEL, str(model))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.files import find_pictures, open_picture
 from fer_hf.inference.preprocessing import read_preprocessing
+from fer_hf.models.bundled import DEFAULT_MODEL
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,10 @@ def pictures(tmp_path):
 
 
 @pytest.mark.train
-def test_scores_are_those_of_pipeline_for_every_kind_of_picture(classifier, baseline_run, pictures):
+def test_scores_are_those_of_pipeline_for_every_kind_of_picture(classifier, pictures):
     from transformers import pipeline
 
-    reference = pipeline("image-classification", model=str(baseline_run))
+    reference = pipeline("image-classification", model=DEFAULT_MODEL)
     files = [file for file in find_pictures([str(pictures)]).files if "broken" not in file]
     assert len(files) == 7
     for result in score_files(classifier, files, batch_size=3):
@@ -421,7 +422,8 @@ def test_files_are_described_as_the_classifier_describes_their_scores(checkpoint
     assert sum(unsure.crowd_scores.values()) == pytest.approx(1)
 
 
-def test_a_checkpoint_that_does_not_say_is_not_asked(classifier, checkpoint):
+def test_a_checkpoint_that_does_not_say_is_not_asked(checkpoint):
+    classifier = ExpressionClassifier(str(checkpoint))
     assert classifier.not_sure is None
     for reading in classifier.describe(SCORES):
         assert (reading.sure, reading.prediction_set, reading.crowd_scores) == (None, None, None)

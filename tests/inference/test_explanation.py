@@ -174,7 +174,7 @@ def test_shuffled_weights_give_other_maps(drawn):
             order = torch.randperm(parameter.numel(), generator=generator)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
     after = explain(drawn)
-    assert np.mean([correlate(*pair) for pair in zip(before, shifted, strict=True)]) > 0.9
+    assert np.mean([correlate(*pair) for pair in zip(before, shifted, strict=True)]) > 0.8
     assert np.mean([correlate(*pair) for pair in zip(before, after, strict=True)]) < 0.4
 
 
