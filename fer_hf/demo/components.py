@@ -60,7 +60,7 @@ def draw_examples() -> Sequence[str]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     paths = [folder / f"{emotion}.png" for emotion in _DRAWN]
     for path, (emotion, seed) in zip(paths, _DRAWN.items(), strict=True):
-        draw_face(emotion, size=_SIZE, seed=seed).save(path)
+        draw_face(emotion, size=_SIZE, seed=seed).save(path, compress_level=1)
     return [str(path) for path in paths]
 
 
