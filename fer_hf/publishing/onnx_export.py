@@ -22,7 +22,7 @@ try:
     import onnxscript  # noqa: F401  (torch exports with it)
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"Exporting needs {error.name}, which is not installed. Say: pip install 'fer-hf[export]'"
+        f"Exporting needs {error.name}, which is not installed. Say: pip install 'fer-hf[train]'"
     ) from error
 
 MAX_SCORE_DIFFERENCE = 1e-4
