@@ -161,8 +161,9 @@ def open_network(model_class: Any, source: str, **settings: Any) -> tuple[Any, s
             )
     finally:
         reports.removeFilter(_is_not_load_report)
-    _refuse_broken_numbers(source, model)
-    return model, {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    missing = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    _refuse_broken_numbers(source, model, missing)
+    return model, missing
 
 
 @contextmanager
@@ -192,11 +193,12 @@ def explain_faults(source: str) -> Iterator[None]:
         ) from error
 
 
-def _refuse_broken_numbers(source: str, model: PreTrainedModel) -> None:
+def _refuse_broken_numbers(source: str, model: PreTrainedModel, missing: set[str]) -> None:
+    """Refuse tensors of the checkpoint; those it lacks may hold anything until they are drawn."""
     broken = [
         name
         for name, values in model.state_dict().items()
-        if values.is_floating_point() and not values.isfinite().all()
+        if name not in missing and values.is_floating_point() and not values.isfinite().all()
     ]
     if broken:
         raise ValueError(

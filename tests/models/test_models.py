@@ -32,6 +32,7 @@ from fer_hf.models import (
     load_model,
     round_weights,
 )
+from fer_hf.models.weights import open_network
 
 LABELS = ["anger", "happy", "sad"]
 SLIM = {"channels": [16, 16, 32, 32]}
@@ -555,3 +556,18 @@ def test_a_random_network_starts_out_seeing_grey():
         torch.testing.assert_close(
             model(pixel_values=colour).logits, model(pixel_values=grey).logits
         )
+
+
+def test_what_a_checkpoint_lacks_may_be_any_number_until_it_is_drawn():
+    # Older versions of transformers leave it as the memory was.
+    class Opened(torch.nn.Linear):
+        @classmethod
+        def from_pretrained(cls, *_, missing_keys, **__):
+            network = cls(1, 1)
+            torch.nn.init.constant_(network.weight, torch.nan)
+            return network, {"missing_keys": missing_keys, "mismatched_keys": []}
+
+    _, missing = open_network(Opened, "net", missing_keys=["weight"])
+    assert missing == {"weight"}
+    with pytest.raises(ValueError, match=r"'net' are NaN or infinite in 1 tensors, such as 'weig"):
+        open_network(Opened, "net", missing_keys=[])
