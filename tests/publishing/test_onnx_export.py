@@ -187,7 +187,7 @@ def test_the_model_in_the_box_scores_photographs_as_pipeline_does(photos_dir, tm
 def test_without_its_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     monkeypatch.delitem(sys.modules, "fer_hf.publishing.onnx_export")
-    with pytest.raises(ModuleNotFoundError, match=r"needs onnxscript.*'fer-hf\[export\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs onnxscript.*'fer-hf\[train\]'"):
         importlib.import_module("fer_hf.publishing.onnx_export")
 
 
