@@ -157,6 +157,10 @@ def _turn_normalizations_into_convolutions(graph: onnx.GraphProto) -> None:
             kernel_shape=[1, 1],
         )
         node.CopyFrom(convolution)
+    # onnxruntime would warn of each that is left over.
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def _shift_large_weights(graph: onnx.GraphProto) -> None:
