@@ -50,9 +50,14 @@ def main(args: Sequence[str]) -> None:
         )
         print(pushed)
         if app:
-            has_graph = (run / GRAPH_FILE).is_file()
-            names = given.repo_id, given.repo_id
-            print(push_space(app, *names, private=given.private, with_torch=not has_graph))
+            pushed = push_space(
+                app,
+                given.repo_id,
+                given.repo_id,
+                private=given.private,
+                with_torch=not (run / GRAPH_FILE).is_file(),
+            )
+            print(pushed)
     if app and given.private:
         print("To open a private model, the Space needs a token: its settings, secret HF_TOKEN.")
     revision = f', revision="{given.revision}"' if given.revision else ""

@@ -28,7 +28,6 @@ from fer_hf.evaluation.reports.report_files import REPORT_NAME, save_json
 from fer_hf.evaluation.reports.run_report import RunReport
 from fer_hf.inference.graph_network import GRAPH_FILE, WEIGHTS_FILE, GraphNetwork
 from fer_hf.inference.linear_head import FittedHead, fit_head
-from fer_hf.inference.onnx_session import fetch_files
 from fer_hf.models.bundled import DEFAULT_MODEL, locate_model
 from fer_hf.models.checkpoint_files import CONFIG_FILE, PROCESSOR_FILE
 from fer_hf.publishing.model_card import CARD_NAME, leave_out_missing, render_model_card
@@ -46,13 +45,11 @@ class Backbone:
         name: What it is called where everybody may read it.
         pretrained_on: As a `RunReport` has it.
         network: The open graph.
-        folder: Of the graph and its weights.
     """
 
     name: str
     pretrained_on: str
     network: GraphNetwork
-    folder: Path
 
 
 @lru_cache(maxsize=4)
@@ -65,17 +62,15 @@ def open_backbone(model_name_or_path: str) -> Backbone:
     """
     try:
         network = GraphNetwork(model_name_or_path)
-        folder = fetch_files(model_name_or_path, None, *GraphNetwork.files)
     except (ImportError, OSError, ValueError) as error:
         if find_spec("torch") is None:
             raise ValueError(
                 f"{error} To teach a model without a graph, run: pip install 'fer-hf[train]'"
             ) from error
-        folder = _write_graph(model_name_or_path)
-        network = GraphNetwork(str(folder))
+        network = GraphNetwork(str(_write_graph(model_name_or_path)))
     name = name_source(model_name_or_path)
     is_bundled = locate_model(model_name_or_path) == DEFAULT_MODEL
-    return Backbone(name, "FER+" if is_bundled else name, network, folder)
+    return Backbone(name, "FER+" if is_bundled else name, network)
 
 
 def _write_graph(model_name_or_path: str) -> Path:
@@ -186,13 +181,14 @@ def _write_network(
     backbone: Backbone, head: FittedHead, config: Mapping[str, Any], folder: Path
 ) -> None:
     """Write what transformers and the graph open: the source's files with the new head."""
-    tensors = load_file(backbone.folder / WEIGHTS_FILE)
-    for name, values in zip(backbone.network.head_names, (head.weight, head.bias), strict=True):
+    network = backbone.network
+    tensors = load_file(network.folder / WEIGHTS_FILE)
+    for name, values in zip(network.head_names, (head.weight, head.bias), strict=True):
         old = tensors[name]
         # In the order of rows: the file's writer takes an array's memory as it lies.
         tensors[name] = values.reshape(len(values), *old.shape[1:]).astype(old.dtype, order="C")
     save_file(tensors, folder / WEIGHTS_FILE, {"format": "pt"})
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     for name in (GRAPH_FILE, PROCESSOR_FILE):
-        if (backbone.folder / name).is_file():
-            shutil.copy(backbone.folder / name, folder)
+        if (network.folder / name).is_file():
+            shutil.copy(network.folder / name, folder)

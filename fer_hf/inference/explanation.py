@@ -130,7 +130,7 @@ def _compute_class_maps(
     Those of logits that are linear in the map's mean are the head's rows, everywhere alike.
     """
     features, maps = network.compute_feature_maps(pixel_values)
-    rows, logits = network.head_weight, features @ network.head_weight.T + network.head_bias
+    rows, logits = network.head_weight, network.apply_head(features)
     if len(rows) == 1:  # the sigmoid of one logit z is the softmax of (0, z)
         rows, logits = np.pad(rows, ((1, 0), (0, 0))), np.pad(logits, ((0, 0), (1, 0)))
     rivals = np.delete(logits, index, axis=1)

@@ -31,6 +31,7 @@ class GraphNetwork:
     """A `Network` whose graph and weights are two files.
 
     Attributes:
+        folder: Of the two.
         head_weight: Of the last linear layer, shape (K, C).
         head_bias: Likewise, shape (K,).
         head_names: What the two are called in the weights' file.
@@ -55,6 +56,7 @@ class GraphNetwork:
                     f"Checkpoint {model_name_or_path!r} has no `{name}`, expected a graph beside "
                     f"its weights. Open it with torch."
                 )
+        self.folder = folder
         self.config = read_json(folder / CONFIG_FILE)
         self.preprocess = read_preprocessing(folder)
         said = _read_description(folder / GRAPH_FILE)
@@ -77,7 +79,11 @@ class GraphNetwork:
         self._session = open_session(folder / GRAPH_FILE, weights)
 
     def compute_logits(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # noqa: D102
-        return self.compute_features(pixel_values) @ self.head_weight.T + self.head_bias
+        return self.apply_head(self.compute_features(pixel_values))
+
+    def apply_head(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Turn features (N, C) into logits (N, K)."""
+        return features @ self.head_weight.T + self.head_bias
 
     def compute_features(self, pixel_values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Turn `pixel_values` (N, 3, H, W) into the input of the last linear layer, (N, C)."""

@@ -12,18 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from fer_hf.data.extras import naming_missing_extra
 from fer_hf.inference.classifier import ExpressionClassifier
 from fer_hf.inference.networks import MODEL_FILE, NUM_PARAMETERS_KEY
 from fer_hf.models import LoadedModel
 from fer_hf.publishing.export_job import ExportJob, sample_pictures
 
-try:
-    import onnxruntime  # noqa: F401  (what was exported is tried on it)
+with naming_missing_extra():
     import onnxscript  # noqa: F401  (torch exports with it)
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"Exporting needs {error.name}, which is not installed. Say: pip install 'fer-hf[train]'"
-    ) from error
 
 MAX_SCORE_DIFFERENCE = 1e-4
 """An exported network whose scores are further from torch's is not kept."""

@@ -67,13 +67,17 @@ def test_the_checkpoint_has_the_head_that_was_fitted(taught, pictures):
 
 def test_all_but_the_head_and_the_labels_is_that_of_the_source(taught):
     source = open_backbone(DEFAULT_MODEL)
-    before, after = (load_file(one / "model.safetensors") for one in (source.folder, taught))
+    before, after = (
+        load_file(one / "model.safetensors") for one in (source.network.folder, taught)
+    )
     assert before.keys() == after.keys()
     for name, values in before.items():
         assert values.dtype == after[name].dtype
         if name not in source.network.head_names:
             np.testing.assert_array_equal(values, after[name])
-    assert (taught / "model.onnx").read_bytes() == (source.folder / "model.onnx").read_bytes()
+    assert (taught / "model.onnx").read_bytes() == (
+        source.network.folder / "model.onnx"
+    ).read_bytes()
     config = json.loads((taught / "config.json").read_text())
     changed = {key for key, value in source.network.config.items() if config[key] != value}
     assert changed == {"label_names", "num_classes", "not_sure"}
