@@ -12,6 +12,9 @@ from PIL import Image
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels; the latter two are just outside."""
 
+Point = tuple[float, float]
+"""x and y in pixels."""
+
 DEFAULT_MARGIN = -0.05
 """The best of the margins in `benchmarks/faces.md` for the bundled model, with both detectors and
 by both measures, on the half of the photographs that settings are chosen on."""
@@ -29,12 +32,18 @@ class Face:
     Attributes:
         box: From the forehead to the chin; it may reach beyond the picture.
         score: How sure the detector is, 0–1; only comparable within one detector.
-        eyes: (x, y) of the one on the left of the picture, then of the other; None where unknown.
+        landmarks: Eyes, tip of the nose and corners of the mouth, of each pair that one first which
+            is on the left of an upright face (the person's right); None where unknown.
     """
 
     box: Box
     score: float
-    eyes: tuple[tuple[float, float], tuple[float, float]] | None = None
+    landmarks: tuple[Point, Point, Point, Point, Point] | None = None
+
+    @property
+    def eyes(self) -> tuple[Point, Point] | None:
+        """The first two landmarks."""
+        return self.landmarks and self.landmarks[:2]
 
 
 class FaceDetector(Protocol):
@@ -58,6 +67,33 @@ def intersect_boxes(old: Sequence[Box], new: Sequence[Box]) -> npt.NDArray[np.fl
     b = np.asarray(new, dtype=np.float64).reshape(1, -1, 4)
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     return sides.clip(min=0).prod(axis=-1)
+
+
+def keep_best(
+    boxes: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], *, max_iou: float
+) -> list[int]:
+    """Choose among boxes that overlap: greedy non-maximum suppression.
+
+    Args:
+        boxes: Left, top, right and bottom, shape (N, 4).
+        scores: Shape (N,).
+        max_iou: Of two boxes that overlap more than this the one with the lower score is left out.
+
+    Returns:
+        Rows of the boxes that are kept, the highest score first.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).clip(min=0)
+    areas = sides.prod(axis=1)
+    rows = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(rows):
+        best, rows = int(rows[0]), rows[1:]
+        kept.append(best)
+        shared = np.minimum(boxes[best, 2:], boxes[rows, 2:])
+        shared -= np.maximum(boxes[best, :2], boxes[rows, :2])
+        overlap = shared.clip(min=0).prod(axis=1)
+        rows = rows[overlap <= max_iou * (areas[best] + areas[rows] - overlap)]
+    return kept
 
 
 def crop_face(picture: Image.Image, face: Face, *, margin: float = DEFAULT_MARGIN) -> Image.Image:

@@ -81,11 +81,11 @@ class YuNetDetector:
         scale = np.array(picture.size) / searched.size
         faces = []
         # A row holds x, y, width, height, five landmarks with the eyes first, and the score.
-        for *points, score in [] if rows is None else rows:
-            (x, y), (width, height), *landmarks = np.reshape(points, (-1, 2)) * scale
-            left_eye, right_eye = sorted(tuple(eye.tolist()) for eye in landmarks[:2])
+        for *values, score in [] if rows is None else rows:
+            (x, y), (width, height), *landmarks = np.reshape(values, (-1, 2)) * scale
             box = (float(x), float(y), float(x + width), float(y + height))
-            faces.append(Face(box, float(score), (left_eye, right_eye)))
+            points = tuple(map(tuple, np.array(landmarks).tolist()))
+            faces.append(Face(box, float(score), points))  # type: ignore[arg-type]
         return sort_faces(faces)
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fer_hf.faces import Face, crop_face, load_detector
-from fer_hf.faces.face import sort_faces
+from fer_hf.faces.face import keep_best, sort_faces
 from fer_hf.faces.haar import HaarDetector, merge_boxes
 from fer_hf.faces.yunet import FILE, PATH_VARIABLE
 
@@ -207,3 +207,11 @@ def test_a_huge_face_is_cropped_from_a_smaller_copy(monkeypatch):
     crop = crop_face(picture, Face((50, 50, 350, 350), 1.0), margin=0)
     assert crop.size == (100, 100)
     assert crop.getpixel((50, 50)) == (10, 20, 30)
+
+
+def test_of_boxes_that_overlap_the_one_with_the_highest_score_is_kept():
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [0, 5, 10, 15]], float)
+    # The second shares 9/11 of the first; the last 1/3 of the first, 45/155 of the second.
+    assert keep_best(boxes, np.array([0.6, 0.9, 0.5, 0.4]), max_iou=0.5) == [1, 2, 3]
+    assert keep_best(boxes, np.array([0.6, 0.9, 0.5, 0.4]), max_iou=0.25) == [1, 2]
+    assert keep_best(np.zeros((0, 4)), np.zeros(0), max_iou=0.5) == []
