@@ -42,6 +42,7 @@ _WRONG_CALL = (ValueError, FileExistsError, FileNotFoundError)
 _COMMANDS = {
     "train": "train models and compare them",
     "fit": "learn from a handful of pictures, in seconds",
+    "train_finder": "train the network that finds faces",
     "sweep": "try a hundred heads on a frozen backbone",
     "data": "show what is in a source of pictures",
     "audit": "find duplicates, unusable pictures and label issues",

@@ -99,6 +99,28 @@ def draw_numbered_face(index: int, *, size: int = 128, seed: int = 0) -> Image.I
     return _draw(choose_emotion(index, seed), size, np.random.default_rng((seed, index)))
 
 
+def locate_numbered_face(
+    index: int, *, size: int = 128, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the face of `draw_numbered_face` is.
+
+    Returns:
+        Left, top, right and bottom from the forehead to the chin in pixels, shape (4,); and the
+        landmarks of a `Face`, shape (5, 2), the mouth's corners where they rest.
+    """
+    rng = np.random.default_rng((seed, index))
+    person = _sample_person(rng)
+    pose = _sample_pose(person, size, rng)
+    gap, nose = person.eye_gap, 0.2 + person.nose_length
+    landmarks = np.array([(-gap, 0), (gap, 0), (0, nose), (-0.24, 0.553), (0.24, 0.553)])
+    # The sides of the face before the ears; its box is that of the turned ellipse.
+    angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    ellipse = np.stack([0.73 * np.cos(angle), 0.13 + 0.89 * np.sin(angle)], axis=1)
+    outline = pose.place(ellipse, 0.2) / OVERSAMPLE
+    box = np.concatenate([outline.min(axis=0), outline.max(axis=0)])
+    return box, pose.place(landmarks) / OVERSAMPLE
+
+
 def _check_size_and_seed(size: int, seed: int) -> None:
     if size < 32:
         raise ValueError(f"Found size={size}, expected at least 32 pixels. Ask for a larger size.")

@@ -1,0 +1,26 @@
+"""Train the face finder on scenes composed of portraits and surroundings.
+
+The portraits of --boxes are cut out and pasted into --rooms: turned, small, dark, half covered. A
+table of boxes has the columns file, left, top, right, bottom, in pixels, and perhaps five landmarks;
+a COCO file does, too. Where there is none yet, --teacher looks at the pictures of --portraits.
+
+examples:
+  fer-hf train_finder --portraits FACES --rooms ROOMS --teacher yunet.onnx
+  accelerate launch --cpu --num_processes 2 -m fer_hf train_finder --boxes boxes.csv --rooms ROOMS
+  fer-hf train_finder --boxes boxes.csv --rooms ROOMS --resume    go on with an interrupted run
+  fer-hf predict party.jpg --faces --detector runs/finder/finder.onnx
+"""
+
+from collections.abc import Sequence
+
+
+def main(args: Sequence[str]) -> None:
+    """Train, and say how to use the finder."""
+    from fer_hf.training.arguments import StrictParser
+    from fer_hf.training.finder.run import FinderTrainingArguments, SceneArguments, train_finder
+
+    parser = StrictParser((SceneArguments, FinderTrainingArguments), prog="fer-hf train_finder")
+    scenes, training = parser.parse_strictly(args)
+    file = train_finder(scenes, training)
+    if training.should_save:
+        print(f"\nUse the finder with\n\n  fer-hf predict party.jpg --faces --detector {file}\n")

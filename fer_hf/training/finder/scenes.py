@@ -1,0 +1,363 @@
+"""Scenes composed for the face finder: faces cut out softly, on surroundings, in any light.
+
+Each scene has random numbers of its own, from its number: any process can compose any of them.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageChops, ImageFilter
+from torch.utils.data import Dataset
+
+from fer_hf.faces.finder_cells import BRIGHTNESS
+from fer_hf.training.finder.coverings import cover, paint_behind
+from fer_hf.training.finder.portraits import Array, Portrait
+from fer_hf.training.finder.surroundings import MASKS, cut, paint_pattern, shuffle_blocks
+
+MAX_FACES = 24
+"""Of a scene; batches are padded to it."""
+
+SMALLEST, LARGEST = 9.0, 460.0
+"""Heights of faces in pixels; those of over a scene's side are partly beyond its rim."""
+
+_NOISE = np.random.default_rng(0).normal(size=1 << 21).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A face in a scene: its box, its landmarks (NaN where unknown), and whether it counts."""
+
+    box: Array
+    landmarks: Array
+    counts: bool
+
+
+class SceneDataset(Dataset):
+    """Composes scenes.
+
+    Args:
+        portraits: Groups of faces, each with its share of all faces.
+        rooms: Grey surroundings without a face.
+        num: How many scenes there are.
+        side: Of a scene in pixels, a multiple of 32.
+        seed: Of the random numbers.
+        mistakes: Pictures without a face in which a finder saw one; a fifth of the surroundings.
+    """
+
+    def __init__(
+        self,
+        portraits: Sequence[tuple[float, Sequence[Portrait]]],
+        rooms: Sequence[Image.Image],
+        *,
+        num: int,
+        side: int = 320,
+        seed: int = 0,
+        mistakes: Sequence[Image.Image] = (),
+    ) -> None:
+        shares = np.array([share for share, group in portraits if group])
+        self._shares = shares / shares.sum()
+        self._groups = [group for _, group in portraits if group]
+        self._rooms, self._mistakes = rooms, mistakes
+        self._num, self._side, self._seed = num, side, seed
+
+    def __len__(self) -> int:
+        return self._num
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return `pixel_values` (1, side, side) in bytes, and padded targets."""
+        scene, targets = self.compose(index)
+        boxes = np.full((MAX_FACES, 4), np.nan, np.float32)
+        landmarks = np.full((MAX_FACES, 5, 2), np.nan, np.float32)
+        counts = np.zeros(MAX_FACES, bool)
+        for row, target in enumerate(targets[:MAX_FACES]):
+            boxes[row], landmarks[row], counts[row] = target.box, target.landmarks, target.counts
+        return {
+            "pixel_values": torch.from_numpy(np.array(scene.point(BRIGHTNESS)))[None],
+            "boxes": torch.from_numpy(boxes),
+            "landmarks": torch.from_numpy(landmarks),
+            "counts": torch.from_numpy(counts),
+        }
+
+    def compose(self, index: int) -> tuple[Image.Image, list[Target]]:
+        """Return scene number `index`, of mode L, and its faces."""
+        rng = np.random.default_rng((self._seed, index))
+        kind = rng.choice(5, p=(0.1, 0.3, 0.34, 0.16, 0.1))
+        scene = self._choose_surroundings(rng)
+        for _ in range(rng.integers(0, 4)):
+            self._paste_distractor(scene, rng)
+        targets: list[Target] = []
+        if kind == 4:
+            heights = [self._side * rng.uniform(0.75, 1.15)]
+            if rng.random() < 0.5:
+                return self._photograph(self._fill_with_portrait(heights[0], targets, rng), rng), targets
+        elif kind == 1:
+            heights = [_draw_height(60, LARGEST, rng)]
+        elif kind == 2:
+            heights = [_draw_height(SMALLEST, 160, rng) for _ in range(rng.integers(1, 7))]
+        elif kind == 3:
+            # A crowd, as seen by one camera: sizes that are alike.
+            middle = _draw_height(14, 60, rng)
+            heights = list(middle * rng.uniform(0.7, 1.4, rng.integers(4, 21)))
+        else:
+            heights = []
+        for height in heights:
+            self._paste_face(scene, height, targets, rng)
+        return self._photograph(scene, rng), targets
+
+    def _choose_surroundings(self, rng: np.random.Generator) -> Image.Image:
+        side, lot = self._side, rng.random()
+        if lot < 0.1:
+            return paint_pattern(side, rng)
+        pool = self._mistakes if self._mistakes and lot < 0.3 else self._rooms
+        room = pool[rng.integers(len(pool))]
+        share = rng.uniform(0.3, 1) if rng.random() < 0.7 else rng.uniform(0.08, 0.3)
+        return cut(room, share, side, rng)
+
+    def _paste_distractor(self, scene: Image.Image, rng: np.random.Generator) -> None:
+        """Paste what is no face the way that faces are, so that seams and shapes say nothing."""
+        height = _draw_height(12, 250, rng)
+        size = max(8, round(height * rng.uniform(0.7, 1.1))), max(8, round(height))
+        lot = rng.random()
+        if lot < 0.55:
+            patch = cut(self._rooms[rng.integers(len(self._rooms))], rng.uniform(0.1, 0.6), size, rng)
+        elif lot < 0.75:
+            patch = shuffle_blocks(self._draw_portrait(rng).picture.resize(size), rng)
+        elif lot < 0.9:
+            patch = paint_pattern(size, rng)
+        else:
+            patch = Image.effect_noise(size, rng.uniform(5, 80)).filter(ImageFilter.BoxBlur(1))
+        x, y = rng.uniform(-0.3, 1, 2) * self._side
+        mask = MASKS[rng.integers(len(MASKS))].resize(size)
+        if rng.random() < 0.5:
+            centre = np.array([x + size[0] / 2, y + size[1] / 2])
+            half = np.array(size) / 2
+            paint_behind(scene, lambda points: points * half + centre, rng)
+        if rng.random() < 0.4:
+            angle = rng.uniform(-60, 60)
+            patch, mask = (one.rotate(angle, expand=True) for one in (patch, mask))
+        scene.paste(patch, (round(x), round(y)), mask)
+
+    def _draw_portrait(self, rng: np.random.Generator, height: float = 0) -> Portrait:
+        for _ in range(8):
+            group = self._groups[rng.choice(len(self._groups), p=self._shares)]
+            portrait = group[rng.integers(len(group))]
+            if height <= portrait.longest:
+                return portrait
+        group = max(self._groups, key=lambda one: one[0].longest)
+        return group[rng.integers(len(group))]
+
+    def _fill_with_portrait(
+        self, height: float, targets: list[Target], rng: np.random.Generator
+    ) -> Image.Image:
+        """Return a portrait as it is, as a picture of its own that fills the scene or part of it."""
+        portrait = self._draw_portrait(rng, height)
+        side = self._side
+        longest = rng.choice((side, side, int(rng.integers(48, side))))
+        factor = longest / max(portrait.picture.size)
+        size = [max(1, round(length * factor)) for length in portrait.picture.size]
+        edge = int(rng.integers(256)) if rng.random() < 0.5 else 0
+        scene = Image.new("L", (side, side), edge)
+        corner = [int(rng.integers(side - length + 1)) for length in size]
+        if rng.random() < 0.5:
+            corner = [0, 0]
+        portrait_shown = portrait.picture.resize(size, Image.Resampling.BILINEAR)
+        boxes, points = portrait.box * factor, portrait.landmarks * factor
+        if rng.random() < 0.5:
+            portrait_shown = portrait_shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            boxes, points = _mirror(boxes, points, size[0])
+        scene.paste(portrait_shown, tuple(corner))
+        box = boxes + [*corner, *corner]
+        landmarks = points + corner
+        targets.append(Target(box, landmarks, counts=True))
+        if rng.random() < 0.25:
+            middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+            cover(scene, lambda points: points * half + middle, rng, 2 * half[1])
+        return scene
+
+    def _paste_face(
+        self, scene: Image.Image, height: float, targets: list[Target], rng: np.random.Generator
+    ) -> None:
+        portrait = self._draw_portrait(rng, height)
+        angle = _draw_angle(rng)
+        flip = -1 if rng.random() < 0.5 else 1
+        box = portrait.box
+        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        scale = height / (2 * half[1])
+        stretch = np.array([flip * scale * rng.uniform(0.9, 1.1), scale])
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = np.array([(cos, -sin), (sin, cos)])
+        reach = np.hypot(half[0] * stretch[0] * turn[:, 0], half[1] * stretch[1] * turn[:, 1])
+        centre = self._find_place(reach, targets, rng)
+        if centre is None:
+            return
+        matrix = turn * stretch
+
+        def to_scene(points: npt.NDArray) -> npt.NDArray:
+            return (points - middle) @ matrix.T + centre
+
+        def place(points: npt.NDArray) -> npt.NDArray:
+            return (points * half * (flip, 1)) @ matrix.T + centre
+
+        if rng.random() < 0.75:
+            paint_behind(scene, place, rng)
+        _paste(scene, portrait.picture, to_scene, np.linalg.inv(matrix), box, rng)
+        if rng.random() < 0.3:
+            cover(scene, place, rng, height)
+        new = np.concatenate([centre - reach, centre + reach])
+        for row, old in enumerate(targets):
+            if old.counts and _share_inside(old.box, new) > 0.55:
+                targets[row] = Target(old.box, old.landmarks, counts=False)
+        landmarks = to_scene(portrait.landmarks)
+        if flip < 0:
+            landmarks = landmarks[[1, 0, 2, 4, 3]]
+        frame = np.array([0, 0, self._side, self._side])
+        seen = _share_inside(new, frame)
+        centre_seen = _share_inside(np.concatenate([centre - reach / 3, centre + reach / 3]), frame)
+        counts = height >= SMALLEST + 1 and (seen > 0.45 or (seen > 0.2 and centre_seen > 0.6))
+        targets.append(Target(new, landmarks, counts))
+
+    def _find_place(
+        self, reach: Array, targets: list[Target], rng: np.random.Generator
+    ) -> Array | None:
+        """Return a place that hides little of the faces that are there, or None."""
+        for _ in range(6):
+            low = np.minimum(0.6 * reach, self._side / 2)
+            centre = rng.uniform(low, self._side - low)
+            if rng.random() < 0.08:
+                centre = rng.uniform(0, self._side, 2)
+            new = np.concatenate([centre - reach, centre + reach])
+            allowed = rng.choice((0.0, 0.15, 0.35))
+            if all(
+                max(_share_inside(old.box, new), _share_inside(new, old.box)) <= allowed
+                for old in targets
+            ):
+                return centre
+        return None
+
+    def _photograph(self, scene: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Light a scene and take its picture as some camera would."""
+        side = self._side
+        if rng.random() < 0.3:
+            kind = rng.integers(3)
+            if kind == 0:
+                scene = scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.6)))
+            elif kind == 1:
+                length = int(rng.integers(2, 9))
+                moved = scene.transform(scene.size, Image.Transform.AFFINE, (1, 0, length / 2, 0, 1, rng.uniform(-2, 2)))
+                scene = Image.blend(scene, moved, 0.5)
+            else:
+                small = max(32, round(side * rng.uniform(0.4, 0.9)))
+                scene = scene.resize((small, small), Image.Resampling.BILINEAR).resize((side, side), Image.Resampling.BILINEAR)
+        pixels = np.asarray(scene, np.float32)
+        if rng.random() < 0.5:
+            x, y = np.linspace(-1, 1, side, dtype=np.float32), np.linspace(-1, 1, side, dtype=np.float32)[:, None]
+            angle, depth = rng.uniform(0, 2 * np.pi), np.float32(rng.uniform(0.1, 0.9))
+            slope = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
+            pixels = pixels * (1 - depth / 2 + depth / 2 * np.clip(rng.uniform(1, 6) * slope, -1, 1).astype(np.float32))
+        lot = rng.random()
+        if lot < 0.14:
+            pixels = pixels * np.float32(10 ** rng.uniform(-1.1, -0.3))
+        elif lot < 0.24:
+            pixels = pixels * np.float32(rng.uniform(1.2, 2.2)) + np.float32(rng.uniform(0, 40))
+        elif lot < 0.8:
+            contrast = np.float32(rng.uniform(0.4, 1.3))
+            pixels = (pixels - 128) * contrast + np.float32(128 + rng.uniform(-40, 40))
+        if rng.random() < 0.5:
+            start = int(rng.integers(len(_NOISE) - pixels.size))
+            sigma = np.float32(rng.uniform(0, 6 if lot < 0.14 else 20))
+            pixels = pixels + sigma * _NOISE[start : start + pixels.size].reshape(pixels.shape)
+        scene = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        if rng.random() < 0.2:
+            file = io.BytesIO()
+            scene.save(file, "JPEG", quality=int(rng.integers(20, 90)))
+            scene = Image.open(file)
+        return scene
+
+
+def _draw_height(low: float, high: float, rng: np.random.Generator) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _draw_angle(rng: np.random.Generator) -> float:
+    lot = rng.random()
+    if lot < 0.45:
+        return float(np.radians(rng.normal(0, 10)))
+    if lot < 0.85:
+        return float(np.radians(rng.uniform(-65, 65)))
+    return float(np.radians(rng.uniform(-180, 180)))
+
+
+@lru_cache(maxsize=512)
+def _build_soft_frame(size: tuple[int, int]) -> Image.Image:
+    ramps = [np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) / (0.04 * n) for n in size]
+    frame = np.minimum(ramps[0], ramps[1][:, None]).clip(0, 1)
+    return Image.fromarray((255 * frame).astype(np.uint8))
+
+
+def _mirror(box: Array, landmarks: Array, width: int) -> tuple[Array, Array]:
+    left, top, right, bottom = box
+    points = landmarks * (-1, 1) + (width, 0)
+    return np.array([width - right, top, width - left, bottom]), points[[1, 0, 2, 4, 3]]
+
+
+def _share_inside(box: Array, other: Array) -> float:
+    """Return the share of a box that lies in another one."""
+    shared = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+    return float(shared.clip(min=0).prod() / (box[2:] - box[:2]).prod())
+
+
+def _paste(
+    scene: Image.Image,
+    picture: Image.Image,
+    to_scene: Callable[[Array], Array],
+    inverse: Array,
+    face: Array,
+    rng: np.random.Generator,
+) -> None:
+    """Paste a picture with a soft edge around its face.
+
+    Args:
+        scene: Of mode L, like `picture`.
+        picture: What is pasted.
+        to_scene: Places points (N, 2) of the picture in the scene.
+        inverse: The matrix (2, 2) back.
+        face: Box of the face in the picture.
+        rng: Chooses the shape of what is cut out.
+    """
+    width, height = picture.size
+    corners = to_scene(np.array([(0, 0), (width, 0), (0, height), (width, height)], float))
+    left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0)), scene.size).astype(int)
+    if right - left < 2 or bottom - top < 2:
+        return
+    # Reduced first where it becomes small: a plain transformation would leave out pixels.
+    shrink = int(max(1, np.abs(np.linalg.det(inverse)) ** 0.5))
+    reduced = picture.reduce(shrink) if shrink > 1 else picture
+    origin = to_scene(np.zeros((1, 2)))[0]
+    offset = inverse @ (np.array([left, top]) - origin)
+    size = int(right - left), int(bottom - top)
+    back = np.column_stack([inverse, offset])
+    pasted = reduced.transform(
+        size, Image.Transform.AFFINE, (back / shrink).ravel(), Image.Resampling.BILINEAR
+    )
+    # Of the shape's own pixels, around the face: a bit smaller or larger than it.
+    mask = MASKS[rng.integers(len(MASKS))]
+    sides = (face[2:] - face[:2]) * rng.uniform(0.95, 1.3, 2)
+    corner = (face[:2] + face[2:] - sides) / 2
+    to_mask = mask.width / sides
+    shape = mask.transform(
+        size,
+        Image.Transform.AFFINE,
+        np.column_stack([back[:, :2] * to_mask[:, None], (back[:, 2] - corner) * to_mask]).ravel(),
+        Image.Resampling.BILINEAR,
+    )
+    # Beyond the picture there is nothing to paste.
+    edge = _build_soft_frame(picture.size).transform(
+        size, Image.Transform.AFFINE, back.ravel(), Image.Resampling.BILINEAR
+    )
+    scene.paste(pasted, (int(left), int(top)), ImageChops.multiply(shape, edge))
