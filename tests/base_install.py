@@ -46,7 +46,7 @@ def main():
         for args, extra in (
             (["predict", table.with_suffix(".parquet")], "train"),
             (["predict", face, "--output", parquet], "train"),
-            (["video", "party.mp4"], "video"),
+            (["video", "0"], "video"),
             (["train"], "train"),
             (["evaluate", "x", "--help"], "train"),
             (["demo"], "demo"),
