@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--model", default="resnetv2-ferplus")
-    parser.add_argument("--detector", default="haar")
+    parser.add_argument("--detector", default="finder")
     parser.add_argument("--picture", help="a photograph with a face (default: a drawn one)")
     args = parser.parse_args()
     frame = build_frame(args.picture)

@@ -94,7 +94,7 @@ def measure(path: str, way: str, checkpoint: str) -> dict[str, object]:
         from fer_hf.faces.reader import FaceReader
         from fer_hf.inference.classifier import ExpressionClassifier
 
-        reader = FaceReader(ExpressionClassifier(checkpoint, backend=way), "haar")
+        reader = FaceReader(ExpressionClassifier(checkpoint, backend=way), "finder")
 
         def read(picture: Image.Image) -> None:
             upright = to_rgb(picture)

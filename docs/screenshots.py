@@ -37,7 +37,7 @@ def main() -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("There is no Chromium, expected it on the path. Install chromium.")
-    models = DemoModels([BUNDLED_MODEL, *parser.parse_args().second_model], detector="haar")
+    models = DemoModels([BUNDLED_MODEL, *parser.parse_args().second_model], detector="finder")
     demo = build_demo(models)
     address = serve_demo(demo, models)
     models.open_all()

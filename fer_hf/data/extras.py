@@ -9,7 +9,7 @@ from typing import Any
 
 import lazy_loader
 
-_EXTRAS = {"av": "video", "cv2": "faces", "gradio": "demo", "lap": "faces"} | dict.fromkeys(
+_EXTRAS = {"av": "video", "gradio": "demo"} | dict.fromkeys(
     (
         *("accelerate", "datasets", "evaluate", "jinja2", "matplotlib", "onnx", "onnxscript"),
         *("pandas", "psutil", "pyarrow", "scipy", "sklearn", "tabulate", "timm", "torch"),

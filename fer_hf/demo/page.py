@@ -95,7 +95,7 @@ def build_demo(models: DemoModels) -> gr.Blocks:
             for name, build_tab in TABS.items():
                 with gr.Tab(name):
                     build_tab(models)
-        if models.detector.name == "haar":
+        if models.detector.name == "finder":
             gr.HTML(_BETTER_DETECTOR, padding=False)
     return demo.queue(
         api_open=False,  # calls through the API wait like everybody else

@@ -1,15 +1,17 @@
 """What is missing is named with its extra, wherever it is missed."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+from fer_hf.data.drawn.faces import draw_face
 from fer_hf.data.extras import naming_missing_extra
 
 BASE = """
 import sys
-absent = "av cv2 gradio torch transformers datasets accelerate evaluate scipy sklearn pyarrow yaml"
+absent = "av gradio torch transformers datasets accelerate evaluate scipy sklearn pyarrow yaml"
 sys.modules.update(dict.fromkeys(absent.split()))
 import fer_hf
 from fer_hf import cli
@@ -25,7 +27,7 @@ def call_in_base(*args):
 
 def test_what_the_package_offers_says_what_it_lacks():
     code = f"""{BASE}
-for name in ("fine_tune", "load_splits", "load_model", "find_faces", "analyse_video"):
+for name in ("fine_tune", "load_splits", "load_model", "analyse_video"):
     try:
         getattr(fer_hf, name)("x")
     except ModuleNotFoundError as error:
@@ -33,8 +35,8 @@ for name in ("fine_tune", "load_splits", "load_model", "find_faces", "analyse_vi
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     said = dict(line.split(" ", 1) for line in out.stdout.splitlines())
-    assert said.keys() == {"fine_tune", "load_splits", "load_model", "find_faces", "analyse_video"}
-    extras = {"find_faces": "faces", "analyse_video": "video"}
+    assert said.keys() == {"fine_tune", "load_splits", "load_model", "analyse_video"}
+    extras = {"analyse_video": "video"}
     for name, line in said.items():
         assert line.startswith("This needs ")
         assert line.endswith(f"Say: pip install 'fer-hf[{extras.get(name, 'train')}]'")
@@ -55,6 +57,20 @@ def test_help_says_what_the_extra_would_be_good_for(command):
     assert status == 1
     assert out.strip()
     assert err.endswith("Say: pip install 'fer-hf[train]'\n")
+
+
+def test_faces_are_found_in_the_base(tmp_path):
+    draw_face("happy", size=160, seed=5).save(tmp_path / "face.png")
+    status, out, err = call_in_base("predict", str(tmp_path / "face.png"), "--faces", "--json")
+    assert (status, err) == (0, "")
+    assert all(json.loads(line)["face"] for line in out.splitlines())
+
+
+def test_a_video_without_its_extra_is_one_line(tmp_path):
+    (video := tmp_path / "party.mp4").write_bytes(b"any")
+    status, _, err = call_in_base("video", str(video))
+    assert status == 1
+    assert err.endswith("needs av, which is not installed. Say: pip install 'fer-hf[video]'\n")
 
 
 def test_a_demo_without_its_extra_is_one_line():
