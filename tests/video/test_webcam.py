@@ -42,7 +42,7 @@ class Capture:
 class Reader:
     """Finds one face."""
 
-    label_names = ("happy", "sad")
+    label_names, detector = ("happy", "sad"), None
 
     class classifier:  # noqa: N801, D106
         not_sure = None
