@@ -19,7 +19,7 @@ DEFAULT_MARGIN = -0.05
 """The best of the margins in `benchmarks/faces.md` for the bundled model, with both detectors and
 by both measures, on the half of the photographs that settings are chosen on."""
 
-LEVEL = 10.0
+LEVEL = 8.0
 """Degrees by which the eyes of a face may be turned that is cut out as it is."""
 
 MOST_SIDE = 4096
@@ -32,9 +32,9 @@ class Face:
     """A face that a detector found.
 
     Attributes:
-        box: From the forehead to the chin; it may reach beyond the picture. Of a turned face it lies
-            around the turned oval: its middle is that of the face, its longer side about the
-            face's height.
+        box: From the forehead to the chin; it may reach beyond the picture. Of a turned face it
+            lies around the turned oval: its middle is the face's, its longer side about the face's
+            height.
         score: How sure the detector is, 0–1; only comparable within one detector.
         landmarks: Eyes, tip of the nose and corners of the mouth, of each pair that one first which
             is on the left of an upright face (the person's right); None where unknown.
@@ -161,9 +161,9 @@ def crop_face(picture: Image.Image, face: Face, *, margin: float = DEFAULT_MARGI
         factor = math.ceil(reach / MOST_SIDE)
         return crop_face(picture.reduce(factor), scale_face(face, 1 / factor), margin=margin)
     num = max(round(side), 1)
-    if is_level:
-        return _cut(picture, round((left + right - side) / 2), round((top + bottom - side) / 2), num)
     x, y = (left + right) / 2, (top + bottom) / 2
+    if is_level:
+        return _cut(picture, round(x - side / 2), round(y - side / 2), num)
     # A pixel more on each side is what the bilinear filter sees.
     whole = math.ceil(max(reach, 1)) + 2
     corner = math.floor(x - whole / 2), math.floor(y - whole / 2)
@@ -192,4 +192,4 @@ def _cut(picture: Image.Image, x: int, y: int, side: int) -> Image.Image:
     pixels = np.asarray(picture.crop(inside))
     columns = np.clip(np.arange(x, x + side) - inside[0], 0, pixels.shape[1] - 1)
     rows = np.clip(np.arange(y, y + side) - inside[1], 0, pixels.shape[0] - 1)
-    return Image.fromarray(pixels[np.ix_(rows, columns)])
+    return Image.fromarray(pixels.take(rows, 0).take(columns, 1))  # far faster than `np.ix_`

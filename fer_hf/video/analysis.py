@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fer_hf.faces.face import FaceDetector
 from fer_hf.faces.following import Region, find_again
 from fer_hf.faces.reader import FaceReader, FaceReading
 from fer_hf.faces.tracking import FaceTracker
@@ -109,8 +111,7 @@ def analyse_video(
         output_dir: Where the files are written. They appear when all are complete, or not at all.
         seconds: Read only so much of it, from its beginning on.
         detections_per_second: How often whole frames are searched, and expressions read.
-        boxes_per_second: How often, in between, boxes are moved to where their faces are by then.
-            0, or no more than `detections_per_second`, leaves them where they are.
+        boxes_per_second: How often boxes follow their faces in between; 0 for not at all.
         max_seconds: How long the video may be.
         max_pixels: How many pixels a frame may have.
         max_frames: How many frames there may be.
@@ -128,13 +129,11 @@ def analyse_video(
         (2, 'annotated.mp4')
     """
     _check_positive(detections_per_second=detections_per_second, seconds=seconds)
-    if not boxes_per_second >= 0:
-        raise ValueError(f"`boxes_per_second` is {boxes_per_second}, expected 0 or more. Pass 15.")
+    annotator = _Annotator(reader, detections_per_second, boxes_per_second, progress)
     limits, output = VideoLimits(max_seconds, max_pixels, max_frames), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished-") as folder:
         files = {kind: Path(folder, name) for kind, name in FILES.items()}
-        annotator = _Annotator(reader, detections_per_second, boxes_per_second, progress)
         opened = open_webcam(path) if isinstance(path, int) else open_video(path, limits)
         with opened as video, open_annotated_video(files["annotated"], video) as write:
             for frame in map(annotator.annotate, _read_until(video, seconds, stop)):
@@ -142,12 +141,10 @@ def analyse_video(
         rows = annotator.table.save(files["csv"], files["parquet"])
         plot_most_seen_face(rows, frame.seconds, detections_per_second).savefig(files["plot"])
         return VideoResult(
-            **{kind: one.replace(output / one.name) for kind, one in files.items() if one.exists()},
+            **{kind: one.replace(output / one.name) for kind, one in files.items() if one.exists()}
+            | annotator.get_counts(),
             seconds=frame.seconds,
             num_frames=frame.number + 1,
-            num_detections=annotator.num_detections,
-            num_faces=annotator.num_faces,
-            num_cuts=annotator.num_cuts,
             labels=dict(Counter(row["label"] for row in rows).most_common()),
             note=video.note,
         )
@@ -176,14 +173,18 @@ class _Annotator:
         self,
         reader: FaceReader,
         rate: float,
-        follow_rate: float,
+        boxes_per_second: float,
         progress: Callable[[float], None] | None,
     ) -> None:
+        if not boxes_per_second >= 0:
+            raise ValueError(
+                f"`boxes_per_second` is {boxes_per_second}, expected 0 or more. Pass 15."
+            )
         self.table = FaceTable(reader.label_names)
         self.num_detections = self.num_faces = self.num_cuts = 0
         self._reader, self._progress = reader, progress
-        self._detections, self._moves = _Turns(rate), _Turns(follow_rate)
-        self._follows = follow_rate > rate and reader.detector is not None
+        self._detections, self._moves = _Turns(rate), _Turns(boxes_per_second)
+        self._detector = reader.detector if boxes_per_second > rate else None
         not_sure = reader.classifier.not_sure
         self._tracker = FaceTracker(threshold=None if not_sure is None else not_sure.threshold)
         self._drawn: list[FaceReading] = []
@@ -201,8 +202,8 @@ class _Annotator:
         is_moves_turn = self._moves.take(frame.seconds)
         if self._detections.take(frame.seconds):
             self._detect(frame)
-        elif is_moves_turn and self._follows:
-            self._follow(frame)
+        elif is_moves_turn and self._detector:
+            self._follow(frame, self._detector)
         if self._lay_over:
             self._lay_over(frame.yuv)
         return frame
@@ -217,28 +218,29 @@ class _Annotator:
         if self._progress:
             self._progress(frame.share)
 
-    def _follow(self, frame: Frame) -> None:
-        """Move the boxes, not the labels, which need a look at the whole face."""
+    def _follow(self, frame: Frame, detector: FaceDetector) -> None:
+        """Move the boxes; a label changes only by what a detection reads."""
         expected = self._tracker.predict(frame.seconds)
-        if not expected or self._reader.detector is None:
-            return
-        faces = find_again(
-            [one.face for one in expected],
-            self._reader.detector,
-            frame.size,
-            partial(_cut_out, frame),
-        )
+        places = [one.face for one in expected]
+        faces = find_again(places, detector, frame.size, partial(_cut_out, frame))
         found = {one.number: face for one, face in zip(expected, faces, strict=True) if face}
         moved = self._tracker.move(frame.seconds, found)
         if any(map(_has_moved, self._drawn, moved)):
             self._draw(moved, frame)
+
+    def get_counts(self) -> dict[str, Any]:
+        """Return what was counted so far, as `VideoResult` names it."""
+        names = ("num_detections", "num_faces", "num_cuts")
+        return {name: getattr(self, name) for name in names}
 
     def _draw(self, tracked: list[FaceReading], frame: Frame) -> None:
         self._drawn = tracked
         self._lay_over = render_annotation(tracked, frame.size) if tracked else None
 
     def _is_cut(self, frame: Frame) -> bool:
-        small = Image.fromarray(frame.luma).resize(_CUT_SIZE, Image.Resampling.BOX)
+        width, height = frame.size
+        factors = max(1, width // _CUT_SIZE[0]), max(1, height // _CUT_SIZE[1])
+        small = Image.fromarray(frame.luma).reduce(factors)
         luma = np.asarray(small, dtype=np.int16)  # holds differences, too
         last, self._last_luma = self._last_luma, luma
         return last is not None and float(np.abs(luma - last).mean()) > MIN_CUT_DIFFERENCE

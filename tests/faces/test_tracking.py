@@ -109,7 +109,11 @@ def test_a_face_is_moved_between_updates_with_its_scores_and_its_label():
     tracker = FaceTracker()
     (before, _) = tracker.update(0.0, [place(0), read(RIGHT)])
     moved, other = tracker.move(0.1, {1: place(20).face})
-    assert (moved.face.box, moved.scores, moved.label) == ((20, 0, 120, 100), before.scores, "happy")
+    assert (moved.face.box, moved.scores, moved.label) == (
+        (20, 0, 120, 100),
+        before.scores,
+        "happy",
+    )
     assert other.face.box == RIGHT
     tracker.move(0.2, {1: place(40).face})
     # Far from where the update before found it.
