@@ -4,23 +4,22 @@ Colour is never the only sign: each box has its words, and that of a face the mo
 is dashed.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from fer_hf.faces.face import Box, intersect_boxes
 from fer_hf.faces.reader import FaceReading
 from fer_hf.inference.reading import LABEL_INK, LABEL_PAPER, format_percent, get_label_color
 
 _NOT_SURE_COLOR = "#ffffff"
-_FRACTION = 4  # bits behind the point of the pixel positions that OpenCV is given
 
 
 def draw_readings(
@@ -59,41 +58,73 @@ def draw_readings(
 
 def _draw_outline(drawn: Image.Image, box: Box, color: str, line: int, *, dashed: bool) -> None:
     """Draw a rounded rectangle within the picture, with a dark rim that shows on any ground."""
+    half = (line + 1) // 2 + 0.5  # an odd width: sharp where a box begins with a pixel
     rim = max(1, line // 2)
-    inset = line / 2 + rim
+    inset = half + rim
     left, top = (max(inset, at) for at in box[:2])
     right, bottom = (min(s - 1 - inset, at) for s, at in zip(drawn.size, box[2:], strict=True))
     if right <= left or bottom <= top:
         return
-    strokes = _trace_rounded_box((left, top, right, bottom), 6 * line if dashed else None, line)
-    reach = inset + 2  # for smooth edges
-    corner = round(left - reach), round(top - reach)
-    # Smooth lines are OpenCV's, not Pillow's. It gets the part it draws on: the whole picture would
-    # take longer to turn into an array and back than all the rest.
-    part = np.array(drawn.crop((*corner, round(right + reach), round(bottom + reach))))
-    fixed = [np.round((points - corner) * 2**_FRACTION).astype(np.int32) for points in strokes]
-    for width, ink in ((line + 2 * rim, LABEL_PAPER), (line, color)):
-        rgb = ImageColor.getrgb(ink)
-        cv2.polylines(part, fixed, False, rgb, width, cv2.LINE_AA, _FRACTION)
-    drawn.paste(Image.fromarray(part), corner)
-
-
-def _trace_rounded_box(box: Box, dash: float | None, line: int) -> list[npt.NDArray[np.float64]]:
-    """Return the outline as lines of points (x, y): one, or dashes of about that length."""
-    left, top, right, bottom = box
     radius = min(6 * line, (right - left) / 2, (bottom - top) / 2)
-    centres = np.array([(right, bottom), (left, bottom), (left, top), (right, top)], float)
-    centres += radius * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-    angles = np.linspace(0, np.pi / 2, 9) + np.arange(4)[:, None] * np.pi / 2
-    arcs = centres[:, None] + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    path = np.concatenate([arcs.reshape(-1, 2), arcs[0, :1]])
+    inner = (left + radius, top + radius, right - radius, bottom - radius)
+    reach = math.ceil(inset) + 1  # for smooth edges
+    for tile in _split_frame((left, top, right, bottom), radius, reach):
+        far = _measure_distances(tile, inner, radius, 6 * line if dashed else None)
+        for reached, ink in ((half + rim, LABEL_PAPER), (half, color)):
+            share = (reached + 0.5 - far).clip(0, 1)  # of each pixel that the line covers
+            drawn.paste(ink, tile, Image.fromarray(np.rint(255 * share).astype(np.uint8)))
+
+
+def _split_frame(box: Box, radius: float, reach: int) -> list[tuple[int, int, int, int]]:
+    """Return parts of the picture that hold a box's outline, and less of what is within it."""
+    left, top = (math.floor(at) - reach for at in box[:2])
+    right, bottom = (math.ceil(at) + reach + 1 for at in box[2:])
+    side = 2 * reach + 2
+    upper, lower = top + side + math.ceil(radius), bottom - side - math.ceil(radius)
+    if lower <= upper or right - left <= 2 * side:
+        return [(left, top, right, bottom)]
+    return [
+        (left, top, right, upper),
+        (left, upper, left + side, lower),
+        (right - side, upper, right, lower),
+        (left, lower, right, bottom),
+    ]
+
+
+def _measure_distances(
+    tile: tuple[int, int, int, int], inner: Box, radius: float, dash: float | None
+) -> npt.NDArray[np.float32]:
+    """Return how far each pixel is from the outline, or from its nearest dash.
+
+    Args:
+        tile: The pixels' left, top, right and bottom.
+        inner: The rectangle from which the outline keeps a distance.
+        radius: That distance.
+        dash: How long dashes are about, and the gaps between them; None for a line without any.
+
+    Returns:
+        Shape (height, width), in pixels.
+    """
+    left, top, right, bottom = inner
+    columns, rows = (np.arange(*tile[axis::2], dtype=np.float32) for axis in (0, 1))
+    rows = rows[:, None]
+    x, y = columns.clip(left, right), rows.clip(top, bottom)  # the nearest point of `inner`
+    beside, below = columns - x, rows - y
+    across = np.abs(np.hypot(beside, below) - radius)
     if dash is None:
-        return [path]
-    lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
-    num_dashes = max(4, round(lengths[-1] / (2 * dash)))
-    period = lengths[-1] / num_dashes
-    at = np.arange(num_dashes)[:, None] * period + np.linspace(0, period / 2, 7)
-    return list(np.stack([np.interp(at, lengths, path[:, axis]) for axis in (0, 1)], axis=-1))
+        return across
+    # How far along the outline its nearest point is, clockwise from the upper end of the right
+    # side on: the angle is 0 there, the straight parts come in the order right, below, left, above.
+    width, height = right - left, bottom - top
+    angle = np.arctan2(-below, -beside) + np.float32(np.pi)
+    sides = np.where(beside < 0, height + width + bottom - y, y - top)
+    ends = np.where(below > 0, height + right - x, 2 * height + width + x - left)
+    length = 2 * (width + height + np.pi * radius)
+    num_dashes = max(4, round(length / (2 * dash)))
+    at = (np.where(below == 0, sides, ends) + radius * angle) * (num_dashes / length) - 0.25
+    # A dash takes up the half of each period from -0.25 to 0.25.
+    along = (np.abs(at - np.rint(at)) - 0.25) * (length / num_dashes)
+    return np.hypot(across, along.clip(0))
 
 
 @lru_cache(maxsize=256)

@@ -5,8 +5,7 @@ A video goes through in a stream, whatever its length: nothing here keeps its fr
 
 from fer_hf.data.extras import attach_stub, naming_missing_extra
 
-with naming_missing_extra("video"):  # every module here needs them
+with naming_missing_extra("video"):  # every module here needs it
     import av  # noqa: F401
-    import cv2  # noqa: F401
 
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
-import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image
@@ -47,11 +46,11 @@ def render_annotation(
 ) -> Callable[[Yuv], None]:
     """Draw boxes and labels; return what lays them over a frame of that (even) width and height."""
     on_black, on_white = (_draw(Image.new("RGB", size, name), readings) for name in _GROUNDS)
-    width, height = size
+    height = size[1]
     # The difference between black and white shows how much is kept of any frame. U and V are the
     # same on both: they keep what their four pixels keep on average.
-    luma = cv2.subtract(on_white[:height], on_black[:height])
-    half = cv2.resize(luma, (width // 2, height // 2), interpolation=cv2.INTER_AREA).ravel()
+    luma = np.maximum(on_white, on_black)[:height] - on_black[:height]
+    half = np.asarray(Image.fromarray(luma).reduce(2)).ravel()
     kept = np.concatenate([luma.ravel(), half, half])
     places = np.flatnonzero(kept < _WHITE - _BLACK)
     keep = kept[places].astype(np.float32) / (_WHITE - _BLACK)

@@ -7,11 +7,11 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import av
-import cv2
 import pandas as pd
 import pytest
 
 from fer_hf import cli
+from fer_hf.video.webcam import _Device
 
 TABLES = ["faces.csv", "faces.parquet"] if find_spec("pyarrow") else ["faces.csv"]
 FILES = {"annotated.mp4", *TABLES, "plot.png"}
@@ -86,7 +86,7 @@ def test_results_are_replaced_only_on_request(party, tmp_path, capsys):
         (["gone.mp4"], 2, "There is no video at 'gone.mp4', expected a file, a folder of videos"),
         (["my_faces"], 2, "There is no video at 'my_faces'"),
         (["face.jpg"], 1, "no results for face.jpg: 'face.jpg' cannot be opened as a video"),
-        (["0"], 1, "no results for webcam 0: Webcam 0 gives no pictures, expected one that is"),
+        (["77"], 1, "no results for webcam 77: Webcam 77 gives no pictures ("),
         (["party.mp4", "--seconds", "0"], 1, "`seconds` is 0.0, expected above 0"),
         (["party.mp4", "--detector", "dlib"], 2, "There is no face detector 'dlib'"),
         (["party.mp4", "--model", "no/such/run"], 2, "There is no folder 'no/such/run'"),
@@ -94,10 +94,8 @@ def test_results_are_replaced_only_on_request(party, tmp_path, capsys):
     ],
 )
 def test_a_call_for_nothing_is_one_line_and_leaves_nothing(
-    party, tmp_path, args, status, part, capsys, monkeypatch
+    party, tmp_path, args, status, part, capsys
 ):
-    capture = type("", (), {"read": lambda self: (False, None), "release": lambda self: None})
-    monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture())
     assert video(*args) == status
     out, err = capsys.readouterr()
     assert out == ""
@@ -128,26 +126,10 @@ def interrupt(monkeypatch, where):
     monkeypatch.setattr(owner, method, wrapped)
 
 
-class Capture:
-    """OpenCV's camera, showing a picture for ever."""
-
-    def __init__(self, number):
-        self.pixels = cv2.imread("party.jpg")
-
-    def read(self):
-        """Return the next frame."""
-        return True, self.pixels
-
-    def get(self, _):
-        """Return the frame rate."""
-        return 15.0
-
-    def release(self):
-        """Close it."""
-
-
 def test_ctrl_c_ends_a_webcam_and_keeps_what_was_read(party, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    # A picture, shown for ever.
+    shown = _Device("party.jpg", "image2", {"loop": "1", "framerate": "15"})
+    monkeypatch.setattr("fer_hf.video.webcam._find_device", lambda number: shown)
     before = signal.getsignal(signal.SIGINT)
     interrupt(monkeypatch, "fer_hf.video.analysis.FaceTable.add")
     assert video("0", "--detector", "haar") == 0

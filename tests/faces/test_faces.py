@@ -10,7 +10,7 @@ from PIL import Image
 from fer_hf.faces import Face, crop_face, load_detector
 from fer_hf.faces.face import keep_best, sort_faces
 from fer_hf.faces.haar import HaarDetector, merge_boxes
-from fer_hf.faces.yunet import FILE, PATH_VARIABLE
+from fer_hf.faces.yunet import PATH_VARIABLE
 
 PLACES = [(130, 200, 570, 700), (1230, 200, 1670, 700)]
 """About where the two faces of the scene are."""
@@ -19,11 +19,6 @@ PLACES = [(130, 200, 570, 700), (1230, 200, 1670, 700)]
 @pytest.fixture(scope="module")
 def haar():
     return load_detector("haar")
-
-
-@pytest.fixture
-def yunet_path(photos_dir):
-    return str(photos_dir.parent / "yunet" / FILE)
 
 
 def open_photo(photos_dir, row=0):
@@ -123,28 +118,6 @@ def test_an_unknown_name_is_refused_with_those_there_are():
         load_detector("mtcnn")
 
 
-def test_a_file_that_is_no_network_is_refused(tmp_path):
-    broken = tmp_path / "yunet.onnx"
-    broken.write_bytes(b"no network")
-    with pytest.raises(ValueError, match=r"yunet.onnx' cannot be read .*Download it again"):
-        load_detector(str(broken))
-
-
-def test_offline_yunet_says_what_to_do(monkeypatch):
-    monkeypatch.delenv(PATH_VARIABLE, raising=False)
-    with pytest.raises(ConnectionError, match=r"YuNet cannot be downloaded .*detector 'haar'"):
-        load_detector("yunet")
-
-
-def test_without_opencv_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    for name in ("haar", "yunet"):
-        monkeypatch.delitem(sys.modules, f"fer_hf.faces.{name}")
-    for name in ("haar", "yunet", "auto"):
-        with pytest.raises(ModuleNotFoundError, match=r"needs cv2.*'fer-hf\[faces\]'"):
-            load_detector(name)
-
-
 def test_an_opencv_without_cascades_is_refused(monkeypatch):
     monkeypatch.delattr(sys.modules["cv2"], "CascadeClassifier")
     with pytest.raises(ImportError, match=r"has no cascades, expected 4.14 or a later 4"):
@@ -164,22 +137,6 @@ def test_both_detectors_find_faces_from_left_to_right_in_original_pixels(
             True
         ] * 2
         assert all(0 < face.score <= 1 for face in faces)
-
-
-@pytest.mark.realdata
-def test_yunet_gives_the_eyes_from_left_to_right_within_the_face(photos_dir, yunet_path):
-    ((face,),) = load_detector(yunet_path)([open_photo(photos_dir)])
-    (left, left_y), (right, right_y) = face.eyes
-    assert face.box[0] < left < right < face.box[2]
-    assert face.box[1] < min(left_y, right_y) < (face.box[1] + face.box[3]) / 2
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize("size", [(1, 1), (1, 400), (16, 16), (33, 20), (17, 3000), (3000, 17)])
-def test_small_and_narrow_pictures_do_not_upset_yunet(yunet_path, size):
-    # What OpenCV reads past its memory differs from one network to the next.
-    detectors = [load_detector(yunet_path) for _ in range(5)]
-    assert [detector([Image.new("RGB", size)]) for detector in detectors] == [[[]]] * 5
 
 
 @pytest.mark.realdata

@@ -11,6 +11,7 @@ from fer_hf.faces import Face
 from fer_hf.faces.face import intersect_boxes
 from fer_hf.faces.overlay import (
     _find_place,
+    _measure_distances,
     _render_tag,
     draw_readings,
 )
@@ -81,6 +82,27 @@ def test_a_box_is_dashed_where_the_model_is_not_sure():
     not_sure = draw_readings(picture, [read((100, 100, 500, 400), sure=False)])
     assert count_strokes(sure, 399, get_label_color("happy", EMOTIONS)) == 1
     assert count_strokes(not_sure, 399, "#ffffff") > 5
+
+
+@pytest.mark.parametrize("sure", [True, False])
+@pytest.mark.parametrize("box", [(60.2, 80.7, 280.4, 400.1), (60, 80, 75, 400), (60, 80, 300, 99)])
+def test_the_parts_of_an_outline_fit_together(monkeypatch, box, sure):
+    picture = Image.new("RGB", (400, 480), "#404040")
+    drawn = draw_readings(picture, [read(box, sure=sure)])
+    whole = tuple(round(at) for at in np.add(box, (-9, -9, 9, 9)))
+    monkeypatch.setattr("fer_hf.faces.overlay._split_frame", lambda *_: [whole])
+    assert (
+        ImageChops.difference(drawn, draw_readings(picture, [read(box, sure=sure)])).getbbox()
+        is None
+    )
+
+
+def test_dashes_and_gaps_are_as_long_all_around():
+    far = _measure_distances((0, 0, 400, 400), (50, 50, 350, 350), 20, 21)
+    path = _measure_distances((0, 0, 400, 400), (50, 50, 350, 350), 20, None) < 0.6
+    assert (far[path] < 0.6).mean() == pytest.approx(0.5, abs=0.03)
+    for part in (np.s_[:, :200], np.s_[:, 200:], np.s_[:200], np.s_[200:]):
+        assert (far[part][path[part]] < 0.6).mean() == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize(
