@@ -20,7 +20,8 @@ DEFAULT_MARGIN = -0.05
 by both measures, on the half of the photographs that settings are chosen on."""
 
 LEVEL = 8.0
-"""Degrees by which the eyes of a face may be turned that is cut out as it is."""
+"""Degrees by which the eyes of a face may be turned that is cut out as it is. Below it, turning it
+upright gains no more than the errors of its landmarks cost."""
 
 MOST_SIDE = 4096
 """Of a crop in pixels. A classifier sees it far smaller, and at full size it takes as much memory

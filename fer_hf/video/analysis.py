@@ -42,6 +42,7 @@ MIN_MOVE = 0.02
 less is mostly the detector's own noise."""
 
 _CUT_SIZE = (64, 36)
+"""Frames are reduced to about this to find cuts."""
 
 
 @dataclass(frozen=True)
