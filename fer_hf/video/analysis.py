@@ -56,7 +56,7 @@ class VideoResult:
         plot: The scores over time of the face that is seen most, PNG.
         seconds: Time from the first frame to the last.
         num_frames: Frames read and written.
-        num_detections: Frames in which faces were looked for.
+        num_detections: Frames that were searched for faces as a whole.
         num_faces: Faces that were followed; one that comes back counts again.
         num_cuts: How often the scene changed at once.
         labels: How often each label was shown, the most frequent first; "not sure" counts, too.

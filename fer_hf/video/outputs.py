@@ -1,9 +1,9 @@
 """What an analysis leaves on disk: the annotated video, the table of faces, and its plot.
 
-Boxes and labels are drawn once for each detection, and laid over every frame until the next. They
-are drawn on RGB pictures, which frames are not: so they are drawn on black and on white, and the
-two drawings tell what any frame below would become, the two-background matte of A. R. Smith and
-J. F. Blinn, Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
+Boxes and labels are drawn when they change, and laid over every frame until then. They are drawn on
+RGB pictures, which frames are not: so they are drawn on black and on white, and the two drawings
+tell what any frame below would become, the two-background matte of A. R. Smith and J. F. Blinn,
+Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
 """
 
 from collections import Counter
