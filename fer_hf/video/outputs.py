@@ -1,9 +1,9 @@
 """What an analysis leaves on disk: the annotated video, the table of faces, and its plot.
 
-Boxes and labels are drawn once for each detection, and laid over every frame until the next. They
-are drawn on RGB pictures, which frames are not: so they are drawn on black and on white, and the
-two drawings tell what any frame below would become, the two-background matte of A. R. Smith and
-J. F. Blinn, Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
+Boxes and labels are drawn when they change, and laid over every frame until then. They are drawn on
+RGB pictures, which frames are not: so they are drawn on black and on white, and the two drawings
+tell what any frame below would become, the two-background matte of A. R. Smith and J. F. Blinn,
+Blue Screen Matting, 1996. Blending is linear in YUV as it is in RGB.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.video.frame import VideoFrame
 from PIL import Image
 
@@ -45,17 +46,27 @@ def render_annotation(
     readings: Sequence[FaceReading], size: tuple[int, int]
 ) -> Callable[[Yuv], None]:
     """Draw boxes and labels; return what lays them over a frame of that (even) width and height."""
-    on_black, on_white = (_draw(Image.new("RGB", size, name), readings) for name in _GROUNDS)
-    height = size[1]
+    drawn = [
+        draw_readings(Image.new("RGB", size, name), readings, with_scores=False)
+        for name in _GROUNDS
+    ]
+    # All that follows takes as long as the part is large, and much longer than drawing.
+    region = _find_drawn(drawn[0])
+    on_black, on_white = (_to_planes(picture.crop(region)) for picture in drawn)
     # The difference between black and white shows how much is kept of any frame. U and V are the
     # same on both: they keep what their four pixels keep on average.
-    luma = np.maximum(on_white, on_black)[:height] - on_black[:height]
-    half = np.asarray(Image.fromarray(luma).reduce(2)).ravel()
-    kept = np.concatenate([luma.ravel(), half, half])
-    places = np.flatnonzero(kept < _WHITE - _BLACK)
-    keep = kept[places].astype(np.float32) / (_WHITE - _BLACK)
-    ground = np.where(places < luma.size, np.float32(_BLACK), np.float32(_GREY))
-    add = on_black.ravel()[places] - keep * ground
+    luma = np.maximum(on_white[0], on_black[0]) - on_black[0]
+    half = np.asarray(Image.fromarray(luma).reduce(2))
+    num, width = size[0] * size[1], size[0]
+    layers = zip((luma, half, half), on_black, (0, num, num * 5 // 4), (1, 2, 2), strict=True)
+    parts = []
+    for kept, plane, start, step in layers:
+        rows, columns = np.nonzero(kept < _WHITE - _BLACK)
+        keep = kept[rows, columns].astype(np.float32) / (_WHITE - _BLACK)
+        add = plane[rows, columns] - keep * np.float32(_BLACK if step == 1 else _GREY)
+        rows, columns = rows + region[1] // step, columns + region[0] // step
+        parts.append((start + rows * (width // step) + columns, keep, add))
+    places, keep, add = map(np.concatenate, zip(*parts, strict=True))
 
     def lay_over(yuv: Yuv) -> None:
         values = yuv.reshape(-1)
@@ -64,9 +75,24 @@ def render_annotation(
     return lay_over
 
 
-def _draw(ground: Image.Image, readings: Sequence[FaceReading]) -> Yuv:
-    drawn = draw_readings(ground, readings, with_scores=False)
-    return VideoFrame.from_image(drawn).reformat(format="yuv420p").to_ndarray()
+def _find_drawn(on_black: Image.Image) -> tuple[int, int, int, int]:
+    """Return the even part of a picture on black that holds all that was drawn on it."""
+    left, top, right, bottom = on_black.getbbox() or (2, 2, 2, 2)
+    # A little more, for pixels that are nearly clear.
+    right, bottom = ((at + 3) // 2 * 2 for at in (right, bottom))
+    return (
+        max(0, left // 2 * 2 - 2),
+        max(0, top // 2 * 2 - 2),
+        min(on_black.width, right),
+        min(on_black.height, bottom),
+    )
+
+
+def _to_planes(picture: Image.Image) -> list[npt.NDArray[np.uint8]]:
+    """Return Y, U and V of a picture of even sides, the latter two half as high and wide."""
+    yuv = VideoFrame.from_image(picture).reformat(format="yuv420p").to_ndarray()
+    chroma = yuv[picture.height :].reshape(2, picture.height // 2, picture.width // 2)
+    return [yuv[: picture.height], *chroma]
 
 
 @contextmanager

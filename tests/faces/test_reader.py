@@ -49,6 +49,21 @@ def test_each_face_gets_the_scores_that_pipeline_gives_its_crop(reader):
         assert reading.scores == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_face_is_read_alike_whichever_way_it_is_turned(reader):
+    # Eyes, nose and corners of the mouth in a picture of 90 × 90, and turned with it.
+    points = np.array([(35, 35), (55, 35), (45, 47), (38, 58), (52, 58)], float)
+    pictures, faces = [make_picture(90)], [points]
+    for _ in range(3):
+        pictures.append(pictures[-1].transpose(Image.Transpose.ROTATE_270))
+        faces.append(np.stack([90 - faces[-1][:, 1], faces[-1][:, 0]], axis=1))
+    found = [Face((20, 20, 70, 70), 0.9, tuple(map(tuple, row.tolist()))) for row in faces]
+    readings = FaceReader(reader.classifier, lambda _: [[face] for face in found])(pictures)
+    assert [reading.face for (reading,) in readings] == found
+    for (reading,) in readings[1:]:
+        assert reading.scores == pytest.approx(readings[0][0].scores, abs=0.02)
+    assert len({tuple(reader.classifier([picture])[0].round(3)) for picture in pictures}) > 1
+
+
 def test_pictures_keep_their_own_faces_in_a_batch(reader):
     wide, narrow = make_picture(160), make_picture(50)
     assert [len(found) for found in reader([narrow, wide, narrow])] == [0, 2, 0]

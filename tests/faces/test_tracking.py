@@ -68,6 +68,67 @@ def test_a_face_is_the_same_after_a_short_gap_and_a_new_one_after_a_long_gap():
     assert tracker.update(2.1, [read()])[0].number == 2
 
 
+def place(x, side=100):
+    return read((x, 0, x + side, side))
+
+
+@pytest.mark.parametrize("speed", [0, 60, 120, 250])  # pixels a second; the face has 100
+def test_a_face_hidden_for_most_of_a_second_keeps_its_number_also_while_it_moves(speed):
+    tracker, other = FaceTracker(), read((900, 0, 1000, 100))
+    numbers = []
+    for turn in range(15):
+        now = turn / 5
+        is_hidden = 1.2 <= now < 2.0
+        faces = [*([] if is_hidden else [place(speed * now)]), other]
+        numbers.append([face.number for face in tracker.update(now, faces)])
+    assert numbers == [[1, 2]] * 6 + [[2]] * 4 + [[1, 2]] * 5
+
+
+def test_a_face_that_stops_while_it_is_hidden_keeps_its_number():
+    tracker = FaceTracker()
+    follow(tracker, np.arange(5) / 5, [place(250 * turn / 5) for turn in range(5)])
+    assert tracker.update(1.6, [place(220)])[0].number == 1
+
+
+def test_a_face_that_comes_far_from_a_hidden_one_or_is_of_another_size_is_new():
+    for newcomer in (place(150), place(30, side=30), place(0, side=250)):
+        tracker = FaceTracker()
+        tracker.update(0.0, [read()])
+        assert tracker.update(0.8, [newcomer])[0].number == 2
+
+
+def test_a_hidden_face_takes_no_number_from_one_that_is_seen():
+    tracker = FaceTracker()
+    tracker.update(0.0, [place(0), place(110)])
+    # The right one stays and the left one is hidden, then they stand a step to the left.
+    assert [face.number for face in tracker.update(0.2, [place(110)])] == [2]
+    assert [face.number for face in tracker.update(0.4, [place(-40), place(60)])] == [1, 2]
+
+
+def test_a_face_is_moved_between_updates_with_its_scores_and_its_label():
+    tracker = FaceTracker()
+    (before, _) = tracker.update(0.0, [place(0), read(RIGHT)])
+    moved, other = tracker.move(0.1, {1: place(20).face})
+    assert (moved.face.box, moved.scores, moved.label) == (
+        (20, 0, 120, 100),
+        before.scores,
+        "happy",
+    )
+    assert other.face.box == RIGHT
+    tracker.move(0.2, {1: place(40).face})
+    # Far from where the update before found it.
+    assert [face.number for face in tracker.update(0.9, [place(180)])] == [1]
+
+
+def test_a_face_is_expected_where_its_motion_takes_it():
+    tracker = FaceTracker()
+    follow(tracker, np.arange(10) / 5, [place(20 * turn) for turn in range(10)])
+    (expected,) = tracker.predict(2.0)
+    assert expected.face.box == pytest.approx((200, 0, 300, 100), abs=3)
+    tracker.update(2.0, [])
+    assert tracker.predict(2.1) == []
+
+
 def test_a_reset_forgets_faces_and_time_but_gives_no_number_twice():
     tracker = FaceTracker(time_constant=10.0)
     tracker.update(5.0, [lean(1.0)])

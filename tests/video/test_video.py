@@ -32,13 +32,21 @@ class SquareReader:
 
     def __init__(self, threshold=0.5):
         self.classifier = SimpleNamespace(not_sure=NotSure(0.8, threshold, 0.3))
-        self.sizes = []
+        self.sizes, self.followed = [], []
 
     def __call__(self, pictures):  # noqa: D102
         return [self._read(np.asarray(picture)) for picture in pictures]
 
+    def detector(self, pictures):
+        """Find the square in each part of a frame."""
+        self.followed += [picture.size for picture in pictures]
+        return [[one.face for one in self._find(np.asarray(picture))] for picture in pictures]
+
     def _read(self, pixels):
         self.sizes.append(pixels.shape[1::-1])
+        return self._find(pixels)
+
+    def _find(self, pixels):
         rows, columns = np.nonzero(pixels[..., 0] > 180)
         if not len(rows):
             return []
@@ -149,7 +157,7 @@ def test_the_annotated_video_plays_anywhere_and_shows_the_box(walk, tmp_path):
         assert stream.average_rate == RATE
     content = result.annotated.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat"), "a browser would wait for the end"
-    # Between detections the box stays: the frame after one differs from the source as that does.
+    # Between detections the box is there, too.
     before, after = read_frames(walk), read_frames(result.annotated)
     assert len(after) == 30
     for number in (0, 1, 29):
@@ -159,6 +167,52 @@ def test_the_annotated_video_plays_anywhere_and_shows_the_box(walk, tmp_path):
         )
         assert change[:30].max() > 100, "no label above the face"
         assert np.median(change) <= 2, "the rest of the frame has changed"
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The boxes of each annotation that is drawn."""
+    boxes = []
+
+    def render(readings, size):
+        boxes.append([one.face.box for one in readings])
+        return render_annotation(readings, size)
+
+    monkeypatch.setattr("fer_hf.video.analysis.render_annotation", render)
+    return boxes
+
+
+def test_between_detections_boxes_follow_and_expressions_stay(tmp_path, drawn):
+    pictures = [paint(10 + 4 * number) for number in range(RATE)]
+    source, reader = write(tmp_path / "run.mp4", pictures), SquareReader()
+    result = analyse_video(source, reader, output_dir=tmp_path / "out")
+    assert [row["frame"] for row in read_rows(result)] == [0, 3, 6, 9, 12]
+    assert reader.sizes == [(160, 120)] * 5, "an expression was read between detections"
+    assert len(reader.followed) == 10
+    assert max(map(max, reader.followed)) <= 84, "more than the surroundings was searched"
+    lefts = [box[0] for ((box),) in drawn]
+    assert lefts == pytest.approx([10 + 4 * number for number in range(RATE)], abs=1.5)
+
+
+def test_a_box_that_stays_is_not_drawn_anew_between_detections(tmp_path, drawn):
+    source, reader = write(tmp_path / "still.mp4", [paint(20)] * RATE), SquareReader()
+    analyse_video(source, reader, output_dir=tmp_path / "out")
+    assert (len(drawn), len(reader.followed)) == (5, 10)
+
+
+@pytest.mark.parametrize(("rate", "num"), [(0, 0), (5, 0), (7.5, 5)])
+def test_how_often_boxes_follow_is_a_setting(walk, tmp_path, rate, num):
+    reader = SquareReader()
+    analyse_video(walk, reader, output_dir=tmp_path, seconds=0.9, boxes_per_second=rate)
+    assert len(reader.followed) == num
+    assert len(reader.sizes) == 5
+
+
+def test_without_a_detector_the_frame_is_the_face_and_stays(walk, tmp_path, drawn):
+    reader = SquareReader()
+    reader.detector = None
+    analyse_video(walk, reader, output_dir=tmp_path)
+    assert len(drawn) == 10
 
 
 def test_a_notebook_shows_what_was_found_and_how_to_open_it(walk, tmp_path):
@@ -229,6 +283,15 @@ def test_a_cut_ends_the_tracks_and_takes_the_boxes_away_at_once(tmp_path):
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize(("ground", "num_cuts"), [(132, 0), (138, 1)])
+def test_a_mean_change_of_more_than_30_is_a_cut(tmp_path, ground, num_cuts):
+    # Of the limited range's brightness: 27.5 and 32.6.
+    pictures = [paint(ground=100)] * 5 + [paint(ground=ground)] * 5
+    source = write(tmp_path / "step.mkv", pictures, codec="ffv1")
+    result = analyse_video(source, SquareReader(), output_dir=tmp_path / "out")
+    assert result.num_cuts == num_cuts
 
 
 def test_a_new_expression_shows_smoothly_and_below_the_threshold_not_at_all(tmp_path):
@@ -403,6 +466,7 @@ def test_a_file_none_of_whose_frames_can_be_decoded_is_refused(walk, tmp_path):
             r"'walk\.mp4' has frames of 160 × 120 pixels, expected at most 9,999",
         ),
         ({"detections_per_second": 0}, r"`detections_per_second` is 0, expected above 0"),
+        ({"boxes_per_second": -1}, r"`boxes_per_second` is -1, expected 0 or more. Pass 15"),
         ({"seconds": 0}, r"`seconds` is 0, expected above 0"),
     ],
 )

@@ -22,7 +22,7 @@ WAIT = av.BlockingIOError(11, "Resource temporarily unavailable")
 class Reader:
     """Finds one face."""
 
-    label_names = ("happy", "sad")
+    label_names, detector = ("happy", "sad"), None
 
     class classifier:  # noqa: N801, D106
         not_sure = None
