@@ -1,54 +1,59 @@
 """The face detectors there are, by name."""
 
 from collections.abc import Mapping
-from importlib import import_module
+from pathlib import Path
 from pkgutil import resolve_name
 
-from fer_hf.data.extras import naming_missing_extra
 from fer_hf.faces.face import Face, FaceDetector
+from fer_hf.faces.finder import OUTPUTS, FaceFinder
 from fer_hf.inference.files import PictureSource, open_picture
+from fer_hf.inference.onnx_session import open_session
 
 DETECTORS: Mapping[str, str] = {
-    "haar": "fer_hf.faces.haar:HaarDetector",
+    "finder": "fer_hf.faces.finder:FaceFinder",
     "yunet": "fer_hf.faces.yunet:YuNetDetector",
 }
-"""Name to where the detector is, `module:class`, imported when it is loaded. It is called with
-`thorough=`, and gives a `FaceDetector`."""
+"""Name to where the detector is, `module:class`, imported when it is loaded. It is called without
+arguments, and gives a `FaceDetector`."""
 
 
-def load_detector(name_or_path: str = "auto", *, thorough: bool = True) -> FaceDetector:
-    """Load a face detector by name, or YuNet from its file.
+def load_detector(name_or_path: str = "auto", *, min_face: float | None = None) -> FaceDetector:
+    """Load a face detector by name, or from its file.
 
     Args:
-        name_or_path: `haar` comes with OpenCV. `yunet` misses fewer faces and locates the eyes; it
-            is downloaded from the Hub unless `FER_HF_YUNET` names its file. `auto` is YuNet where
-            its file is at hand, otherwise Haar; it downloads nothing. Or the path of an ONNX file.
-        thorough: Whether Haar searches a second time, with more cascades, where it found nothing;
-            False for a video, whose frames without faces would cost most. YuNet searches once.
+        name_or_path: `finder`, which `auto` is, too, comes with this package. `yunet` is downloaded
+            from the Hub unless `FER_HF_YUNET` names its file. Or the path of an ONNX file: YuNet's,
+            or a finder that `fer-hf train_finder` wrote.
+        min_face: Height in pixels of the smallest face that matters; the finder is faster without
+            the smaller ones. None for all. Other detectors take no notice of it.
 
     Returns:
         A detector whose `name` says which it is; it may serve several threads.
 
     Raises:
-        ModuleNotFoundError: OpenCV is not installed.
-        ImportError: The installed OpenCV has no cascades.
-        ValueError: There is no such detector, or the file does not hold YuNet.
+        ValueError: There is no such detector, or the file holds none.
         FileNotFoundError: There is no such file.
         ConnectionError: YuNet cannot be downloaded.
     """
-    is_path = name_or_path.endswith(".onnx")
-    if name_or_path not in ("auto", *DETECTORS) and not is_path:
+    if name_or_path in ("auto", "finder"):
+        return FaceFinder(min_face=min_face)
+    if name_or_path in DETECTORS:
+        return resolve_name(DETECTORS[name_or_path])()
+    if not name_or_path.endswith(".onnx"):
         raise ValueError(
             f"There is no face detector {name_or_path!r}, expected one of {('auto', *DETECTORS)} "
             "or the path of an .onnx file. Choose one of these."
         )
-    with naming_missing_extra():
-        if is_path:
-            return import_module("fer_hf.faces.yunet").YuNetDetector(name_or_path)
-        if name_or_path == "auto":
-            at_hand = import_module("fer_hf.faces.yunet").find_yunet() is not None
-            name_or_path = "yunet" if at_hand else "haar"
-        return resolve_name(DETECTORS[name_or_path])(thorough=thorough)
+    if _is_finder(name_or_path):
+        return FaceFinder(name_or_path, min_face=min_face)
+    return resolve_name(DETECTORS["yunet"])(name_or_path)
+
+
+def _is_finder(path: str) -> bool:
+    try:
+        return [node.name for node in open_session(Path(path)).get_outputs()] == OUTPUTS
+    except OSError:  # which YuNet's detector words
+        return False
 
 
 def find_faces(picture: PictureSource, detector: FaceDetector | str = "auto") -> list[Face]:
@@ -65,7 +70,6 @@ def find_faces(picture: PictureSource, detector: FaceDetector | str = "auto") ->
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file cannot be read as a picture, or there is no such detector.
-        ModuleNotFoundError: OpenCV is not installed.
 
     Example:
         >>> faces = find_faces("party.jpg")

@@ -111,7 +111,7 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     averaged = _Averaging(learner, training.ema_decay)
     training.label_names = ["boxes"]
     training.remove_unused_columns = False
-    trainer = Trainer(
+    trainer = _FinderTrainer(
         model=learner,
         args=training,
         train_dataset=sets["train"],
@@ -191,6 +191,17 @@ def _load_small_faces(scenes: SceneArguments) -> Iterator[Portrait]:
         rows = random.Random(0).sample(range(len(split)), min(scenes.num_small_faces, len(split)))  # noqa: S311
         pictures = (split[row]["image"] for row in tqdm(rows, desc="small faces", disable=None))
         yield from label_small_faces(pictures, load_detector(scenes.teacher))
+
+
+class _FinderTrainer(Trainer):
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # safetensors takes no weights in the order of channels-last.
+        weights = {name: one.contiguous() for name, one in self.model.state_dict().items()}
+        super()._save(output_dir, weights)
+        # A pickle; nothing of ours reads it.
+        (Path(output_dir or str(self.args.output_dir)) / "training_args.bin").unlink(
+            missing_ok=True
+        )
 
 
 class _Averaging(TrainerCallback):
