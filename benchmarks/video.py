@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="duration of the video")
     parser.add_argument("--detector", default="auto", help="name or path, default: the one in use")
     args = parser.parse_args()
-    reader = FaceReader(ExpressionClassifier(), load_detector(args.detector, thorough=False))
+    reader = FaceReader(ExpressionClassifier(), load_detector(args.detector))
     reader([draw_ground(0)])  # so that nothing is loaded while the clock runs
     with tempfile.TemporaryDirectory() as name:
         video = Path(name, "video.mp4")

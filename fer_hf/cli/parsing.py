@@ -98,8 +98,8 @@ def add_shared(parser: "LightParser | StrictParser", *names: str, **changes: Any
             from fer_hf.faces.detectors import DETECTORS
 
             settings["help"] = (
-                f"{', '.join(DETECTORS)}, or the path of a YuNet file (default: yunet if it was "
-                "downloaded before, otherwise haar)"
+                f"{', '.join(DETECTORS)}, or the path of an .onnx file (default: finder, which is "
+                "bundled)"
             )
         parser.add_argument(name, **settings)
 

@@ -1,10 +1,11 @@
 """Train the face finder on scenes composed of portraits and surroundings.
 
 The portraits of --boxes are cut out and pasted into --rooms: turned, small, dark, half covered. A
-table of boxes has the columns file, left, top, right, bottom, in pixels, and perhaps five landmarks;
-a COCO file does, too. Where there is none yet, --teacher looks at the pictures of --portraits.
+table of boxes has the columns file, left, top, right and bottom, in pixels, and perhaps those of
+five landmarks; a COCO file will do, too. Where there is neither, --teacher looks for the faces of
+--portraits.
 
-examples:
+Examples:
   fer-hf train_finder --portraits FACES --rooms ROOMS --teacher yunet.onnx
   accelerate launch --cpu --num_processes 2 -m fer_hf train_finder --boxes boxes.csv --rooms ROOMS
   fer-hf train_finder --boxes boxes.csv --rooms ROOMS --resume    go on with an interrupted run

@@ -51,7 +51,7 @@ def main(args: Sequence[str]) -> None:
 
     classifier = ExpressionClassifier(given.model, backend=given.backend)
     # As in the demo: frames without faces would cost most.
-    reader = FaceReader(classifier, load_detector(given.detector, thorough=False))
+    reader = FaceReader(classifier, load_detector(given.detector))
     failed = []
     for source, folder in folders.items():
         try:

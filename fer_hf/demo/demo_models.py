@@ -64,7 +64,7 @@ class DemoModels:
     @cached_property
     def quick_detector(self) -> FaceDetector:
         """The same for frames that follow each other: it searches each of them once, not twice."""
-        return load_detector(self._detector_name, thorough=False)
+        return load_detector(self._detector_name)
 
     @property
     def reader(self) -> FaceReader:

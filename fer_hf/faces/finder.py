@@ -1,7 +1,8 @@
-"""The face finder that comes with this package: a small network trained by `fer-hf train_finder`."""
+"""The bundled face finder: a small network that `fer-hf train_finder` trained."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -92,9 +93,9 @@ class FaceFinder:
             )
         faces = []
         for row in keep_best(boxes, scores, max_iou=MAX_IOU):
-            points = tuple(map(tuple, landmarks[row].tolist()))
-            box: tuple[float, float, float, float] = tuple(boxes[row].tolist())
-            faces.append(Face(box, float(scores[row]), points))
+            left, top, right, bottom = boxes[row].tolist()
+            points: Any = tuple(map(tuple, landmarks[row].tolist()))
+            faces.append(Face((left, top, right, bottom), float(scores[row]), points))
         return sort_faces(faces)
 
     def _search(

@@ -1,1 +1,1 @@
-"""The face finder in training: scenes, network, loss, and the run (`python -m fer_hf.training.finder`)."""
+"""The face finder in training: portraits, scenes, network, loss and run."""

@@ -46,7 +46,9 @@ def paint_behind(scene: Image.Image, place: Place, rng: np.random.Generator) -> 
         top, wide = rng.uniform(1.15, 1.45), rng.uniform(1.05, 1.45)
         outline = _ellipse(0, -0.1, wide, top)
         if long:
-            outline[:, 1] = np.where(outline[:, 1] > 0, outline[:, 1] * rng.uniform(1, 1.7), outline[:, 1])
+            outline[:, 1] = np.where(
+                outline[:, 1] > 0, outline[:, 1] * rng.uniform(1, 1.7), outline[:, 1]
+            )
         else:
             outline[:, 1] = np.minimum(outline[:, 1], rng.uniform(-0.2, 0.4))
         outline *= 1 + rng.normal(0, 0.03, (len(outline), 1))
@@ -94,7 +96,10 @@ def _hat(scene: Image.Image, place: Place, rng: np.random.Generator, side: float
 def _hand(scene: Image.Image, place: Place, rng: np.random.Generator, side: float) -> None:
     level, angle = rng.uniform(30, 230), rng.uniform(0, 2 * np.pi)
     middle = rng.uniform(-0.8, 0.8, 2)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    along, across = (
+        np.array([np.cos(angle), np.sin(angle)]),
+        np.array([-np.sin(angle), np.cos(angle)]),
+    )
     wide = rng.uniform(0.08, 0.16)
     for finger in range(int(rng.integers(1, 5))):
         start = middle + across * finger * 2.1 * wide
@@ -109,11 +114,17 @@ def _bar(scene: Image.Image, place: Place, rng: np.random.Generator, side: float
     level = rng.uniform(0, 255)
     if rng.random() < 0.5:
         y, high = rng.uniform(-0.6, 0.4), rng.uniform(0.1, 0.25)
-        _fill(scene, place(np.array([(-1.2, y), (1.2, y), (1.2, y + high), (-1.2, y + high)])), level)
+        _fill(
+            scene, place(np.array([(-1.2, y), (1.2, y), (1.2, y + high), (-1.2, y + high)])), level
+        )
     else:
         edge, end = rng.uniform(0.1, 0.8), 1.5
         flip = rng.choice((-1, 1))
-        _fill(scene, place(np.array([(edge, -1.3), (end, -1.3), (end, 1.3), (edge, 1.3)]) * (flip, 1)), level)
+        _fill(
+            scene,
+            place(np.array([(edge, -1.3), (end, -1.3), (end, 1.3), (edge, 1.3)]) * (flip, 1)),
+            level,
+        )
 
 
 _KINDS = (_mask, _glasses, _hat, _hand, _bar)

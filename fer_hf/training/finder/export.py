@@ -44,7 +44,9 @@ def write_finder(network: FinderNetwork, path: Path) -> None:
         if values.dtype == np.float32 and values.size > 64:
             name = weights.name
             weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-            casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+            casts.append(
+                onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+            )
     nodes = [*casts, *graph.node]
     del graph.node[:], graph.value_info[:]
     for node in nodes:

@@ -68,11 +68,13 @@ class FinderLoss(nn.Module):
         parts = {
             "face": (weights * losses).sum() / num,
             "box": BOX_WEIGHT * (1 - generalised).sum() / num,
-            "landmarks": LANDMARK_WEIGHT * self._compare_landmarks(
+            "landmarks": LANDMARK_WEIGHT
+            * self._compare_landmarks(
                 middle[:, None] + found[:, 5:].reshape(-1, 5, 2) * base[:, None],
                 landmarks[scene, face],
                 (wanted[:, 2:] - wanted[:, :2]).amax(dim=1),
-            ) / num,
+            )
+            / num,
         }
         return {"loss": sum(parts.values(), torch.zeros(())), **parts}
 
@@ -120,7 +122,7 @@ def assign_cells(
 
 
 def compute_giou(found: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the overlap (IoU) and the generalised overlap of pairs of boxes, each of shape (N,)."""
+    """Return the overlap (IoU) of pairs of boxes, and the generalised one, each of shape (N,)."""
     least, most = torch.minimum(found, wanted), torch.maximum(found, wanted)
     shared = (least[:, 2:] - most[:, :2]).clamp(min=0).prod(dim=1)
     around = (most[:, 2:] - least[:, :2]).prod(dim=1)

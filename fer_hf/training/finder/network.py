@@ -1,11 +1,13 @@
 """The network that finds faces: plain convolutions, and a head for each of three strides.
 
 Anchor-free, as CenterFace (Xu et al. 2019, arXiv:1911.03599), SCRFD (Guo et al. 2021,
-arXiv:2105.04714) and YuNet (Wu, Peng and Yu 2023) are: each cell of a feature map says whether it is
-in the middle of a face, and where that face and its landmarks are. These save multiplications by
-depthwise convolutions, which processors run at a fraction of their speed: the few plain ones here
-take as long in use, hold several times the weights, and are trained six times as fast.
+arXiv:2105.04714) and YuNet (Wu, Peng and Yu 2023) are: each cell of a feature map says whether it
+is in the middle of a face, and where that face and its landmarks are. These save multiplications
+by depthwise convolutions, which processors run at a fraction of their speed: the few plain ones
+here take as long in use, hold several times the weights, and are trained six times as fast.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -49,16 +51,16 @@ class FinderNetwork(nn.Module):
         self.stem = _convolve(1, channels[0], size=8, stride=4)
         self.stages = nn.ModuleList(
             nn.Sequential(_convolve(inputs, outputs, stride=2), _Block(outputs))
-            for inputs, outputs in zip(channels[:-1], channels[1:], strict=True)
+            for inputs, outputs in pairwise(channels)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in channels[1:])
         self.towers = nn.ModuleList(_convolve(neck, neck) for _ in STRIDES)
-        self.heads = nn.ModuleList(nn.Conv2d(neck, NUM_VALUES, 1) for _ in STRIDES)
-        for head in self.heads:
+        heads = [nn.Conv2d(neck, NUM_VALUES, 1) for _ in STRIDES]
+        for head in heads:
             nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
             # At first one cell in a hundred seems a face (Lin et al. 2017, arXiv:1708.02002).
-            nn.init.constant_(head.bias[:1], -4.6)
+            head.bias = nn.Parameter(torch.tensor([-4.6] + [0.0] * (NUM_VALUES - 1)))
+        self.heads = nn.ModuleList(heads)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the values of each cell.

@@ -46,7 +46,9 @@ class Portrait:
     longest: float
 
     @classmethod
-    def build(cls, picture: Image.Image, box: Sequence[float], landmarks: Array) -> "Portrait":
+    def build(
+        cls, picture: Image.Image, box: Sequence[float] | Array, landmarks: Array
+    ) -> "Portrait":
         """Turn grey and reduce what is large; a face is shown at up to three times its height."""
         factor = min(1.0, LONGEST_SIDE / max(picture.size))
         grey = picture.convert("L")

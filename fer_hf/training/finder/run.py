@@ -1,12 +1,11 @@
 """The training of the face finder, top to bottom: pictures, scenes, network, trainer, graph."""
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
@@ -53,13 +52,13 @@ class SceneArguments:
     small_faces: str | None = setting(
         None, "Pictures that a small face fills, such as FER+, as for --data; optional."
     )
-    num_small_faces: int = setting(6000, "How many of them.")
+    num_small_faces: int = setting(3000, "How many of them.")
     num_drawn_faces: int = setting(2000, "How many drawn faces.")
     mistakes: str | None = setting(
         None, "Folder of parts of pictures in which a finder saw faces that are none; optional."
     )
     side: int = setting(320, "Of a scene in pixels, a multiple of 32.")
-    start_from: str | None = setting(None, "Weights of an earlier run (.safetensors) to go on with.")
+    start_from: str | None = setting(None, "Weights (.safetensors) to start from.")
 
 
 @dataclass
@@ -71,7 +70,7 @@ class FinderTrainingArguments(TrainingArguments):
     output_dir: str | None = setting("runs/finder", "Folder for checkpoints and the finder.")
     resume: bool = setting(False, "Go on from the last checkpoint in output_dir.")
     ema_decay: float = setting(0.999, "Decay per step of the moving average that is kept.")
-    max_steps: int = setting(6000, "Steps; each is a batch of new scenes.")
+    max_steps: int = setting(4000, "Steps; each is a batch of new scenes.")
     per_device_train_batch_size: int = setting(64, "Scenes per step in each process.")
     per_device_eval_batch_size: int = setting(64, "Scenes per step of validation.")
     learning_rate: float = setting(3e-3, "Peak learning rate.")
@@ -101,9 +100,10 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     output.mkdir(parents=True, exist_ok=True)
     # The processes of a launch would write the same table.
     with training.main_process_first(local=False):
-        sets = build_scene_sets(scenes, training)
+        scenes = _write_boxes(scenes, output)
+    sets = build_scene_sets(scenes, training)
     learner = FinderLoss(FinderNetwork())
-    learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learner.to(memory_format=torch.channels_last)
     if scenes.start_from:
         from safetensors.torch import load_file
 
@@ -122,7 +122,7 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     trainer.train(resume_from_checkpoint=get_last_checkpoint(output) if training.resume else None)
     file = output / "finder.onnx"
     if training.should_save:
-        write_finder(averaged.weights.module.network, file)
+        write_finder(averaged.network, file)
     return file
 
 
@@ -135,7 +135,9 @@ def build_scene_sets(
         for file in tqdm(_list_rooms(scenes.rooms), desc="rooms", disable=None)
     ]
     mistakes = [load_picture(file).convert("L") for file in _list_rooms(scenes.mistakes)]
-    portraits = _load_all_portraits(scenes, Path(str(training.output_dir)))
+    portraits = load_portraits(
+        Path(str(scenes.boxes)), Path(scenes.portraits) if scenes.portraits else None
+    )
     small = list(_load_small_faces(scenes))
     drawn = draw_portraits(scenes.num_drawn_faces, training.seed + 1)
     parts: dict[str, SceneDataset] = {}
@@ -163,7 +165,7 @@ def build_scene_sets(
     return parts
 
 
-def _list_rooms(folder: str | None) -> list[str]:
+def _list_rooms(folder: str | None) -> list[Path]:
     return sorted(list_pictures(Path(folder))) if folder else []
 
 
@@ -173,16 +175,16 @@ def _shrink(picture: Image.Image, longest: int = 384) -> Image.Image:
     return grey
 
 
-def _load_all_portraits(scenes: SceneArguments, output: Path) -> list[Portrait]:
+def _write_boxes(scenes: SceneArguments, output: Path) -> SceneArguments:
+    """Let the teacher write the table of boxes where there is none."""
     if not (scenes.boxes or scenes.portraits):
         raise ValueError("Found no portraits, expected --boxes TABLE or --portraits FOLDER.")
     if not scenes.rooms:
         raise ValueError("Found no surroundings, expected --rooms FOLDER, without faces.")
     boxes = Path(scenes.boxes or output / "boxes.csv")
-    folder = Path(scenes.portraits) if scenes.portraits else None
-    if not boxes.exists() and folder:
-        label_portraits(folder, load_detector(scenes.teacher), boxes)
-    return load_portraits(boxes, folder)
+    if scenes.portraits and not boxes.exists():
+        label_portraits(Path(scenes.portraits), load_detector(scenes.teacher), boxes)
+    return replace(scenes, boxes=str(boxes))
 
 
 def _load_small_faces(scenes: SceneArguments) -> Iterator[Portrait]:
@@ -196,7 +198,8 @@ def _load_small_faces(scenes: SceneArguments) -> Iterator[Portrait]:
 class _FinderTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # safetensors takes no weights in the order of channels-last.
-        weights = {name: one.contiguous() for name, one in self.model.state_dict().items()}
+        learner: Any = self.model
+        weights = {name: one.contiguous() for name, one in learner.state_dict().items()}
         super()._save(output_dir, weights)
         # A pickle; nothing of ours reads it.
         (Path(output_dir or str(self.args.output_dir)) / "training_args.bin").unlink(
@@ -211,6 +214,11 @@ class _Averaging(TrainerCallback):
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.weights = AveragedWeights(model, decay)
+
+    @property
+    def network(self) -> FinderNetwork:
+        learner: Any = self.weights.module
+        return learner.network
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         last = get_last_checkpoint(args.output_dir) if state.global_step else None

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ SMALLEST, LARGEST = 9.0, 460.0
 """Heights of faces in pixels; those of over a scene's side are partly beyond its rim."""
 
 _NOISE = np.random.default_rng(0).normal(size=1 << 21).astype(np.float32)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ class SceneDataset(Dataset):
         targets: list[Target] = []
         if kind == 4:
             heights = [self._side * rng.uniform(0.75, 1.15)]
-            if rng.random() < 0.5:
-                return self._photograph(self._fill_with_portrait(heights[0], targets, rng), rng), targets
+            if rng.random() < 0.6:
+                scene, heights = self._show_portrait(heights[0], targets, rng), []
         elif kind == 1:
             heights = [_draw_height(60, LARGEST, rng)]
         elif kind == 2:
@@ -114,7 +118,7 @@ class SceneDataset(Dataset):
         if lot < 0.1:
             return paint_pattern(side, rng)
         pool = self._mistakes if self._mistakes and lot < 0.3 else self._rooms
-        room = pool[rng.integers(len(pool))]
+        room = _choose(pool, rng)
         share = rng.uniform(0.3, 1) if rng.random() < 0.7 else rng.uniform(0.08, 0.3)
         return cut(room, share, side, rng)
 
@@ -124,7 +128,7 @@ class SceneDataset(Dataset):
         size = max(8, round(height * rng.uniform(0.7, 1.1))), max(8, round(height))
         lot = rng.random()
         if lot < 0.55:
-            patch = cut(self._rooms[rng.integers(len(self._rooms))], rng.uniform(0.1, 0.6), size, rng)
+            patch = cut(_choose(self._rooms, rng), rng.uniform(0.1, 0.6), size, rng)
         elif lot < 0.75:
             patch = shuffle_blocks(self._draw_portrait(rng).picture.resize(size), rng)
         elif lot < 0.9:
@@ -132,7 +136,7 @@ class SceneDataset(Dataset):
         else:
             patch = Image.effect_noise(size, rng.uniform(5, 80)).filter(ImageFilter.BoxBlur(1))
         x, y = rng.uniform(-0.3, 1, 2) * self._side
-        mask = MASKS[rng.integers(len(MASKS))].resize(size)
+        mask = _choose(MASKS, rng).resize(size)
         if rng.random() < 0.5:
             centre = np.array([x + size[0] / 2, y + size[1] / 2])
             half = np.array(size) / 2
@@ -145,16 +149,16 @@ class SceneDataset(Dataset):
     def _draw_portrait(self, rng: np.random.Generator, height: float = 0) -> Portrait:
         for _ in range(8):
             group = self._groups[rng.choice(len(self._groups), p=self._shares)]
-            portrait = group[rng.integers(len(group))]
+            portrait = _choose(group, rng)
             if height <= portrait.longest:
                 return portrait
         group = max(self._groups, key=lambda one: one[0].longest)
-        return group[rng.integers(len(group))]
+        return _choose(group, rng)
 
-    def _fill_with_portrait(
+    def _show_portrait(
         self, height: float, targets: list[Target], rng: np.random.Generator
     ) -> Image.Image:
-        """Return a portrait as it is, as a picture of its own that fills the scene or part of it."""
+        """Return a scene that a portrait fills as it is, or a part of it."""
         portrait = self._draw_portrait(rng, height)
         side = self._side
         longest = rng.choice((side, side, int(rng.integers(48, side))))
@@ -170,8 +174,8 @@ class SceneDataset(Dataset):
         if rng.random() < 0.5:
             portrait_shown = portrait_shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             boxes, points = _mirror(boxes, points, size[0])
-        scene.paste(portrait_shown, tuple(corner))
-        box = boxes + [*corner, *corner]
+        scene.paste(portrait_shown, (corner[0], corner[1]))
+        box = boxes + np.tile(corner, 2)
         landmarks = points + corner
         targets.append(Target(box, landmarks, counts=True))
         if rng.random() < 0.25:
@@ -239,26 +243,17 @@ class SceneDataset(Dataset):
                 return centre
         return None
 
+    def _light_from_one_side(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        x = np.linspace(-1, 1, self._side, dtype=np.float32)
+        angle, depth, edge = rng.uniform((0, 0.1, 1), (2 * np.pi, 0.9, 6)).astype(np.float32)
+        slope = edge * (np.cos(angle) * x + np.sin(angle) * x[:, None])
+        return 1 - depth / 2 + depth / 2 * slope.clip(-1, 1)
+
     def _photograph(self, scene: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Light a scene and take its picture as some camera would."""
-        side = self._side
-        if rng.random() < 0.3:
-            kind = rng.integers(3)
-            if kind == 0:
-                scene = scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.6)))
-            elif kind == 1:
-                length = int(rng.integers(2, 9))
-                moved = scene.transform(scene.size, Image.Transform.AFFINE, (1, 0, length / 2, 0, 1, rng.uniform(-2, 2)))
-                scene = Image.blend(scene, moved, 0.5)
-            else:
-                small = max(32, round(side * rng.uniform(0.4, 0.9)))
-                scene = scene.resize((small, small), Image.Resampling.BILINEAR).resize((side, side), Image.Resampling.BILINEAR)
-        pixels = np.asarray(scene, np.float32)
+        pixels = np.asarray(_blur(scene, rng) if rng.random() < 0.3 else scene, np.float32)
         if rng.random() < 0.5:
-            x, y = np.linspace(-1, 1, side, dtype=np.float32), np.linspace(-1, 1, side, dtype=np.float32)[:, None]
-            angle, depth = rng.uniform(0, 2 * np.pi), np.float32(rng.uniform(0.1, 0.9))
-            slope = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
-            pixels = pixels * (1 - depth / 2 + depth / 2 * np.clip(rng.uniform(1, 6) * slope, -1, 1).astype(np.float32))
+            pixels = pixels * self._light_from_one_side(rng)
         lot = rng.random()
         if lot < 0.14:
             pixels = pixels * np.float32(10 ** rng.uniform(-1.1, -0.3))
@@ -277,6 +272,23 @@ class SceneDataset(Dataset):
             scene.save(file, "JPEG", quality=int(rng.integers(20, 90)))
             scene = Image.open(file)
         return scene
+
+
+def _choose(pool: Sequence[T], rng: np.random.Generator) -> T:
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _blur(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Put a scene out of focus, move the camera, or enlarge it from fewer pixels."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.6)))
+    if kind == 1:
+        way = (1, 0, rng.uniform(1, 4.5), 0, 1, rng.uniform(-2, 2))
+        return Image.blend(scene, scene.transform(scene.size, Image.Transform.AFFINE, way), 0.5)
+    small = max(32, round(scene.width * rng.uniform(0.4, 0.9)))
+    reduced = scene.resize((small, small), Image.Resampling.BILINEAR)
+    return reduced.resize(scene.size, Image.Resampling.BILINEAR)
 
 
 def _draw_height(low: float, high: float, rng: np.random.Generator) -> float:
@@ -343,21 +355,23 @@ def _paste(
     size = int(right - left), int(bottom - top)
     back = np.column_stack([inverse, offset])
     pasted = reduced.transform(
-        size, Image.Transform.AFFINE, (back / shrink).ravel(), Image.Resampling.BILINEAR
+        size, Image.Transform.AFFINE, (back / shrink).ravel().tolist(), Image.Resampling.BILINEAR
     )
     # Of the shape's own pixels, around the face: a bit smaller or larger than it.
-    mask = MASKS[rng.integers(len(MASKS))]
+    mask = _choose(MASKS, rng)
     sides = (face[2:] - face[:2]) * rng.uniform(0.95, 1.3, 2)
     corner = (face[:2] + face[2:] - sides) / 2
     to_mask = mask.width / sides
     shape = mask.transform(
         size,
         Image.Transform.AFFINE,
-        np.column_stack([back[:, :2] * to_mask[:, None], (back[:, 2] - corner) * to_mask]).ravel(),
+        np.column_stack([back[:, :2] * to_mask[:, None], (back[:, 2] - corner) * to_mask])
+        .ravel()
+        .tolist(),
         Image.Resampling.BILINEAR,
     )
     # Beyond the picture there is nothing to paste.
     edge = _build_soft_frame(picture.size).transform(
-        size, Image.Transform.AFFINE, back.ravel(), Image.Resampling.BILINEAR
+        size, Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
     )
     scene.paste(pasted, (int(left), int(top)), ImageChops.multiply(shape, edge))

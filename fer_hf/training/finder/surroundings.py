@@ -1,4 +1,4 @@
-"""What scenes hold beside faces: parts of rooms, patterns, shuffled blocks, and shapes to cut out."""
+"""What scenes hold beside faces: parts of rooms, patterns, shuffled blocks, shapes to cut out."""
 
 import string
 from functools import cache
@@ -19,7 +19,7 @@ def cut(
     left, top = (rng.uniform(0, max(0, s - p)) for s, p in zip(picture.size, part, strict=True))
     box = (left, top, min(left + part[0], picture.width), min(top + part[1], picture.height))
     shown = picture.resize((width, height), Image.Resampling.BILINEAR, box)
-    lot = rng.integers(8)
+    lot = int(rng.integers(8))
     return shown.transpose(Image.Transpose(lot)) if lot < 2 else shown
 
 
@@ -64,9 +64,10 @@ def _write_text(number: int) -> Image.Image:
     """Return a page of letters of one size, white on black; writing takes longer than pasting."""
     rng = np.random.default_rng(number)
     page = Image.new("L", (320, 320))
-    font = ImageFont.load_default(float(rng.uniform(10, 60)))
+    height = float(rng.uniform(10, 60))
+    font = ImageFont.load_default(height)
     letters = list(string.ascii_letters + string.digits + "  .,:;!?()&@")
-    lines = ("".join(rng.choice(letters, 30)) for _ in range(int(360 / font.size)))
+    lines = ("".join(rng.choice(letters, 30)) for _ in range(int(360 / height)))
     ImageDraw.Draw(page).multiline_text((0, 0), "\n".join(lines), 255, font)
     return page
 
