@@ -49,6 +49,14 @@ def photos_dir() -> Path:
     return _require("photos")
 
 
+@pytest.fixture
+def yunet_path(photos_dir):
+    """The path of YuNet's file, which is not part of this project."""
+    from fer_hf.faces.yunet import FILE
+
+    return str(photos_dir.parent / "yunet" / FILE)
+
+
 @pytest.fixture(scope="session")
 def faces():
     """Eighty drawn faces at 32 pixels, in three splits."""

@@ -163,7 +163,7 @@ OF_COMMAND = {
     "push_data": {"--private": (), "--create_pr": (), "--license": ("mit", "cc-by-4.0")},
     "predict": {
         **{"--json": (), "--crowd": (), "--faces": (), "--batch_size": ("3", "0", "-3")},
-        **{"--backend": ("torch", "onnx"), "--detector": ("haar",), "--allow_url": ()},
+        **{"--backend": ("torch", "onnx"), "--detector": ("finder",), "--allow_url": ()},
     },
     "evaluate": {
         **{"--split": ("test", "all"), "--batch_size": ("3", "0"), "--output_dir": ("out",)},

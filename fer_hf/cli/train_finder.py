@@ -18,7 +18,11 @@ from collections.abc import Sequence
 def main(args: Sequence[str]) -> None:
     """Train, and say how to use the finder."""
     from fer_hf.training.arguments import StrictParser
-    from fer_hf.training.finder.run import FinderTrainingArguments, SceneArguments, train_finder
+    from fer_hf.training.finder.finder_run import (
+        FinderTrainingArguments,
+        SceneArguments,
+        train_finder,
+    )
 
     parser = StrictParser((SceneArguments, FinderTrainingArguments), prog="fer-hf train_finder")
     scenes, training = parser.parse_strictly(args)

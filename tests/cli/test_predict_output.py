@@ -103,14 +103,14 @@ def test_faces_are_rows_and_a_picture_without_one_is_not_searched_again(faces, c
     Image.new("RGB", (64, 64)).save("faces/9.png")
     draw_face("happy", size=200, seed=3).save("faces/0.png")
     for num_named in (1, 0):
-        assert predict("faces/[09].png", "--faces", "--detector", "haar", "--output", "f.csv") == 1
+        assert predict("faces/[09].png", "--faces", "--output", "f.csv") == 1
         named = [line for line in capsys.readouterr().err.splitlines() if "9.png" in line]
         assert len(named) == num_named
     table = pd.read_csv("f.csv")
     assert list(table.columns[:6]) == ["picture", "face", "left", "top", "right", "bottom"]
     assert list(table.error.fillna("")) == ["", "no face was found"]
     assert predict("faces", "--output", "f.csv") == 2
-    assert "`faces` 'found by haar'" in capsys.readouterr().err
+    assert "`faces` 'found by finder'" in capsys.readouterr().err
 
 
 @pytest.mark.train

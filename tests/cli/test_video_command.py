@@ -34,7 +34,7 @@ def names_in(folder):
 
 
 def test_a_video_gets_a_folder_of_its_name_with_what_the_demo_gives(party, tmp_path, capsys):
-    assert video("party.mp4", "--detector", "haar") == 0
+    assert video("party.mp4") == 0
     out, err = capsys.readouterr()
     summary, where = out.splitlines()
     assert summary == "party.mp4: 0.9 seconds, 2 faces: happy 100 %"
@@ -132,7 +132,7 @@ def test_ctrl_c_ends_a_webcam_and_keeps_what_was_read(party, tmp_path, capsys, m
     monkeypatch.setattr("fer_hf.video.webcam._find_device", lambda number: shown)
     before = signal.getsignal(signal.SIGINT)
     interrupt(monkeypatch, "fer_hf.video.analysis.FaceTable.add")
-    assert video("0", "--detector", "haar") == 0
+    assert video("0") == 0
     out, err = capsys.readouterr()
     assert out.startswith("webcam 0: 0.")
     assert ", 2 faces: happy 100 %\n  videos/webcam-0: annotated.mp4, " in out

@@ -35,7 +35,7 @@ FILE = {"_type": "gradio.FileData"}
 class LeftHalf:
     """Finds one face, in the left half of pictures that are not of a single colour."""
 
-    name = "haar"
+    name = "left half"
 
     def __call__(self, pictures):
         """Return the faces of each picture."""

@@ -91,7 +91,7 @@ def drawn(tmp_path_factory):
 def address():
     """Where the demo is that a user started, with a second model that is the first again."""
     models = ["--model", BUNDLED_MODEL, str(locate_model(BUNDLED_MODEL))]
-    command = [sys.executable, "-m", "fer_hf", "demo", "--detector", "haar", *models]
+    command = [sys.executable, "-m", "fer_hf", "demo", *models]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         for line in server.stderr:
             if match := re.search(r"The demo is at (\S+),", line):
@@ -148,7 +148,7 @@ def page(visit):
 @pytest.fixture(scope="module")
 def reader():
     """What the demo reads with, in this process."""
-    return FaceReader(ExpressionClassifier(BUNDLED_MODEL), load_detector("haar"))
+    return FaceReader(ExpressionClassifier(BUNDLED_MODEL), load_detector())
 
 
 @pytest.fixture(scope="module", autouse=True)

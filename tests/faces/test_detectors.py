@@ -20,9 +20,6 @@ from fer_hf.faces.face import Face
 class CentreDetector:
     name = "centre"
 
-    def __init__(self, *, thorough=True):
-        pass
-
     def __call__(self, pictures):
         sizes = (picture.size for picture in pictures)
         return [[Face((w / 4, h / 4, 3 * w / 4, 3 * h / 4), score=1.0)] for w, h in sizes]
@@ -63,11 +60,11 @@ def test_a_detector_that_was_added_works_on_the_command_line(centre, face_file, 
 def test_help_lists_every_detector(centre, capsys, command):
     with pytest.raises(SystemExit, match="0"):
         cli.main([command, "--help"])
-    assert "haar, yunet, centre" in " ".join(capsys.readouterr().out.split())
+    assert "finder, yunet, centre" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_refusal_lists_every_detector(centre):
-    with pytest.raises(ValueError, match=r"expected one of \('auto', 'haar', 'yunet', 'centre'\)"):
+    with pytest.raises(ValueError, match=r"\('auto', 'finder', 'yunet', 'centre'\)"):
         load_detector("mtcnn")
 
 
@@ -86,14 +83,13 @@ def test_boxes_are_those_of_the_upright_picture(centre, tmp_path):
     assert find_faces(tmp_path / "phone.jpg", centre) == [Face((10, 20, 30, 60), 1.0)]
 
 
-def test_without_a_detector_named_the_best_at_hand_is_used(monkeypatch):
-    monkeypatch.delenv("FER_HF_YUNET", raising=False)
+def test_without_a_detector_named_the_finder_is_used():
     assert find_faces(Image.new("RGB", (64, 64), "grey")) == []
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone.jpg' cannot be read \(no such file\)"):
-        find_faces(tmp_path / "gone.jpg", "haar")
+        find_faces(tmp_path / "gone.jpg", "finder")
     (tmp_path / "text.jpg").write_text("words")
     with pytest.raises(ValueError, match=r"\(not a picture\), expected a picture such as JPEG"):
-        find_faces(tmp_path / "text.jpg", "haar")
+        find_faces(tmp_path / "text.jpg", "finder")

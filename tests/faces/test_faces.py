@@ -1,6 +1,5 @@
 """Face finding and cropping, on pictures drawn here; the real detectors on photographs."""
 
-import sys
 import threading
 
 import numpy as np
@@ -9,7 +8,6 @@ from PIL import Image
 
 from fer_hf.faces import Face, crop_face, load_detector
 from fer_hf.faces.face import keep_best, sort_faces
-from fer_hf.faces.haar import HaarDetector, merge_boxes
 from fer_hf.faces.yunet import PATH_VARIABLE
 
 PLACES = [(130, 200, 570, 700), (1230, 200, 1670, 700)]
@@ -17,8 +15,8 @@ PLACES = [(130, 200, 570, 700), (1230, 200, 1670, 700)]
 
 
 @pytest.fixture(scope="module")
-def haar():
-    return load_detector("haar")
+def finder():
+    return load_detector("finder")
 
 
 def open_photo(photos_dir, row=0):
@@ -72,45 +70,31 @@ def test_faces_are_sorted_by_their_middle():
     assert sort_faces([wide, narrow]) == [narrow, wide]
 
 
-def test_boxes_that_lie_on_one_another_become_their_mean_weighted_by_votes():
-    boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [50, 50, 60, 60]], float)
-    (first, votes), (second, other_votes) = merge_boxes(boxes, np.array([3.0, 1.0, 2.0]))
-    assert first.tolist() == [0.5, 0, 10.5, 10]
-    assert second.tolist() == [50, 50, 60, 60]
-    assert (votes, other_votes) == (4, 2)
-
-
-def test_a_box_within_another_is_the_same_face():
-    boxes = np.array([[0, 0, 100, 100], [40, 40, 60, 60]], float)
-    assert len(merge_boxes(boxes, np.array([2.0, 1.0]))) == 1
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 2), (15, 15), (3000, 20)])
-def test_pictures_of_every_size_are_searched(haar, size):
-    assert haar([Image.new("RGB", size, "grey")]) == [[]]
+def test_pictures_of_every_size_are_searched(finder, size):
+    assert finder([Image.new("RGB", size, "grey")]) == [[]]
 
 
-def test_noise_and_stripes_hold_no_face(haar):
+def test_noise_and_stripes_hold_no_face(finder):
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     stripes = np.tile(np.uint8([0, 0, 0, 255, 255, 255]), (120, 27))[:, :160]
     pictures = [Image.fromarray(noise), Image.fromarray(stripes).convert("RGB")]
-    assert haar(pictures) == [[], []]
+    assert finder(pictures) == [[], []]
 
 
-def test_no_pictures_have_no_faces(haar):
-    assert haar([]) == []
+def test_no_pictures_have_no_faces(finder):
+    assert finder([]) == []
 
 
-def test_without_a_file_at_hand_auto_is_haar(monkeypatch):
-    monkeypatch.delenv(PATH_VARIABLE, raising=False)
-    assert load_detector().name == "haar"
-
-
-def test_the_variable_names_the_file_for_auto_and_yunet(monkeypatch, tmp_path):
+def test_what_is_loaded_without_a_name_is_the_finder(monkeypatch, tmp_path):
     monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "gone.onnx"))
-    for name in ("auto", "yunet"):
-        with pytest.raises(FileNotFoundError, match=r"no file '.*gone.onnx', expected YuNet"):
-            load_detector(name)
+    assert load_detector().name == load_detector("auto").name == "finder"
+
+
+def test_the_variable_names_the_file_of_yunet(monkeypatch, tmp_path):
+    monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "gone.onnx"))
+    with pytest.raises(FileNotFoundError, match=r"no file '.*gone.onnx', expected YuNet"):
+        load_detector("yunet")
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
@@ -118,20 +102,14 @@ def test_an_unknown_name_is_refused_with_those_there_are():
         load_detector("mtcnn")
 
 
-def test_an_opencv_without_cascades_is_refused(monkeypatch):
-    monkeypatch.delattr(sys.modules["cv2"], "CascadeClassifier")
-    with pytest.raises(ImportError, match=r"has no cascades, expected 4.14 or a later 4"):
-        HaarDetector()
-
-
 @pytest.mark.realdata
 def test_both_detectors_find_faces_from_left_to_right_in_original_pixels(
-    photos_dir, yunet_path, haar
+    photos_dir, yunet_path, finder
 ):
     scene = Image.new("RGB", (1800, 900), "grey")
     for row, left in enumerate((1200, 100)):
         scene.paste(open_photo(photos_dir, row).resize((500, 500)), (left, 200))
-    for detector in (haar, load_detector(yunet_path)):
+    for detector in (finder, load_detector(yunet_path)):
         (faces,) = detector([scene])
         assert [compute_iou(f.box, b) > 0.4 for f, b in zip(faces, PLACES, strict=True)] == [
             True
@@ -140,7 +118,7 @@ def test_both_detectors_find_faces_from_left_to_right_in_original_pixels(
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", ["haar", "yunet"])
+@pytest.mark.parametrize("name", ["finder", "yunet"])
 def test_threads_share_a_detector(photos_dir, yunet_path, name):
     detector = load_detector(yunet_path if name == "yunet" else name)
     pictures = [open_photo(photos_dir, row).resize((200 + 9 * row,) * 2) for row in range(4)]

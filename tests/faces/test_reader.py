@@ -148,7 +148,7 @@ def test_a_notebook_shows_a_reading_of_a_whole_picture_and_trusts_no_label(reade
 def test_a_reader_needs_no_settings():
     reader = FaceReader()
     assert reader.classifier.model_name_or_path == "resnetv2-ferplus"
-    assert reader.detector.name in ("haar", "yunet")
+    assert reader.detector.name == "finder"
     assert reader.read(np.full((64, 64), 128, np.uint8)) == []
 
 

@@ -34,7 +34,7 @@ class Reader:
             return cls.fingerprint
 
     class detector:  # noqa: N801, D106
-        name = "haar"
+        name = "stub"
 
 
 class WholeReader(Reader):
@@ -163,7 +163,7 @@ def test_names_that_are_no_text_or_have_lines_are_held_by_every_format(tmp_path)
 def test_another_model_or_other_flags_are_refused_with_what_was_found(tmp_path, monkeypatch):
     path = tmp_path / "s.csv"
     fill(path, A)
-    with pytest.raises(ValueError, match=r"made with .*`faces` 'found by haar'.*, expected as in"):
+    with pytest.raises(ValueError, match=r"made with .*`faces` 'found by stub'.*, expected as in"):
         ScoreTable(path, WholeReader)
     with pytest.raises(ValueError, match=r"`crowd` False, expected .*`crowd` True\. Choose anoth"):
         ScoreTable(path, Reader, with_crowd=True)

@@ -12,8 +12,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from fer_hf.data.drawn.faces import draw_numbered_face, locate_numbered_face
-from fer_hf.data.pictures import list_pictures, load_picture, to_rgb
+from fer_hf.data.pictures import list_pictures
 from fer_hf.faces.face import FaceDetector
+from fer_hf.inference.files import open_picture
 
 COLUMNS = ("file", "left", "top", "right", "bottom")
 LANDMARK_COLUMNS = tuple(
@@ -75,7 +76,7 @@ def load_portraits(boxes: Path, folder: Path | None = None) -> list[Portrait]:
     read = _read_coco if boxes.suffix == ".json" else _read_table
     portraits = []
     for file, box, landmarks in tqdm(read(boxes), desc=f"faces of {boxes.name}", disable=None):
-        picture = load_picture((folder or boxes.parent) / file)
+        picture = open_picture((folder or boxes.parent) / file)
         portraits.append(Portrait.build(picture, box, landmarks))
     return portraits
 
@@ -137,7 +138,7 @@ def label_portraits(folder: Path, detector: FaceDetector, table: Path) -> None:
     """
     rows = []
     for file in tqdm(sorted(list_pictures(folder)), desc=f"faces of {folder.name}", disable=None):
-        found = detector([to_rgb(load_picture(file))])[0]
+        found = detector([open_picture(file)])[0]
         if found:
             face = max(found, key=lambda face: face.score)
             points = np.reshape(face.landmarks or [np.nan] * 10, 10)

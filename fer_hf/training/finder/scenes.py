@@ -3,20 +3,20 @@
 Each scene has random numbers of its own, from its number: any process can compose any of them.
 """
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageFilter
 from torch.utils.data import Dataset
 
 from fer_hf.faces.finder_cells import BRIGHTNESS
+from fer_hf.training.finder.camera import photograph
 from fer_hf.training.finder.coverings import cover, paint_behind
+from fer_hf.training.finder.pasting import paste_face
 from fer_hf.training.finder.portraits import Array, Portrait
 from fer_hf.training.finder.surroundings import MASKS, cut, paint_pattern, shuffle_blocks
 
@@ -25,9 +25,6 @@ MAX_FACES = 24
 
 SMALLEST, LARGEST = 9.0, 460.0
 """Heights of faces in pixels; those of over a scene's side are partly beyond its rim."""
-
-_NOISE = np.random.default_rng(0).normal(size=1 << 21).astype(np.float32)
-
 
 T = TypeVar("T")
 
@@ -111,7 +108,7 @@ class SceneDataset(Dataset):
             heights = []
         for height in heights:
             self._paste_face(scene, height, targets, rng)
-        return self._photograph(scene, rng), targets
+        return photograph(scene, rng), targets
 
     def _choose_surroundings(self, rng: np.random.Generator) -> Image.Image:
         side, lot = self._side, rng.random()
@@ -134,7 +131,8 @@ class SceneDataset(Dataset):
         elif lot < 0.9:
             patch = paint_pattern(size, rng)
         else:
-            patch = Image.effect_noise(size, rng.uniform(5, 80)).filter(ImageFilter.BoxBlur(1))
+            noise = rng.normal(128, rng.uniform(5, 80), size[::-1]).clip(0, 255)
+            patch = Image.fromarray(noise.astype(np.uint8)).filter(ImageFilter.BoxBlur(1))
         x, y = rng.uniform(-0.3, 1, 2) * self._side
         mask = _choose(MASKS, rng).resize(size)
         if rng.random() < 0.5:
@@ -209,7 +207,7 @@ class SceneDataset(Dataset):
 
         if rng.random() < 0.75:
             paint_behind(scene, place, rng)
-        _paste(scene, portrait.picture, to_scene, np.linalg.inv(matrix), box, rng)
+        paste_face(scene, portrait.picture, to_scene, np.linalg.inv(matrix), box, rng)
         if rng.random() < 0.3:
             cover(scene, place, rng, height)
         new = np.concatenate([centre - reach, centre + reach])
@@ -243,52 +241,9 @@ class SceneDataset(Dataset):
                 return centre
         return None
 
-    def _light_from_one_side(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        x = np.linspace(-1, 1, self._side, dtype=np.float32)
-        angle, depth, edge = rng.uniform((0, 0.1, 1), (2 * np.pi, 0.9, 6)).astype(np.float32)
-        slope = edge * (np.cos(angle) * x + np.sin(angle) * x[:, None])
-        return 1 - depth / 2 + depth / 2 * slope.clip(-1, 1)
-
-    def _photograph(self, scene: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Light a scene and take its picture as some camera would."""
-        pixels = np.asarray(_blur(scene, rng) if rng.random() < 0.3 else scene, np.float32)
-        if rng.random() < 0.5:
-            pixels = pixels * self._light_from_one_side(rng)
-        lot = rng.random()
-        if lot < 0.14:
-            pixels = pixels * np.float32(10 ** rng.uniform(-1.1, -0.3))
-        elif lot < 0.24:
-            pixels = pixels * np.float32(rng.uniform(1.2, 2.2)) + np.float32(rng.uniform(0, 40))
-        elif lot < 0.8:
-            contrast = np.float32(rng.uniform(0.4, 1.3))
-            pixels = (pixels - 128) * contrast + np.float32(128 + rng.uniform(-40, 40))
-        if rng.random() < 0.5:
-            start = int(rng.integers(len(_NOISE) - pixels.size))
-            sigma = np.float32(rng.uniform(0, 6 if lot < 0.14 else 20))
-            pixels = pixels + sigma * _NOISE[start : start + pixels.size].reshape(pixels.shape)
-        scene = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-        if rng.random() < 0.2:
-            file = io.BytesIO()
-            scene.save(file, "JPEG", quality=int(rng.integers(20, 90)))
-            scene = Image.open(file)
-        return scene
-
 
 def _choose(pool: Sequence[T], rng: np.random.Generator) -> T:
     return pool[int(rng.integers(len(pool)))]
-
-
-def _blur(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Put a scene out of focus, move the camera, or enlarge it from fewer pixels."""
-    kind = rng.integers(3)
-    if kind == 0:
-        return scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.6)))
-    if kind == 1:
-        way = (1, 0, rng.uniform(1, 4.5), 0, 1, rng.uniform(-2, 2))
-        return Image.blend(scene, scene.transform(scene.size, Image.Transform.AFFINE, way), 0.5)
-    small = max(32, round(scene.width * rng.uniform(0.4, 0.9)))
-    reduced = scene.resize((small, small), Image.Resampling.BILINEAR)
-    return reduced.resize(scene.size, Image.Resampling.BILINEAR)
 
 
 def _draw_height(low: float, high: float, rng: np.random.Generator) -> float:
@@ -304,13 +259,6 @@ def _draw_angle(rng: np.random.Generator) -> float:
     return float(np.radians(rng.uniform(-180, 180)))
 
 
-@lru_cache(maxsize=512)
-def _build_soft_frame(size: tuple[int, int]) -> Image.Image:
-    ramps = [np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) / (0.04 * n) for n in size]
-    frame = np.minimum(ramps[0], ramps[1][:, None]).clip(0, 1)
-    return Image.fromarray((255 * frame).astype(np.uint8))
-
-
 def _mirror(box: Array, landmarks: Array, width: int) -> tuple[Array, Array]:
     left, top, right, bottom = box
     points = landmarks * (-1, 1) + (width, 0)
@@ -321,57 +269,3 @@ def _share_inside(box: Array, other: Array) -> float:
     """Return the share of a box that lies in another one."""
     shared = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
     return float(shared.clip(min=0).prod() / (box[2:] - box[:2]).prod())
-
-
-def _paste(
-    scene: Image.Image,
-    picture: Image.Image,
-    to_scene: Callable[[Array], Array],
-    inverse: Array,
-    face: Array,
-    rng: np.random.Generator,
-) -> None:
-    """Paste a picture with a soft edge around its face.
-
-    Args:
-        scene: Of mode L, like `picture`.
-        picture: What is pasted.
-        to_scene: Places points (N, 2) of the picture in the scene.
-        inverse: The matrix (2, 2) back.
-        face: Box of the face in the picture.
-        rng: Chooses the shape of what is cut out.
-    """
-    width, height = picture.size
-    corners = to_scene(np.array([(0, 0), (width, 0), (0, height), (width, height)], float))
-    left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0)), scene.size).astype(int)
-    if right - left < 2 or bottom - top < 2:
-        return
-    # Reduced first where it becomes small: a plain transformation would leave out pixels.
-    shrink = int(max(1, np.abs(np.linalg.det(inverse)) ** 0.5))
-    reduced = picture.reduce(shrink) if shrink > 1 else picture
-    origin = to_scene(np.zeros((1, 2)))[0]
-    offset = inverse @ (np.array([left, top]) - origin)
-    size = int(right - left), int(bottom - top)
-    back = np.column_stack([inverse, offset])
-    pasted = reduced.transform(
-        size, Image.Transform.AFFINE, (back / shrink).ravel().tolist(), Image.Resampling.BILINEAR
-    )
-    # Of the shape's own pixels, around the face: a bit smaller or larger than it.
-    mask = _choose(MASKS, rng)
-    sides = (face[2:] - face[:2]) * rng.uniform(0.95, 1.3, 2)
-    corner = (face[:2] + face[2:] - sides) / 2
-    to_mask = mask.width / sides
-    shape = mask.transform(
-        size,
-        Image.Transform.AFFINE,
-        np.column_stack([back[:, :2] * to_mask[:, None], (back[:, 2] - corner) * to_mask])
-        .ravel()
-        .tolist(),
-        Image.Resampling.BILINEAR,
-    )
-    # Beyond the picture there is nothing to paste.
-    edge = _build_soft_frame(picture.size).transform(
-        size, Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR
-    )
-    scene.paste(pasted, (int(left), int(top)), ImageChops.multiply(shape, edge))

@@ -13,11 +13,12 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from fer_hf.data import load_splits
-from fer_hf.data.pictures import list_pictures, load_picture
+from fer_hf.data.pictures import list_pictures
 from fer_hf.faces.detectors import load_detector
+from fer_hf.inference.files import open_picture
 from fer_hf.training.arguments import setting
 from fer_hf.training.ema import AveragedWeights
-from fer_hf.training.finder.export import write_finder
+from fer_hf.training.finder.finder_export import write_finder
 from fer_hf.training.finder.loss import FinderLoss
 from fer_hf.training.finder.network import FinderNetwork
 from fer_hf.training.finder.portraits import (
@@ -131,10 +132,10 @@ def build_scene_sets(
 ) -> dict[str, SceneDataset]:
     """Return the scenes of training and validation, which share no picture."""
     rooms = [
-        _shrink(load_picture(file))
+        _shrink(open_picture(file))
         for file in tqdm(_list_rooms(scenes.rooms), desc="rooms", disable=None)
     ]
-    mistakes = [load_picture(file).convert("L") for file in _list_rooms(scenes.mistakes)]
+    mistakes = [open_picture(file).convert("L") for file in _list_rooms(scenes.mistakes)]
     portraits = load_portraits(
         Path(str(scenes.boxes)), Path(scenes.portraits) if scenes.portraits else None
     )
