@@ -7,7 +7,7 @@ five landmarks; a COCO file will do, too. Where there is neither, --teacher look
 
 Examples:
   fer-hf train_finder --portraits FACES --rooms ROOMS --teacher yunet.onnx
-  accelerate launch --cpu --num_processes 2 -m fer_hf train_finder --boxes boxes.csv --rooms ROOMS
+  torchrun --nproc_per_node 2 -m fer_hf train_finder --boxes boxes.csv --rooms ROOMS    on two cores
   fer-hf train_finder --boxes boxes.csv --rooms ROOMS --resume    go on with an interrupted run
   fer-hf predict party.jpg --faces --detector runs/finder/finder.onnx
 """

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from tqdm.auto import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
@@ -20,6 +21,7 @@ from fer_hf.training.arguments import setting
 from fer_hf.training.ema import AveragedWeights
 from fer_hf.training.finder.finder_export import write_finder
 from fer_hf.training.finder.loss import FinderLoss
+from fer_hf.training.finder.mistakes import collect_mistakes
 from fer_hf.training.finder.network import FinderNetwork
 from fer_hf.training.finder.portraits import (
     Portrait,
@@ -55,11 +57,12 @@ class SceneArguments:
     )
     num_small_faces: int = setting(3000, "How many of them.")
     num_drawn_faces: int = setting(2000, "How many drawn faces.")
-    mistakes: str | None = setting(
-        None, "Folder of parts of pictures in which a finder saw faces that are none; optional."
-    )
     side: int = setting(320, "Of a scene in pixels, a multiple of 32.")
-    start_from: str | None = setting(None, "Weights (.safetensors) to start from.")
+    start_from: str | None = setting(
+        None,
+        "Weights of an earlier round (model.safetensors). What these take for faces among the "
+        "rooms becomes a fifth of the surroundings.",
+    )
 
 
 @dataclass
@@ -102,14 +105,11 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     # The processes of a launch would write the same table.
     with training.main_process_first(local=False):
         scenes = _write_boxes(scenes, output)
-    sets = build_scene_sets(scenes, training)
     learner = FinderLoss(FinderNetwork())
-    learner.to(memory_format=torch.channels_last)
     if scenes.start_from:
-        from safetensors.torch import load_file
-
         learner.load_state_dict(load_file(scenes.start_from))
-    averaged = _Averaging(learner, training.ema_decay)
+    sets = build_scene_sets(scenes, training, learner.network if scenes.start_from else None)
+    learner.to(memory_format=torch.channels_last)
     training.label_names = ["boxes"]
     training.remove_unused_columns = False
     trainer = _FinderTrainer(
@@ -117,25 +117,32 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
         args=training,
         train_dataset=sets["train"],
         eval_dataset=sets["validation"],
-        callbacks=[averaged],
     )
-    averaged.trainer = trainer
     trainer.train(resume_from_checkpoint=get_last_checkpoint(output) if training.resume else None)
+    learner.load_state_dict(trainer.averaged.module.state_dict())
+    trainer.save_model()
     file = output / "finder.onnx"
     if training.should_save:
-        write_finder(averaged.network, file)
+        write_finder(learner.network, file)
     return file
 
 
 def build_scene_sets(
-    scenes: SceneArguments, training: FinderTrainingArguments
+    scenes: SceneArguments,
+    training: FinderTrainingArguments,
+    earlier: FinderNetwork | None = None,
 ) -> dict[str, SceneDataset]:
-    """Return the scenes of training and validation, which share no picture."""
+    """Return the scenes of training and validation, which share no picture.
+
+    Args:
+        scenes: What they are composed from.
+        training: How many there are, and their seed.
+        earlier: A network whose mistakes become surroundings.
+    """
     rooms = [
         _shrink(open_picture(file))
         for file in tqdm(_list_rooms(scenes.rooms), desc="rooms", disable=None)
     ]
-    mistakes = [open_picture(file).convert("L") for file in _list_rooms(scenes.mistakes)]
     portraits = load_portraits(
         Path(str(scenes.boxes)), Path(scenes.portraits) if scenes.portraits else None
     )
@@ -155,13 +162,14 @@ def build_scene_sets(
                 (DRAWN_SHARE, drawn),
             )
         ]
+        shown = [one for i, one in enumerate(rooms) if kept(i) and i % 10 != 9]
         parts[split] = SceneDataset(
             groups,
-            [one for i, one in enumerate(rooms) if kept(i) and i % 10 != 9],
+            shown,
             num=num_scenes,
             side=scenes.side,
             seed=training.seed if split == "train" else training.seed + 1_000_003,
-            mistakes=mistakes if split == "train" else (),
+            mistakes=collect_mistakes(earlier, shown) if earlier and split == "train" else (),
         )
     return parts
 
@@ -197,38 +205,43 @@ def _load_small_faces(scenes: SceneArguments) -> Iterator[Portrait]:
 
 
 class _FinderTrainer(Trainer):
+    """Keeps the moving average of the weights, through checkpoints, and validates it."""
+
+    args: FinderTrainingArguments
+    model: FinderLoss
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.averaged = AveragedWeights(self.model, self.args.ema_decay)
+        self.add_callback(_AverageSteps(self.averaged, self.model))
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        with self.averaged.in_place_of(self.model):
+            return super().evaluate(*args, **kwargs)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # safetensors takes no weights in the order of channels-last.
-        learner: Any = self.model
-        weights = {name: one.contiguous() for name, one in learner.state_dict().items()}
+        weights = {name: one.contiguous() for name, one in self.model.state_dict().items()}
         super()._save(output_dir, weights)
         # A pickle; nothing of ours reads it.
         (Path(output_dir or str(self.args.output_dir)) / "training_args.bin").unlink(
             missing_ok=True
         )
 
+    def _load_from_checkpoint(self, checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(checkpoint, model)
+        self.averaged.load(checkpoint)
 
-class _Averaging(TrainerCallback):
-    """Keeps the moving average of the weights, through checkpoints; it is what is validated."""
 
-    trainer: Trainer
+class _AverageSteps(TrainerCallback):
+    """Updates and saves the average: only callbacks are notified of steps."""
 
-    def __init__(self, model: torch.nn.Module, decay: float) -> None:
-        self.weights = AveragedWeights(model, decay)
+    def __init__(self, averaged: AveragedWeights, model: torch.nn.Module) -> None:
+        self._averaged, self._model = averaged, model
 
-    @property
-    def network(self) -> FinderNetwork:
-        learner: Any = self.weights.module
-        return learner.network
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        last = get_last_checkpoint(args.output_dir) if state.global_step else None
-        if last:
-            self.weights.load(last)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.weights.update_parameters(self.trainer.accelerator.unwrap_model(kwargs["model"]))
+    def on_step_end(self, *_: Any, **kwargs: Any) -> None:
+        self._averaged.update_parameters(self._model)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if args.should_save:
-            self.weights.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            self._averaged.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
