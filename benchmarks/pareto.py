@@ -99,8 +99,8 @@ INTRO = """\
 Written by `python benchmarks/pareto.py`. Slim ResNets that were distilled from the bundled model
 and one larger teacher: all of them for the same few epochs (learning rate 3e-3, mixup 0.2), with
 the same seed. The bundled models were trained longer, so they show what a size can reach and the
-others how sizes compare: `tiny-ferplus` is `stem-l` after 57 epochs (35 minutes on two busy cores,
-and 16 for the teachers' answers to eight views of each picture).
+others how sizes compare: `tiny-ferplus` is `stem-l` after 93 epochs (54 minutes on two busy cores,
+and 30 for the teachers' answers to eight and ten views of each picture).
 
 FER+ validation, majority protocol, logit adjustment 0.2 (95 % interval about ±1.2 points of
 accuracy). `ms` is what a face costs that is cut out already (112 pixels), on one thread of
