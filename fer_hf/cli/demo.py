@@ -7,7 +7,7 @@ tools and send pictures as `data:` addresses.
 
 Examples:
   fer-hf demo                                               the bundled model
-  fer-hf demo --detector yunet                              find more faces; downloaded once
+  fer-hf demo --detector yunet                              find faces with YuNet; downloaded once
   fer-hf demo --model runs/my_faces/*/                      your own models, and compare them
 """
 

@@ -13,8 +13,10 @@ from fer_hf.faces.detectors import load_detector
 from fer_hf.faces.face import FaceDetector
 from fer_hf.faces.reader import FaceReader
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.inference.graph_network import GRAPH_FILE
 from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL, TINY_MODEL, locate_model
+
+LIVE_FACE = 48.0
+"""Height in pixels of the smallest face that a webcam is searched for."""
 
 
 class DemoModels:
@@ -62,9 +64,9 @@ class DemoModels:
         return load_detector(self._detector_name)
 
     @cached_property
-    def quick_detector(self) -> FaceDetector:
-        """The same for frames that follow each other: it searches each of them once, not twice."""
-        return load_detector(self._detector_name)
+    def live_detector(self) -> FaceDetector:
+        """The same for a webcam, whose visitors are near: it searches half a frame's sides."""
+        return load_detector(self._detector_name, min_face=LIVE_FACE)
 
     @property
     def reader(self) -> FaceReader:
@@ -72,21 +74,15 @@ class DemoModels:
         return self.open_reader(self.sources[0])
 
     @property
-    def quick_reader(self) -> FaceReader:
-        """The same with `quick_detector`."""
-        return FaceReader(self.reader.classifier, self.quick_detector)
-
-    @property
     def live_source(self) -> str:
         """The model for a webcam: the tiny one in place of the bundled one, else the first."""
         is_bundled = locate_model(self.sources[0]) == DEFAULT_MODEL
-        has_graph = (Path(TINY_MODEL) / GRAPH_FILE).is_file()
-        return TINY_MODEL if is_bundled and has_graph else self.sources[0]
+        return TINY_MODEL if is_bundled else self.sources[0]
 
     @property
     def live_reader(self) -> FaceReader:
-        """The reader of `live_source`, with `quick_detector`."""
-        return FaceReader(self._open(self.live_source).classifier, self.quick_detector)
+        """The reader of `live_source`, with `live_detector`."""
+        return FaceReader(self._open(self.live_source).classifier, self.live_detector)
 
     def open_reader(self, source: str) -> FaceReader:
         """Return the reader of one of `sources`, opened at most once.

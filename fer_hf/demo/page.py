@@ -43,11 +43,6 @@ An expression is not a feeling. Pictures stay on this server, and only for minut
 </header>
 """
 
-_BETTER_DETECTOR = """\
-<p class="fer-note">Faces are found by the bundled detector. YuNet, which misses fewer, is
-downloaded if you start the page with <code>fer-hf demo --detector yunet</code>.</p>
-"""
-
 _NO_ADDRESS = "Found the address of a file, expected the file itself. Upload it."
 _NOT_READABLE = (
     "This upload cannot be read: the file is damaged, of another kind than asked for, or announces "
@@ -95,8 +90,6 @@ def build_demo(models: DemoModels) -> gr.Blocks:
             for name, build_tab in TABS.items():
                 with gr.Tab(name):
                     build_tab(models)
-        if models.detector.name == "finder":
-            gr.HTML(_BETTER_DETECTOR, padding=False)
     return demo.queue(
         api_open=False,  # calls through the API wait like everybody else
         max_size=limits.waiting_requests,

@@ -27,7 +27,7 @@ from fer_hf.demo.page import serve_demo
 from fer_hf.demo.tabs.about_tab import render_figures
 from fer_hf.faces import Face
 from fer_hf.inference.classifier import ExpressionClassifier
-from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL
+from fer_hf.models.bundled import BUNDLED_MODEL, DEFAULT_MODEL, TINY_MODEL
 
 FILE = {"_type": "gradio.FileData"}
 
@@ -326,17 +326,11 @@ def test_kit_without_a_model_or_with_one_twice_is_refused():
             DemoModels(models)
 
 
-def test_a_webcam_is_read_by_the_tiny_model_in_place_of_the_bundled_one(monkeypatch, tmp_path):
-    monkeypatch.setattr("fer_hf.demo.demo_models.TINY_MODEL", str(tmp_path))
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).write_bytes((Path(DEFAULT_MODEL) / name).read_bytes())
+def test_a_webcam_is_read_by_the_tiny_model_in_place_of_the_bundled_one():
     models = DemoModels([BUNDLED_MODEL])
-    models.__dict__["quick_detector"] = LeftHalf()
-    assert models.live_source == BUNDLED_MODEL  # what has no graph is not quicker
-    (tmp_path / "model.onnx").write_bytes((Path(DEFAULT_MODEL) / "model.onnx").read_bytes())
-    assert DemoModels([DEFAULT_MODEL]).live_source == str(tmp_path)
-    assert models.live_reader.classifier.model_name_or_path == str(tmp_path)
-    assert models.quick_reader.classifier.model_name_or_path == BUNDLED_MODEL
+    assert models.live_source == DemoModels([DEFAULT_MODEL]).live_source == TINY_MODEL
+    assert models.live_reader.classifier.model_name_or_path == TINY_MODEL
+    assert models.reader.classifier.model_name_or_path == BUNDLED_MODEL
     assert DemoModels(["another"]).live_source == "another"
 
 

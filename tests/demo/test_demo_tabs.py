@@ -44,7 +44,7 @@ def served(tmp_path_factory):
     """The address of a page with these tabs."""
     folder = tmp_path_factory.mktemp("gradio")
     models = DemoModels([DEFAULT_MODEL], limits=Limits(batch_pictures=4, video_seconds=3))
-    vars(models).update(detector=find_one_face, quick_detector=find_one_face)
+    vars(models).update(detector=find_one_face, live_detector=find_one_face)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         # Of a browser the server learns at once that it is gone, of a client at the next heartbeat.

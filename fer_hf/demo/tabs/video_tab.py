@@ -95,7 +95,7 @@ class _VideoReading:
             try:
                 result = analyse_video(
                     video,
-                    self._models.quick_reader,
+                    self._models.reader,
                     output_dir=folder,
                     max_seconds=limits.video_seconds,
                     max_pixels=limits.pixels,
