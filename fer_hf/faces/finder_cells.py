@@ -1,5 +1,7 @@
 """What the values of the face finder's network mean: the same in training and in use."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,7 @@ BRIGHTNESS = tuple(round(255 * (level / 255) ** 0.5) for level in range(256))
 range, and it costs nothing."""
 
 
+@lru_cache(maxsize=16)
 def locate_cells(width: int, height: int) -> tuple[Floats, Floats]:
     """Return where the cells of a frame are.
 
@@ -28,7 +31,7 @@ def locate_cells(width: int, height: int) -> tuple[Floats, Floats]:
 
     Returns:
         The middles (x, y) of all cells in the order of the network's output, shape (cells, 2), and
-        their base sides, shape (cells, 1).
+        their base sides, shape (cells, 1); do not write into them.
     """
     middles, sides = [], []
     for stride, side in zip(STRIDES, BASE_SIDES, strict=True):
