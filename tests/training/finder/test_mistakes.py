@@ -17,7 +17,7 @@ class SeesWhite(torch.nn.Module):
     def forward(self, frames):
         """Return the values of each cell."""
         height, width = frames.shape[-2:]
-        middles, sides = locate_cells(width, height)
+        middles, _ = locate_cells(width, height)
         values = torch.full((1, len(middles), NUM_VALUES), -9.0)
         values[..., 1:] = 0
         if frames.max() > 0.99:
