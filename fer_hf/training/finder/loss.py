@@ -11,7 +11,7 @@ SIDE_RANGES = ((0.0, 52.0), (40.0, 128.0), (104.0, float("inf")))
 """Of each stride the longer sides of the faces that it finds, in pixels. They overlap: a face in
 between is found by both."""
 
-BOX_WEIGHT, LANDMARK_WEIGHT = 2.0, 1.0
+BOX_WEIGHT, LANDMARK_WEIGHT = 2.0, 2.5
 
 
 class FinderLoss(nn.Module):

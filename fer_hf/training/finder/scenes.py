@@ -99,10 +99,10 @@ class SceneDataset(Dataset):
         elif kind == 1:
             heights = [_draw_height(60, LARGEST, rng)]
         elif kind == 2:
-            heights = [_draw_height(SMALLEST, 160, rng) for _ in range(rng.integers(1, 7))]
+            heights = [_draw_height(SMALLEST, 140, rng) for _ in range(rng.integers(1, 7))]
         elif kind == 3:
             # A crowd, as seen by one camera: sizes that are alike.
-            middle = _draw_height(14, 60, rng)
+            middle = _draw_height(12, 50, rng)
             heights = list(middle * rng.uniform(0.7, 1.4, rng.integers(4, 21)))
         else:
             heights = []
@@ -112,9 +112,9 @@ class SceneDataset(Dataset):
 
     def _choose_surroundings(self, rng: np.random.Generator) -> Image.Image:
         side, lot = self._side, rng.random()
-        if lot < 0.1:
+        if lot < 0.14:
             return paint_pattern(side, rng)
-        pool = self._mistakes if self._mistakes and lot < 0.3 else self._rooms
+        pool = self._mistakes if self._mistakes and lot < 0.34 else self._rooms
         room = _choose(pool, rng)
         share = rng.uniform(0.3, 1) if rng.random() < 0.7 else rng.uniform(0.08, 0.3)
         return cut(room, share, side, rng)
@@ -252,9 +252,9 @@ def _draw_height(low: float, high: float, rng: np.random.Generator) -> float:
 
 def _draw_angle(rng: np.random.Generator) -> float:
     lot = rng.random()
-    if lot < 0.45:
+    if lot < 0.4:
         return float(np.radians(rng.normal(0, 10)))
-    if lot < 0.85:
+    if lot < 0.75:
         return float(np.radians(rng.uniform(-65, 65)))
     return float(np.radians(rng.uniform(-180, 180)))
 

@@ -36,7 +36,7 @@ def shuffle_blocks(picture: Image.Image, rng: np.random.Generator) -> Image.Imag
 def paint_pattern(size: int | Size, rng: np.random.Generator) -> Image.Image:
     """Return stripes, squares, blobs, rings, noise or text."""
     width, height = (size, size) if isinstance(size, int) else size
-    kind, low, high = rng.integers(6), *sorted(rng.uniform(0, 255, 2))
+    kind, low, high = rng.integers(8), *sorted(rng.uniform(0, 255, 2))
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     angle, period = rng.uniform(0, np.pi), rng.uniform(4, 80)
     along, across = (x * np.cos(a) + y * np.sin(a) for a in (angle, angle + np.pi / 2))
