@@ -4,11 +4,10 @@ Each scene has random numbers of its own, from its number: any process can compo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageFilter
 from torch.utils.data import Dataset
@@ -36,6 +35,49 @@ class Target:
     box: Array
     landmarks: Array
     counts: bool
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How a face is shown: its portrait, the matrix that turns and resizes it, and where.
+
+    Attributes:
+        portrait: The face.
+        matrix: From the portrait's pixels to the scene's, shape (2, 2).
+        reach: Half the sides of the box around the turned face, in pixels of the scene.
+        flip: -1 for a mirrored face, else 1.
+        centre: Of the face in the scene, in pixels.
+    """
+
+    portrait: Portrait
+    matrix: Array
+    reach: Array
+    flip: int
+    centre: Array
+
+    @classmethod
+    def build(
+        cls, portrait: Portrait, height: float, angle: float, rng: np.random.Generator
+    ) -> "_Place":
+        """Turn and resize a face, and perhaps mirror it; its centre is still to be chosen."""
+        half = (portrait.box[2:] - portrait.box[:2]) / 2
+        flip = -1 if rng.random() < 0.5 else 1
+        scale = height / (2 * half[1])
+        turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
+        matrix = turn * (flip * scale * rng.uniform(0.9, 1.1), scale)
+        # The box around a turned ellipse.
+        reach = np.hypot(*(half * matrix).T)
+        return cls(portrait, matrix, reach, flip, np.zeros(2))
+
+    def to_scene(self, points: Array) -> Array:
+        """Place points of the portrait."""
+        middle = (self.portrait.box[:2] + self.portrait.box[2:]) / 2
+        return (points - middle) @ self.matrix.T + self.centre
+
+    def to_scene_units(self, points: Array) -> Array:
+        """Place points in units of the face's box, from -1 to 1."""
+        half = (self.portrait.box[2:] - self.portrait.box[:2]) / 2
+        return (points * half) @ self.matrix.T + self.centre
 
 
 class SceneDataset(Dataset):
@@ -106,8 +148,13 @@ class SceneDataset(Dataset):
             heights = list(middle * rng.uniform(0.7, 1.4, rng.integers(4, 21)))
         else:
             heights = []
-        for height in heights:
-            self._paste_face(scene, height, targets, rng)
+        places = [place for height in heights if (place := self._place_face(height, targets, rng))]
+        # Before any face is pasted, or the shoulders of one would cover another.
+        for place in places:
+            if rng.random() < 0.75:
+                paint_behind(scene, place.to_scene_units, rng)
+        for place in places:
+            self._paste_face(scene, place, rng)
         return photograph(scene, rng), targets
 
     def _choose_surroundings(self, rng: np.random.Generator) -> Image.Image:
@@ -181,49 +228,38 @@ class SceneDataset(Dataset):
             cover(scene, lambda points: points * half + middle, rng, 2 * half[1])
         return scene
 
-    def _paste_face(
-        self, scene: Image.Image, height: float, targets: list[Target], rng: np.random.Generator
-    ) -> None:
+    def _place_face(
+        self, height: float, targets: list[Target], rng: np.random.Generator
+    ) -> "_Place | None":
+        """Choose a face, and where and how it is shown; None where there is no room."""
         portrait = self._draw_portrait(rng, height)
-        angle = _draw_angle(rng)
-        flip = -1 if rng.random() < 0.5 else 1
-        box = portrait.box
-        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-        scale = height / (2 * half[1])
-        stretch = np.array([flip * scale * rng.uniform(0.9, 1.1), scale])
-        cos, sin = np.cos(angle), np.sin(angle)
-        turn = np.array([(cos, -sin), (sin, cos)])
-        reach = np.hypot(half[0] * stretch[0] * turn[:, 0], half[1] * stretch[1] * turn[:, 1])
-        centre = self._find_place(reach, targets, rng)
+        place = _Place.build(portrait, height, _draw_angle(rng), rng)
+        centre = self._find_centre(place.reach, targets, rng)
         if centre is None:
-            return
-        matrix = turn * stretch
-
-        def to_scene(points: npt.NDArray) -> npt.NDArray:
-            return (points - middle) @ matrix.T + centre
-
-        def place(points: npt.NDArray) -> npt.NDArray:
-            return (points * half * (flip, 1)) @ matrix.T + centre
-
-        if rng.random() < 0.75:
-            paint_behind(scene, place, rng)
-        paste_face(scene, portrait.picture, to_scene, np.linalg.inv(matrix), box, rng)
-        if rng.random() < 0.3:
-            cover(scene, place, rng, height)
-        new = np.concatenate([centre - reach, centre + reach])
+            return None
+        place = replace(place, centre=centre)
+        box = np.concatenate([centre - place.reach, centre + place.reach])
         for row, old in enumerate(targets):
-            if old.counts and _share_inside(old.box, new) > 0.55:
-                targets[row] = Target(old.box, old.landmarks, counts=False)
-        landmarks = to_scene(portrait.landmarks)
-        if flip < 0:
+            if old.counts and _share_inside(old.box, box) > 0.55:
+                targets[row] = replace(old, counts=False)
+        landmarks = place.to_scene(portrait.landmarks)
+        if place.flip < 0:
             landmarks = landmarks[[1, 0, 2, 4, 3]]
         frame = np.array([0, 0, self._side, self._side])
-        seen = _share_inside(new, frame)
-        centre_seen = _share_inside(np.concatenate([centre - reach / 3, centre + reach / 3]), frame)
-        counts = height >= SMALLEST + 1 and (seen > 0.45 or (seen > 0.2 and centre_seen > 0.6))
-        targets.append(Target(new, landmarks, counts))
+        core = np.concatenate([centre - place.reach / 3, centre + place.reach / 3])
+        seen, core_seen = _share_inside(box, frame), _share_inside(core, frame)
+        counts = height >= SMALLEST + 1 and (seen > 0.45 or (seen > 0.2 and core_seen > 0.6))
+        targets.append(Target(box, landmarks, counts))
+        return place
 
-    def _find_place(
+    def _paste_face(self, scene: Image.Image, place: "_Place", rng: np.random.Generator) -> None:
+        portrait = place.portrait
+        inverse = np.linalg.inv(place.matrix)
+        paste_face(scene, portrait.picture, place.to_scene, inverse, portrait.box, rng)
+        if rng.random() < 0.3:
+            cover(scene, place.to_scene_units, rng, 2 * place.reach[1])
+
+    def _find_centre(
         self, reach: Array, targets: list[Target], rng: np.random.Generator
     ) -> Array | None:
         """Return a place that hides little of the faces that are there, or None."""
