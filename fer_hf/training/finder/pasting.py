@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageChops
 
 from fer_hf.training.finder.portraits import Array
@@ -21,7 +22,7 @@ def paste_face(
     scene: Image.Image,
     picture: Image.Image,
     to_scene: Callable[[Array], Array],
-    inverse: Array,
+    inverse: npt.NDArray[np.floating],
     face: Array,
     rng: np.random.Generator,
 ) -> None:
