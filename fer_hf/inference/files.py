@@ -100,10 +100,16 @@ def open_picture(source: PictureSource) -> Image.Image:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read as a picture.
+        ValueError: The file or the array cannot be read as a picture.
     """
     if isinstance(source, np.ndarray):
-        source = Image.fromarray(source)
+        try:
+            source = Image.fromarray(source)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"Found an array of shape {source.shape} and type {source.dtype}, expected (H, W) "
+                "or (H, W, 3) of uint8. Convert it with `.clip(0, 255).astype(numpy.uint8)`."
+            ) from None
     picture = to_rgb(source) if isinstance(source, Image.Image) else open_file(str(source))
     if isinstance(picture, str):
         kind = ValueError if Path(str(source)).is_file() else FileNotFoundError

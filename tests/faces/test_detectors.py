@@ -93,3 +93,14 @@ def test_what_is_no_picture_is_refused(tmp_path):
     (tmp_path / "text.jpg").write_text("words")
     with pytest.raises(ValueError, match=r"\(not a picture\), expected a picture such as JPEG"):
         find_faces(tmp_path / "text.jpg", "finder")
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 8, 7), (8,)])
+def test_an_array_that_is_no_picture_is_refused(shape):
+    with pytest.raises(ValueError, match=r"Found an array of shape .* expected \(H, W\) or"):
+        find_faces(np.full(shape, np.nan, np.float32))
+
+
+@pytest.mark.parametrize("level", [np.nan, np.inf, 1e30])
+def test_a_frame_of_what_is_no_number_has_no_face(level):
+    assert find_faces(np.full((64, 64), level)) == []
