@@ -17,7 +17,10 @@ BUNDLED_FINDER = Path(__file__).with_name("finder.onnx")
 OUTPUTS = ["scores", "values"]
 
 MIN_SCORE, MAX_IOU = 0.5, 0.4
-"""From which score on a cell has a face, and how much two faces may overlap."""
+"""From which score on a cell has a face, where the file says none; how far faces may overlap."""
+
+MIN_SCORE_KEY = "min_score"
+"""Where in the file's metadata that score is."""
 
 SEARCH_SIDE = 1280
 """Larger pictures are searched with their longer side shrunk to this, in pixels."""
@@ -72,6 +75,8 @@ class FaceFinder:
                 f"{str(file)!r} holds another network (outputs {', '.join(found)}), expected a "
                 "face finder with scores, values. Choose the file that `fer-hf train_finder` wrote."
             )
+        said = self._session.get_modelmeta().custom_metadata_map
+        self._min_score = float(said.get(MIN_SCORE_KEY, MIN_SCORE))
         self._shrink = min(1.0, SURE_HEIGHT / min_face) if min_face else 1.0
 
     def __call__(self, pictures: Sequence[Image.Image]) -> list[list[Face]]:
@@ -109,7 +114,7 @@ class FaceFinder:
         frame[:height, :width] = np.asarray(grey)
         frame *= 1 / 255
         scores, values = self._session.run(OUTPUTS, {"pixel_values": frame[None, None]})
-        rows = np.flatnonzero(scores[0] >= MIN_SCORE)
+        rows = np.flatnonzero(scores[0] >= self._min_score)
         middles, sides = locate_cells(frame.shape[1], frame.shape[0])
         boxes, landmarks = decode_cells(values[0, rows], middles[rows], sides[rows])
         back = np.divide(size, (width, height), dtype=np.float32)

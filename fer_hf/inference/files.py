@@ -103,11 +103,12 @@ def open_picture(source: PictureSource) -> Image.Image:
         ValueError: The file or the array cannot be read as a picture.
     """
     if isinstance(source, np.ndarray):
+        shape, kind_of_values = source.shape, source.dtype
         try:
             source = Image.fromarray(source)
         except (TypeError, ValueError):
             raise ValueError(
-                f"Found an array of shape {source.shape} and type {source.dtype}, expected (H, W) "
+                f"Found an array of shape {shape} and type {kind_of_values}, expected (H, W) "
                 "or (H, W, 3) of uint8. Convert it with `.clip(0, 255).astype(numpy.uint8)`."
             ) from None
     picture = to_rgb(source) if isinstance(source, Image.Image) else open_file(str(source))

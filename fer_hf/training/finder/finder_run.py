@@ -1,5 +1,6 @@
 """The training of the face finder, top to bottom: pictures, scenes, network, trainer, graph."""
 
+import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,9 +17,11 @@ from transformers.trainer_utils import get_last_checkpoint
 from fer_hf.data import load_splits
 from fer_hf.data.pictures import list_pictures
 from fer_hf.faces.detectors import load_detector
+from fer_hf.faces.finder import FaceFinder
 from fer_hf.inference.files import open_picture
 from fer_hf.training.arguments import setting
 from fer_hf.training.ema import AveragedWeights
+from fer_hf.training.finder.finder_check import check_finder, draw_scenes
 from fer_hf.training.finder.finder_export import write_finder
 from fer_hf.training.finder.loss import FinderLoss
 from fer_hf.training.finder.mistakes import collect_mistakes
@@ -31,6 +34,8 @@ from fer_hf.training.finder.portraits import (
     load_portraits,
 )
 from fer_hf.training.finder.scenes import SceneDataset
+
+logger = logging.getLogger(__name__)
 
 PORTRAIT_SHARE, SMALL_SHARE, DRAWN_SHARE = 0.78, 0.14, 0.08
 """Of the faces in the scenes."""
@@ -109,6 +114,8 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     if scenes.start_from:
         learner.load_state_dict(load_file(scenes.start_from))
     sets = build_scene_sets(scenes, training, learner.network if scenes.start_from else None)
+    if training.should_save:
+        draw_scenes(sets["train"], output / "scenes.png")
     learner.to(memory_format=torch.channels_last)
     training.label_names = ["boxes"]
     training.remove_unused_columns = False
@@ -124,6 +131,9 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     file = output / "finder.onnx"
     if training.should_save:
         write_finder(learner.network, file)
+        check = check_finder(FaceFinder(str(file)), sets["validation"])
+        write_finder(learner.network, file, min_score=check.min_score)
+        logger.info("%s", check.render())
     return file
 
 

@@ -54,6 +54,9 @@ def test_training_writes_a_finder_that_opens_and_goes_on_where_it_stopped(
     assert f"fer-hf predict party.jpg --faces --detector {whole / 'finder.onnx'}" in out
     assert load_detector(str(whole / "finder.onnx")).name == "finder"
     assert not list(whole.rglob("training_args.bin"))
+    assert (whole / "scenes.png").is_file()
+    detector = load_detector(str(whole / "finder.onnx"))
+    assert 0.5 <= detector._min_score <= 0.9  # as the file says
     # Stopped after two steps of four, as by a power cut.
     import shutil
 
