@@ -15,7 +15,7 @@ from fer_hf.training.finder.scenes import SceneDataset, Target
 FOUND_IOU, EXTRA_IOU = 0.4, 0.1
 """A face is found by a box that overlaps it so much; a box is extra that overlaps none so much."""
 
-EXTRA_SHARE = 0.002
+EXTRA_SHARE = 0.03
 """Of the scenes may hold a box too many. Scenes hold much that is made to look like a face."""
 
 SCORES = np.round(np.arange(0.5, 0.9, 0.01), 2)
