@@ -9,6 +9,7 @@ Examples:
   fer-hf train_finder --portraits FACES --rooms ROOMS --teacher yunet.onnx
   torchrun --nproc_per_node 2 -m fer_hf train_finder --boxes boxes.csv --rooms ROOMS    on two cores
   fer-hf train_finder --boxes boxes.csv --rooms ROOMS --resume    go on with an interrupted run
+  fer-hf train_finder --boxes boxes.csv --rooms ROOMS --start_from bundled   fine-tune ours
   fer-hf predict party.jpg --faces --detector runs/finder/finder.onnx
 """
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tqdm.auto import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
@@ -17,12 +18,12 @@ from transformers.trainer_utils import get_last_checkpoint
 from fer_hf.data import load_splits
 from fer_hf.data.pictures import list_pictures
 from fer_hf.faces.detectors import load_detector
-from fer_hf.faces.finder import FaceFinder
+from fer_hf.faces.finder import BUNDLED_FINDER, FaceFinder
 from fer_hf.inference.files import open_picture
 from fer_hf.training.arguments import setting
 from fer_hf.training.ema import AveragedWeights
 from fer_hf.training.finder.finder_check import check_finder, draw_scenes
-from fer_hf.training.finder.finder_export import write_finder
+from fer_hf.training.finder.finder_export import fit_normalisations, read_finder, write_finder
 from fer_hf.training.finder.loss import FinderLoss
 from fer_hf.training.finder.mistakes import collect_mistakes
 from fer_hf.training.finder.network import FinderNetwork
@@ -41,6 +42,9 @@ PORTRAIT_SHARE, SMALL_SHARE, DRAWN_SHARE = 0.78, 0.14, 0.08
 """Of the faces in the scenes."""
 
 NUM_VALIDATION_SCENES = 1000
+
+NUM_FITTED_SCENES = 256
+"""From which the statistics of a finder's normalisations are taken that was written without."""
 
 
 @dataclass
@@ -65,8 +69,8 @@ class SceneArguments:
     side: int = setting(320, "Of a scene in pixels, a multiple of 32.")
     start_from: str | None = setting(
         None,
-        "Weights of an earlier round (model.safetensors). What these take for faces among the "
-        "rooms becomes a fifth of the surroundings.",
+        "Weights to start from: a finder (.onnx), `bundled`, or model.safetensors of an earlier "
+        "round. What these take for faces among the rooms becomes a fifth of the surroundings.",
     )
 
 
@@ -110,10 +114,12 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     # The processes of a launch would write the same table.
     with training.main_process_first(local=False):
         scenes = _write_boxes(scenes, output)
-    learner = FinderLoss(FinderNetwork())
-    if scenes.start_from:
-        learner.load_state_dict(load_file(scenes.start_from))
+    learner, is_folded = load_learner(scenes.start_from)
     sets = build_scene_sets(scenes, training, learner.network if scenes.start_from else None)
+    if is_folded:
+        num = min(NUM_FITTED_SCENES, len(sets["train"]))
+        frames = [sets["train"][row]["pixel_values"] for row in range(num)]
+        fit_normalisations(learner.network, torch.stack(frames).float() / 255)
     if training.should_save:
         draw_scenes(sets["train"], output / "scenes.png")
     learner.to(memory_format=torch.channels_last)
@@ -135,6 +141,24 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
         write_finder(learner.network, file, min_score=check.min_score)
         logger.info("%s", check.render())
     return file
+
+
+def load_learner(start_from: str | None) -> tuple[FinderLoss, bool]:
+    """Return the network with its loss, and whether its normalisations are still to be fitted."""
+    if start_from is None:
+        return FinderLoss(FinderNetwork()), False
+    if start_from == "bundled" or start_from.endswith(".onnx"):
+        file = BUNDLED_FINDER if start_from == "bundled" else Path(start_from)
+        return FinderLoss(read_finder(file)), True
+    learner = FinderLoss(FinderNetwork())
+    try:
+        learner.load_state_dict(load_file(start_from))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{start_from!r} does not hold a finder's weights ({type(error).__name__}), expected "
+            "model.safetensors of a run of `fer-hf train_finder`."
+        ) from error
+    return learner, False
 
 
 def build_scene_sets(

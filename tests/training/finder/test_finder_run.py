@@ -11,7 +11,12 @@ from fer_hf.faces.finder import FaceFinder
 torch = pytest.importorskip("torch")
 
 from fer_hf.data.drawn.faces import draw_numbered_face, locate_numbered_face  # noqa: E402
-from fer_hf.training.finder.finder_export import write_finder  # noqa: E402
+from fer_hf.training.finder.finder_export import (  # noqa: E402
+    fit_normalisations,
+    read_finder,
+    write_finder,
+)
+from fer_hf.training.finder.finder_run import load_learner  # noqa: E402
 from fer_hf.training.finder.network import FinderNetwork  # noqa: E402
 
 
@@ -78,6 +83,35 @@ def test_a_written_finder_says_what_its_network_says(tmp_path):
         expected = network(torch.from_numpy(frame))
     assert np.abs(scores - expected[..., 0].sigmoid().numpy()).max() < 1e-3
     assert np.abs(values - expected[..., 1:].numpy()).max() < 1e-2
+
+
+def test_a_written_finder_can_be_trained_further(tmp_path):
+    torch.manual_seed(0)
+    network = FinderNetwork().train()
+    frames = torch.rand(8, 1, 64, 64)
+    for _ in range(30):
+        network(frames)  # gives its normalisations statistics
+    network.eval()
+    write_finder(network, tmp_path / "first.onnx")
+    again = read_finder(tmp_path / "first.onnx")
+    with torch.no_grad():
+        expected = network(frames)
+        assert (again.eval()(frames) - expected).abs().max() < 5e-3
+        fit_normalisations(again, frames)
+        assert (again(frames) - expected).abs().max() < 5e-3
+        # While it learns, too: batches have about these statistics.
+        assert (again.train()(frames) - expected).abs().max() < 2e-2
+
+
+def test_what_is_no_finder_cannot_be_trained_further(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file '.*gone.onnx', expected a face finder"):
+        read_finder(tmp_path / "gone.onnx")
+    (tmp_path / "text.onnx").write_text("words")
+    with pytest.raises(ValueError, match=r"text.onnx' is no face finder"):
+        read_finder(tmp_path / "text.onnx")
+    (tmp_path / "text.safetensors").write_text("words")
+    with pytest.raises(ValueError, match=r"does not hold a finder's weights"):
+        load_learner(str(tmp_path / "text.safetensors"))
 
 
 @pytest.mark.parametrize(
