@@ -124,12 +124,13 @@ def test_a_detector_sees_drawn_faces_where_they_are(yunet_path):
     from fer_hf.faces.tracking import compute_iou
 
     detector = load_detector(yunet_path)
-    overlaps = []
+    overlaps, eye_errors = [], []
     for index in range(12):
         box, landmarks = locate_numbered_face(index, size=192)
         faces = detector([draw_numbered_face(index, size=192)])[0]
         if faces:
             overlaps.append(compute_iou([box], [faces[0].box])[0, 0])
-            assert np.abs(landmarks[:2] - faces[0].eyes).max() < 12
+            eye_errors.append(np.abs(landmarks[:2] - faces[0].eyes).mean())
     assert len(overlaps) >= 10
     assert np.mean(overlaps) > 0.8
+    assert np.median(eye_errors) < 6  # of about 50 pixels from one to the other
