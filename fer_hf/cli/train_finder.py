@@ -13,6 +13,7 @@ Examples:
   fer-hf predict party.jpg --faces --detector runs/finder/finder.onnx
 """
 
+import argparse
 from collections.abc import Sequence
 
 
@@ -25,7 +26,15 @@ def main(args: Sequence[str]) -> None:
         train_finder,
     )
 
-    parser = StrictParser((SceneArguments, FinderTrainingArguments), prog="fer-hf train_finder")
+    description, _, epilog = (__doc__ or "").partition("\n\n")
+    parser = StrictParser(
+        (SceneArguments, FinderTrainingArguments),
+        prog="fer-hf train_finder",
+        usage="%(prog)s --boxes TABLE --rooms FOLDER [--setting VALUE ...]",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     scenes, training = parser.parse_strictly(args)
     file = train_finder(scenes, training)
     if training.should_save:

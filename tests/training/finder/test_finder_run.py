@@ -128,3 +128,13 @@ def test_what_is_missing_is_said_in_a_line(args, message, capsys, tmp_path, monk
     err = capsys.readouterr().err
     assert len(err.strip().splitlines()) == 1
     assert __import__("re").search(message, err)
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train_finder", "--help"])
+    out = capsys.readouterr().out
+    assert "usage: fer-hf train_finder --boxes TABLE --rooms FOLDER" in out
+    assert "examples:" in out
+    assert "--start_from bundled" in out
+    assert "Folder of pictures without a face, the surroundings." in " ".join(out.split())
