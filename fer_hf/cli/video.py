@@ -44,14 +44,12 @@ def main(args: Sequence[str]) -> None:
     """
     given = _parse(args)
     folders = _name_folders(_find_videos(given.videos, given.output_dir), given.output_dir)
-    from fer_hf.faces.detectors import load_detector
     from fer_hf.faces.reader import FaceReader
     from fer_hf.inference.classifier import ExpressionClassifier
     from fer_hf.video.analysis import FILES
 
     classifier = ExpressionClassifier(given.model, backend=given.backend)
-    # As in the demo: frames without faces would cost most.
-    reader = FaceReader(classifier, load_detector(given.detector))
+    reader = FaceReader(classifier, given.detector)
     failed = []
     for source, folder in folders.items():
         try:

@@ -65,7 +65,7 @@ class DemoModels:
 
     @cached_property
     def live_detector(self) -> FaceDetector:
-        """The same for a webcam, whose visitors are near: it searches half a frame's sides."""
+        """The same for a webcam, whose visitors are near: it searches smaller frames."""
         return load_detector(self._detector_name, min_face=LIVE_FACE)
 
     @property

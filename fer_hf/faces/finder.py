@@ -85,10 +85,7 @@ class FaceFinder:
 
     def _find(self, picture: Image.Image) -> list[Face]:
         longest = max(picture.size)
-        scale = min(self._shrink, SEARCH_SIDE / longest)
-        scale = max(scale, min(1.0, LEAST_SIDE / longest), 0.0)
-        if longest < LEAST_SIDE:
-            scale = LEAST_SIDE / longest
+        scale = max(min(self._shrink, SEARCH_SIDE / longest), LEAST_SIDE / longest)
         grey = reduce_huge(picture).convert("L").point(BRIGHTNESS)
         scores, boxes, landmarks = self._search(grey, picture.size, scale)
         if longest * scale > LARGEST_SIDE:

@@ -1,6 +1,5 @@
 """YuNet's outputs become faces as they do in OpenCV; other files are refused in one line."""
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -140,21 +139,3 @@ def test_the_eyes_are_from_left_to_right_within_the_face(photos_dir, yunet_path)
 def test_small_and_narrow_pictures_are_searched(yunet_path, size):
     noise = Image.effect_noise(size, 90).convert("RGB")
     assert YuNetDetector(yunet_path)([Image.new("RGB", size), noise]) == [[], []]
-
-
-@pytest.mark.realdata
-def test_threads_share_it(photos_dir, yunet_path):
-    detector = YuNetDetector(yunet_path)
-    pictures = [open_photo(photos_dir, row).resize((200 + 9 * row,) * 2) for row in range(4)]
-    alone = detector(pictures)
-    together = [None] * 4
-
-    def find(row):
-        together[row] = [detector([pictures[row]])[0] for _ in range(3)]
-
-    threads = [threading.Thread(target=find, args=[row]) for row in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert together == [[faces] * 3 for faces in alone]

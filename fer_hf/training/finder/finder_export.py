@@ -11,7 +11,7 @@ from fer_hf.faces.finder import MIN_SCORE_KEY
 from fer_hf.training.finder.network import FinderNetwork
 
 
-def write_finder(network: FinderNetwork, path: Path, *, min_score: float | None = None) -> None:
+def write_finder(network: FinderNetwork, path: Path) -> None:
     """Write a network with its sigmoid, weights in float16.
 
     onnxruntime widens them when it opens the file, so that it computes in float32.
@@ -19,7 +19,6 @@ def write_finder(network: FinderNetwork, path: Path, *, min_score: float | None 
     Args:
         network: What is written.
         path: Of the ONNX file.
-        min_score: The score from which on a box is a face, which the file then says.
     """
     import onnx
     from onnx import numpy_helper
@@ -61,9 +60,16 @@ def write_finder(network: FinderNetwork, path: Path, *, min_score: float | None 
         del node.metadata_props[:]
     graph.node.extend(nodes)
     del graph.metadata_props[:], model.metadata_props[:]
-    if min_score is not None:
-        onnx.helper.set_model_props(model, {MIN_SCORE_KEY: str(min_score)})
     onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def write_min_score(path: Path, min_score: float) -> None:
+    """Add to a file that `write_finder` wrote from which score on a box is a face."""
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {MIN_SCORE_KEY: str(min_score)})
     path.write_bytes(model.SerializeToString())
 
 

@@ -23,7 +23,12 @@ from fer_hf.inference.files import open_picture
 from fer_hf.training.arguments import setting
 from fer_hf.training.ema import AveragedWeights
 from fer_hf.training.finder.finder_check import check_finder, draw_scenes
-from fer_hf.training.finder.finder_export import fit_normalisations, read_finder, write_finder
+from fer_hf.training.finder.finder_export import (
+    fit_normalisations,
+    read_finder,
+    write_finder,
+    write_min_score,
+)
 from fer_hf.training.finder.loss import FinderLoss
 from fer_hf.training.finder.mistakes import collect_mistakes
 from fer_hf.training.finder.network import FinderNetwork
@@ -138,7 +143,7 @@ def train_finder(scenes: SceneArguments, training: FinderTrainingArguments) -> P
     if training.should_save:
         write_finder(learner.network, file)
         check = check_finder(FaceFinder(str(file)), sets["validation"])
-        write_finder(learner.network, file, min_score=check.min_score)
+        write_min_score(file, check.min_score)
         logger.info("%s", check.render())
     return file
 
@@ -175,7 +180,7 @@ def build_scene_sets(
     """
     rooms = [
         _shrink(open_picture(file))
-        for file in tqdm(_list_rooms(scenes.rooms), desc="rooms", disable=None)
+        for file in tqdm(list_pictures(Path(str(scenes.rooms))), desc="rooms", disable=None)
     ]
     portraits = load_portraits(
         Path(str(scenes.boxes)), Path(scenes.portraits) if scenes.portraits else None
@@ -206,10 +211,6 @@ def build_scene_sets(
             mistakes=collect_mistakes(earlier, shown) if earlier and split == "train" else (),
         )
     return parts
-
-
-def _list_rooms(folder: str | None) -> list[Path]:
-    return sorted(list_pictures(Path(folder))) if folder else []
 
 
 def _shrink(picture: Image.Image, longest: int = 384) -> Image.Image:

@@ -137,13 +137,13 @@ def label_portraits(folder: Path, detector: FaceDetector, table: Path) -> None:
     Pictures in which it finds none are left out; of several faces the likeliest counts.
     """
     rows = []
-    for file in tqdm(sorted(list_pictures(folder)), desc=f"faces of {folder.name}", disable=None):
+    for file in tqdm(list_pictures(folder), desc=f"faces of {folder.name}", disable=None):
         found = detector([open_picture(file)])[0]
         if found:
             face = max(found, key=lambda face: face.score)
             points = np.reshape(face.landmarks or [np.nan] * 10, 10)
             numbers = [f"{value:.2f}" for value in (*face.box, *points)]
-            rows.append([str(Path(file).relative_to(folder)), *numbers])
+            rows.append([str(file.relative_to(folder)), *numbers])
     with table.open("w", newline="", encoding="utf-8") as written:
         writer = csv.writer(written)
         writer.writerows([[*COLUMNS, *LANDMARK_COLUMNS], *rows])
